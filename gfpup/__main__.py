@@ -1,0 +1,7 @@
+"""`python -m gfpup`."""
+
+import sys
+
+from gfpup.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,37 @@
+"""Names to classes: a literal table of "module:Class", entry points merged in, and "did you mean" for typing errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from gfpup.errors import GfpupError
+
+
+def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
+    """Import what `name` stands for in `table`; entry points of the group `gfpup.<kind>s` count as rows of it.
+
+    Raises:
+        GfpupError: no such name, with the nearest one.
+    """
+    rows = {**plugins(kind), **table}
+    if name not in rows:
+        raise GfpupError(unknown(kind, name, rows))
+    module, _, attribute = rows[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def plugins(kind: str) -> dict[str, str]:
+    """The rows that installed packages add to the table of `kind`."""
+    return {point.name: point.value for point in entry_points(group=f"gfpup.{kind}s")}
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The sentence for a name that nothing answers to."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else "choose one of " + ", ".join(names) + "."
+    return f"there is no {kind} {name!r}: {hint}"
