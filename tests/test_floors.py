@@ -12,15 +12,15 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gfpup"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "registry"),
+    ("errors", "types", "registry", "torchvision_cure"),
     ("ops",),
     ("images", "sources", "weights"),
     ("nets", "engines", "hardware"),
     ("faces", "backends", "background", "metrics"),
-    ("settings", "planner", "pipeline"),
+    ("settings", "supply", "planner", "pipeline"),
     ("observers",),
     ("runner", "compare", "bench", "recommend", "doctor"),
-    ("cli",),
+    ("cli", "__main__"),
 )
 PARTS = 4
 NEVER_IN_THE_CORE = ("torchvision", "gfpgan", "basicsr", "facexlib", "pyiqa")

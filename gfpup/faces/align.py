@@ -26,7 +26,7 @@ def align_face(rgb: UInt8, face: Face) -> AlignedCrop:
     lies outside the photo is `BORDER_RGB`. Only the part of the photo that the crop shows is read.
 
     The official helper samples bilinearly and without a filter; `geometry.warp` does neither, so that a small face keeps its
-    sharpness on the way there and back (48 dB and more instead of 32 to 52 on real photos) and a large one does not alias.
+    sharpness on the way there and back (52 dB and more instead of 32 to 52 on real photos) and a large one does not alias.
 
     Raises: AlignmentError where the landmarks fit no face or the crop lies outside the photo.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from gfpup.types import Float32, Float64, Pixels
 
@@ -22,6 +23,11 @@ TEMPLATE_512_XY: Float64 = np.array(
 
 Source: the mean FFHQ face, as in facexlib's FaceRestoreHelper (1024 template, halved).
 """
+
+
+UNFILTERED = 2.0
+"""Reductions up to this are sampled without a filter. A filter as wide as the reduction takes what a turned grid holds in its
+corners: there and back at 1x, the sharpest of the shared photos keeps 28 dB with it, 54 dB with this, and so do all others."""
 
 
 def fit_similarity(points_xy: Float64, template_xy: Float64 = TEMPLATE_512_XY) -> Float64 | None:
@@ -103,27 +109,45 @@ def warp(
 ) -> Pixels | Float32:
     """Resample `pixels` (h, w) or (h, w, c) into a picture of `size_hw` whose pixel p shows `affine`^-1 p; same dtype.
 
-    Lanczos over 8x8 pixels; where the transform reduces by r, a Gaussian of (r - 1) / 2 px goes before it, so that nothing
-    aliases. Beyond the edge lies the colour `border`, or the edge's own pixels when None. Only the part of `pixels` that the
-    result shows is touched. The official helper warps bilinearly without a filter, which costs 10 dB there and back.
+    Lanczos over 8x8 pixels; what the transform reduces more than `UNFILTERED` times is first reduced with a filter, so that
+    it does not alias. Beyond the edge lies the colour `border`, or the edge's own pixels when None. Only the part of `pixels`
+    that the result shows is touched. The official helper warps bilinearly and never filters.
     """
     back = invert(affine)
-    reduction = max(scale_of(back), 1.0)
-    margin = int(np.ceil(4 * reduction)) + 4
+    reduction = scale_of(back)
+    margin = int(np.ceil(4 * max(reduction, 1.0))) + 4
     h, w = pixels.shape[:2]
     corners = np.array([[0, 0], [size_hw[1], 0], [size_hw[1], size_hw[0]], [0, size_hw[0]]], np.float64)
     mapped = apply(back, corners)
     x0, y0 = np.clip(np.floor(mapped.min(axis=0)).astype(int) - margin, 0, (w - 1, h - 1))
     x1, y1 = np.clip(np.ceil(mapped.max(axis=0)).astype(int) + margin, (x0 + 1, y0 + 1), (w, h))
     part = pixels[y0:y1, x0:x1]
-    sigma = (reduction - 1) / 2
-    if sigma > 0.1:  # below, a Gaussian's neighbours weigh less than float32 can hold
-        part = cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+    into = compose(affine, shift(np.eye(2, 3), (float(x0), float(y0))))
+    if reduction > UNFILTERED:
+        small = reduce(part, reduction / UNFILTERED)
+        into = compose(into, resize_affine((small.shape[0], small.shape[1]), (part.shape[0], part.shape[1])))
+        part = small
     return cv2.warpAffine(  # type: ignore[return-value]
         part,
-        compose(affine, shift(np.eye(2, 3), (float(x0), float(y0)))),
+        into,
         (size_hw[1], size_hw[0]),
         flags=cv2.INTER_LANCZOS4,
         borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
         borderValue=border or (0.0,),
     )
+
+
+def reduce(pixels: Pixels | Float32, factor: float) -> Pixels | Float32:
+    """Make a picture, (h, w) or (h, w, c), `factor` times smaller (at least 1 px) by a Lanczos filter as wide; same dtype."""
+    size_wh = max(1, round(pixels.shape[1] / factor)), max(1, round(pixels.shape[0] / factor))
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size_wh, Image.Resampling.LANCZOS))
+    planes = np.atleast_3d(pixels).astype(np.float32)
+    resized = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., c])).resize(size_wh, Image.Resampling.LANCZOS))
+        for c in range(planes.shape[2])
+    ]
+    joined = np.stack(resized, axis=-1) if pixels.ndim == 3 else resized[0]
+    if pixels.dtype == np.float32:
+        return joined
+    return np.clip(np.rint(joined), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)

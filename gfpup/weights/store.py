@@ -97,6 +97,16 @@ class Store:
             return self._by_hand(checkpoint, "is not there yet")
         return None
 
+    def could_download(self, name: str) -> bool:
+        """Whether `ensure` would try to download: allowed, consented to, and not there. Fetches nothing."""
+        checkpoint = find(name)
+        try:
+            licences.require(checkpoint, self.accepted)
+            self._may_be_had(checkpoint)
+        except (CheckpointError, LicenceError):
+            return False
+        return not self.offline and self.present(name) is None
+
     def ensure(self, name: str, *, progress: Progress | None = None) -> Path:
         """The verified file of a checkpoint, downloaded where it is not there; concurrent processes download once.
 

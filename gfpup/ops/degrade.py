@@ -1,0 +1,183 @@
+"""Damage a face the way the field does: blur, downsample, add noise, JPEG, resize back, by named protocol.
+
+Drawing and damaging are two steps: `draw` turns a photo's name and a seed into the facts of one damage, `apply` does exactly
+these. The same name and seed give the same draw on every machine, and the same pixels with the same versions of the libraries:
+all arithmetic before a rounding is float64, so that a processor's last bit does not decide a level.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import unicodedata
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from gfpup.errors import GfpupError
+from gfpup.types import Float64, UInt8
+
+KERNEL_PX = 41
+"""Side of the blur kernel. Source: `blur_kernel_size` of GFPGAN's training options."""
+
+Range = tuple[float, float]
+Choices = list[float]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What one paper draws its damage from; a tuple is a uniform range, a list a grid of equally likely choices.
+
+    `sigma` is the Gaussian blur's standard deviation in pixels (of a 512 px face), `scale` the downsampling factor, `noise` the
+    standard deviation of Gaussian noise in 8-bit levels, `jpeg` the quality. `anisotropic` is the chance that the two axes of
+    the kernel get a sigma each and an angle; `angles` lists the angles in radians, or None for any.
+    """
+
+    sigma: Range | Choices
+    scale: Range | Choices
+    noise: Range | Choices
+    jpeg: Range | Choices
+    anisotropic: float = 0.5
+    angles: tuple[float, ...] | None = None
+    colour_shift: float = 0.0
+    gray: float = 0.0
+
+
+# Source: the configuration files that each method publishes. A scale under 1 enlarges before noise and JPEG, as published.
+# GFPGAN: colour shift p=0.3 and gray p=0.01; its second jitter (brightness, contrast, hue) is left out.
+# VQFR, RestoreFormer, RestoreFormer++ and GPEN draw from GFPGAN's ranges too. DifFace's test grid is the one of the journal
+# version: always two sigmas, and one of four angles.
+PROTOCOLS: dict[str, Protocol] = {
+    "gfpgan": Protocol((0.1, 10), (0.8, 8), (0, 20), (60, 100), colour_shift=0.3, gray=0.01),
+    "codeformer-stage2": Protocol((1, 15), (4, 30), (0, 20), (30, 80)),
+    "codeformer-stage3": Protocol((0.1, 10), (1, 12), (0, 15), (60, 100)),
+    "daefr": Protocol((0.1, 15), (0.8, 30), (0, 20), (30, 100)),
+    "difface-train": Protocol((0.1, 15), (0.8, 32), (0, 20), (30, 100)),
+    "difface-test-grid": Protocol(
+        sigma=[4, 8, 12, 16],
+        scale=[4, 8, 12, 16, 20, 24, 28, 32, 36, 40],
+        noise=[1, 5, 10, 15, 20],
+        jpeg=[30, 40, 50, 60, 70],
+        anisotropic=1.0,
+        angles=(0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4),
+    ),
+    "diffbir": Protocol((0.1, 12), (1, 12), (0, 15), (30, 100)),
+    # The mild half of GFPGAN's ranges, without its colour jitter: what a pixel-wise comparison can still judge.
+    "mild": Protocol((0.1, 5), (0.8, 4), (0, 10), (80, 100)),
+}
+
+COLOUR_SHIFT_LEVELS = 20
+"""Largest shift of one channel in 8-bit levels. Source: `color_jitter_shift` of GFPGAN's training options."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One drawn damage: everything `apply` needs, so that a record of it reproduces the picture.
+
+    `sigma_xy` in pixels, `angle` in radians, `noise` in 8-bit levels, `colour_shift` in 8-bit levels for R, G, B.
+    """
+
+    sigma_xy: tuple[float, float]
+    angle: float
+    scale: float
+    noise: float
+    noise_seed: int
+    jpeg: int
+    colour_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    gray: bool = False
+
+
+def draw(protocol: str, *, seed: int, name: str) -> Damage:
+    """Draw the damage of one face.
+
+    `name` is the photo's file name without its folder; it is compared in Unicode form C, so that a disk that stores names in
+    another form gives the same damage. The same name and seed draw the same place in every protocol's ranges, which pairs
+    comparisons between protocols.
+
+    Raises: GfpupError for an unknown protocol.
+    Source: FFHQDegradationDataset of GFPGAN: half the kernels isotropic, half with a sigma for each axis and any angle; all
+    values uniform; the JPEG quality cut to a whole number.
+    """
+    ranges = PROTOCOLS.get(protocol)
+    if ranges is None:
+        raise GfpupError(f"unknown degradation protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
+    digest = hashlib.sha256(f"{seed}\0{unicodedata.normalize('NFC', name)}".encode()).digest()
+    # Every value is drawn whether it is used or not, so that one branch does not shift what follows.
+    rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    u = [float(value) for value in rng.random(12)]
+    sigma_x, sigma_y = _pick(ranges.sigma, u[0]), _pick(ranges.sigma, u[1])
+    angle = _pick(list(ranges.angles), u[2]) if ranges.angles else _pick((-math.pi, math.pi), u[2])
+    if u[3] >= ranges.anisotropic:
+        sigma_y, angle = sigma_x, 0.0
+    shift = tuple(_pick((-COLOUR_SHIFT_LEVELS, COLOUR_SHIFT_LEVELS), value) for value in u[8:11])
+    return Damage(
+        sigma_xy=(sigma_x, sigma_y),
+        angle=angle,
+        scale=_pick(ranges.scale, u[4]),
+        noise=_pick(ranges.noise, u[5]),
+        noise_seed=int.from_bytes(digest[16:24], "big"),
+        jpeg=int(_pick(ranges.jpeg, u[6])),
+        colour_shift=cast("tuple[float, float, float]", shift) if u[7] < ranges.colour_shift else (0.0, 0.0, 0.0),
+        gray=u[11] < ranges.gray,
+    )
+
+
+def apply(rgb: UInt8, damage: Damage, *, resize_back: bool = True) -> UInt8:
+    """Damage a picture: blur, downsample, add noise, JPEG, resize back, shift colours, make gray.
+
+    `rgb`: (h, w, 3) uint8. Returns the same size and dtype; with `resize_back=False` the low-resolution picture,
+    (h // scale, w // scale, 3), as it leaves the JPEG file and before any change of colour. Sigma and kernel count pixels of
+    the picture given and are not scaled with it: bring faces to 512×512 first to get what the papers mean.
+
+    Source: FFHQDegradationDataset of GFPGAN: bilinear both ways, values cut to [0, 1] after the noise, rounded by the JPEG
+    encoder and at the end. Chroma is halved in both directions (4:2:0), the default of OpenCV's encoder.
+    """
+    height, width = rgb.shape[:2]
+    picture = cast(Float64, cv2.filter2D(rgb.astype(np.float64) / 255.0, -1, kernel(damage.sigma_xy, damage.angle)))
+    small_wh = (max(int(width // damage.scale), 1), max(int(height // damage.scale), 1))
+    picture = cast(Float64, cv2.resize(picture, small_wh, interpolation=cv2.INTER_LINEAR))
+    rng = np.random.Generator(np.random.PCG64(damage.noise_seed))
+    picture = picture + rng.standard_normal(picture.shape) * (damage.noise / 255.0)
+    small = _jpeg(_to_levels(picture), damage.jpeg)
+    if not resize_back:
+        return small
+    picture = cast(Float64, cv2.resize(small.astype(np.float64) / 255.0, (width, height), interpolation=cv2.INTER_LINEAR))
+    if any(damage.colour_shift):
+        picture = np.clip(picture + np.array(damage.colour_shift) / 255.0, 0.0, 1.0)
+    if damage.gray:
+        luma = picture @ np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, OpenCV's weights for grey.
+        picture = np.repeat(luma[:, :, None], 3, axis=2)
+    return _to_levels(picture)
+
+
+def kernel(sigma_xy: tuple[float, float], angle: float) -> Float64:
+    """The Gaussian blur kernel, (41, 41) float64, sum 1: sigmas in pixels along its axes, turned by `angle` radians.
+
+    Source: the bivariate normal density with covariance R diag(sx², sy²) Rᵀ, sampled at pixel centres.
+    """
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    precision = turn @ np.diag([sigma_xy[0] ** -2.0, sigma_xy[1] ** -2.0]) @ turn.T
+    x, y = np.meshgrid(*[np.arange(KERNEL_PX) - KERNEL_PX // 2] * 2)
+    density = np.exp(-0.5 * (precision[0, 0] * x * x + 2 * precision[0, 1] * x * y + precision[1, 1] * y * y))
+    return cast(Float64, density / density.sum())
+
+
+def _pick(values: Range | Choices, u: float) -> float:
+    """The value at place `u` in [0, 1) of a range or of a grid."""
+    if isinstance(values, list):
+        return values[int(u * len(values))]
+    return values[0] + (values[1] - values[0]) * u
+
+
+def _to_levels(picture: Float64) -> UInt8:
+    return cast(UInt8, np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8))
+
+
+def _jpeg(rgb: UInt8, quality: int) -> UInt8:
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    return np.asarray(Image.open(file).convert("RGB"))

@@ -1,0 +1,255 @@
+"""Tiles: run a function over a picture of any size, piece by piece, without seams and within the memory of a piece.
+
+Neighbouring tiles read `overlap_px` of the same pixels. Of these, the outer quarters are thrown away (there a network
+lacks context), and across the middle half one tile fades into the next. Each fade is `a + w * (b - a)`, so weights sum
+to one by construction: where both tiles agree, the result is theirs, bit for bit.
+
+The last tile of a row or column ends at the picture's edge and starts earlier for it, so no tile is padded. Tiles start
+at multiples of `align_px`: networks that unshuffle pixels would otherwise see another grid than in the whole picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gfpup.errors import GfpupError
+from gfpup.types import Pixels
+
+if TYPE_CHECKING:
+    import torch
+
+ALIGN_PX = 4
+"""Divides by every grid in use: RRDBNet unshuffles by 2 at scale 2, by 4 at scale 1."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of input pixels to read: rows [top, top + height), columns [left, left + width)."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class _Span:
+    """One tile along one axis: it reads [start, stop); it is blended in over [fade_start, fade_stop), alone after that."""
+
+    start: int
+    stop: int
+    fade_start: int
+    fade_stop: int
+
+
+def plan_tiles(size_hw: tuple[int, int], *, tile_px: int, overlap_px: int, align_px: int = ALIGN_PX) -> list[Tile]:
+    """Cover a picture with overlapping tiles, row by row.
+
+    Args:
+        size_hw: height and width in pixels, each at least 1.
+        tile_px: largest side of a tile; 0 for the whole picture in one.
+        overlap_px: pixels that neighbours share at least; at most half a tile.
+        align_px: tiles start at multiples of it.
+
+    Returns:
+        Tiles inside the picture that cover it; all alike, but the last of a row or column may be up to `align_px - 1` smaller.
+
+    Raises:
+        GfpupError: a tile that is too small for its overlap, or a negative number.
+    """
+    rows, columns = _plan_axes(size_hw, tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
+    return [Tile(r.start, c.start, r.stop - r.start, c.stop - c.start) for r in rows for c in columns]
+
+
+def run_tiled(
+    fn: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    *,
+    scale: int,
+    tile_px: int,
+    overlap_px: int,
+    align_px: int = ALIGN_PX,
+) -> torch.Tensor:
+    """Compute `fn(image)` tile by tile, into one tensor.
+
+    Args:
+        fn: maps (1, c, h, w) to (1, d, h * scale, w * scale), floating point.
+        image: (1, c, h, w) of whatever dtype, range and device `fn` takes.
+        scale: how much `fn` enlarges.
+        tile_px, overlap_px, align_px: as in `plan_tiles`, in input pixels.
+
+    Returns:
+        (1, d, h * scale, w * scale) in the dtype and on the device of what `fn` returns.
+
+    Raises:
+        GfpupError: as in `plan_tiles`.
+    """
+    out: torch.Tensor | None = None
+    for top, band in iterate_bands(fn, image, scale=scale, tile_px=tile_px, overlap_px=overlap_px, align_px=align_px):
+        if out is None:
+            out = band.new_empty((*band.shape[:2], image.shape[2] * scale, image.shape[3] * scale))
+        out[:, :, top : top + band.shape[2]] = band
+    assert out is not None
+    return out
+
+
+def run_tiled_pixels(
+    fn: Callable[[torch.Tensor], torch.Tensor],
+    pixels: Pixels,
+    *,
+    scale: int,
+    tile_px: int,
+    overlap_px: int,
+    align_px: int = ALIGN_PX,
+    device: str | torch.device = "cpu",
+) -> Pixels:
+    """Compute `fn` over a photo of any size: floats exist for one tile and one band, never for the photo.
+
+    Args:
+        fn: maps (1, 3, h, w) float32 in [0, 1] on `device` to (1, 3, h * scale, w * scale), about in [0, 1].
+        pixels: (h, w, 3) uint8 or uint16.
+        scale, tile_px, overlap_px, align_px: as in `run_tiled`.
+        device: where `fn` computes; bands are blended there and come back as whole numbers.
+
+    Returns:
+        (h * scale, w * scale, 3) in the dtype of `pixels`, clipped and rounded to the nearest, halves to even.
+
+    Raises:
+        GfpupError: as in `plan_tiles`.
+    """
+    import torch
+
+    top_value = float(np.iinfo(pixels.dtype).max)
+    height, width, channels = pixels.shape
+    out: Pixels = np.empty((height * scale, width * scale, channels), pixels.dtype)
+    # A view, not a copy. Torch has no arithmetic on uint16; each tile is made float32 by way of numpy instead.
+    planes = pixels.transpose(2, 0, 1)
+
+    def read(tile: Tile) -> torch.Tensor:
+        part = planes[None, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+        return torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32)).to(device) / top_value
+
+    plan = _plan_axes((height, width), tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
+    for top, band in _bands(fn, read, plan, scale=scale):
+        whole = band[0].float().mul(top_value).round_().clamp_(0, top_value).cpu().numpy()
+        out[top : top + whole.shape[1]] = whole.transpose(1, 2, 0)
+    return out
+
+
+def iterate_bands(
+    fn: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    *,
+    scale: int,
+    tile_px: int,
+    overlap_px: int,
+    align_px: int = ALIGN_PX,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Compute `fn(image)` tile by tile and yield finished rows from the top: (first row, (1, d, rows, w * scale)).
+
+    The arguments and the errors are those of `run_tiled`. At any time one row of tiles is held, and the fade to the next.
+    """
+    plan = _plan_axes((image.shape[2], image.shape[3]), tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
+
+    def read(tile: Tile) -> torch.Tensor:
+        return image[:, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+
+    yield from _bands(fn, read, plan, scale=scale)
+
+
+def _bands(
+    fn: Callable[[torch.Tensor], torch.Tensor],
+    read: Callable[[Tile], torch.Tensor],
+    plan: tuple[list[_Span], list[_Span]],
+    *,
+    scale: int,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    rows, columns = plan
+    fading: torch.Tensor | None = None
+    for index, row in enumerate(rows):
+        strip = _strip(fn, read, row, columns, scale=scale)
+        band = strip[:, :, (row.fade_start - row.start) * scale :]
+        if fading is not None and fading.shape[2]:
+            count = fading.shape[2]
+            band[:, :, :count] = _fade(fading, band[:, :, :count], axis=2)
+        if index + 1 < len(rows):
+            following = rows[index + 1]
+            done = (following.fade_start - row.fade_start) * scale
+            # A copy, so that the strip itself need not outlive its turn.
+            fading = band[:, :, done : (following.fade_stop - row.fade_start) * scale].clone()
+            band = band[:, :, :done]
+        yield row.fade_start * scale, band
+        del strip, band
+
+
+def _strip(
+    fn: Callable[[torch.Tensor], torch.Tensor],
+    read: Callable[[Tile], torch.Tensor],
+    row: _Span,
+    columns: list[_Span],
+    *,
+    scale: int,
+) -> torch.Tensor:
+    """Run one row of tiles and blend them left to right: (1, d, rows, w * scale)."""
+    strip: torch.Tensor | None = None
+    for column in columns:
+        tile = Tile(row.start, column.start, row.stop - row.start, column.stop - column.start)
+        patch = fn(read(tile))
+        if patch.shape[2:] != (tile.height * scale, tile.width * scale):
+            raise ValueError(f"fn made {tuple(patch.shape)} of a {tile.height}x{tile.width} tile, which is not scale {scale}")
+        if strip is None:
+            strip = patch.new_empty((*patch.shape[:3], columns[-1].stop * scale))
+        start, stop = column.fade_start * scale, column.fade_stop * scale
+        patch = patch[:, :, :, start - column.start * scale :]
+        if stop > start:
+            strip[:, :, :, start:stop] = _fade(strip[:, :, :, start:stop], patch[:, :, :, : stop - start], axis=3)
+        strip[:, :, :, stop : column.stop * scale] = patch[:, :, :, stop - start :]
+    assert strip is not None
+    return strip
+
+
+def _fade(old: torch.Tensor, new: torch.Tensor, *, axis: int) -> torch.Tensor:
+    """Fade from `old` to `new` along `axis`: weights at pixel centres, from almost 0 to almost 1."""
+    import torch
+
+    count = new.shape[axis]
+    weights = (torch.arange(count, device=new.device, dtype=torch.float32) + 0.5) / count
+    weights = weights.to(new.dtype).reshape([count if i == axis else 1 for i in range(4)])
+    return old + weights * (new - old)
+
+
+def _plan_axes(size_hw: tuple[int, int], *, tile_px: int, overlap_px: int, align_px: int) -> tuple[list[_Span], list[_Span]]:
+    if tile_px < 0 or overlap_px < 0 or align_px < 1 or min(size_hw) < 1:
+        raise GfpupError(
+            f"tile {tile_px} with overlap {overlap_px} on a {size_hw[1]}x{size_hw[0]} picture is not possible: "
+            "give sizes in pixels, tile 0 for no tiles"
+        )
+    aligned = tile_px // align_px * align_px
+    if tile_px and (aligned < align_px or aligned < 2 * (-(-overlap_px // align_px) * align_px)):
+        least = max(align_px, 2 * (-(-overlap_px // align_px) * align_px))
+        raise GfpupError(f"tile {tile_px} is too small for overlap {overlap_px}: give a tile of at least {least} pixels")
+    rows, columns = (_plan_axis(size, tile=aligned or size, overlap=overlap_px, align=align_px) for size in size_hw)
+    return rows, columns
+
+
+def _plan_axis(size: int, *, tile: int, overlap: int, align: int) -> list[_Span]:
+    stride = tile - -(-overlap // align) * align
+    starts = list(range(0, max(size - tile, 0), stride))
+    # The smallest aligned start from which a tile reaches the edge.
+    starts.append(-(-max(size - tile, 0) // align) * align)
+    stops = [min(start + tile, size) for start in starts]
+    middles = [(stop + start) // 2 for stop, start in zip(stops, starts[1:], strict=False)]
+    bounds = [0, *middles, size]
+    spans = [_Span(starts[0], stops[0], 0, 0)]
+    for index, middle in enumerate(middles, start=1):
+        # Shifted tiles may leave two seams close together; their fades must not meet.
+        room = min(middle - bounds[index - 1], bounds[index + 1] - middle) // 2
+        reach = min((stops[index - 1] - starts[index]) // 4, room, -(-overlap // 4))
+        spans.append(_Span(starts[index], stops[index], middle - reach, middle + reach))
+    assert all(a.fade_stop <= b.fade_start for a, b in pairwise(spans))
+    return spans

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import hashlib
+import math
+import unicodedata
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import skimage.data
+
+from gfpup.errors import GfpupError
+from gfpup.ops.degrade import PROTOCOLS, Damage, apply, draw, kernel
+
+NOTHING = Damage(sigma_xy=(0.05, 0.05), angle=0.0, scale=1.0, noise=0.0, noise_seed=1, jpeg=100)
+
+
+@pytest.fixture(scope="module")
+def face() -> np.ndarray:
+    return np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+
+
+def test_the_table_is_the_published_one(shared) -> None:
+    yaml = pytest.importorskip("yaml")
+    published = yaml.safe_load((shared / "reference" / "degradation.yaml").read_text())
+    assert set(PROTOCOLS) == {*published, "mild"}
+    for name, entry in published.items():
+        if name != "difface-test-grid":
+            ours = PROTOCOLS[name]
+            assert [list(getattr(ours, key)) for key in ("sigma", "scale", "noise", "jpeg")] == [
+                entry[key] for key in ("sigma", "scale", "noise", "jpeg")
+            ]
+
+
+def test_a_draw_depends_on_name_and_seed_alone() -> None:
+    first = draw("gfpgan", seed=5, name="a.png")
+    draw("gfpgan", seed=9, name="b.png")
+    assert draw("gfpgan", seed=5, name="a.png") == first
+    assert draw("gfpgan", seed=6, name="a.png") != first
+    assert draw("gfpgan", seed=5, name="b.png") != first
+
+
+def test_a_draw_is_the_same_on_every_machine() -> None:
+    drawn = draw("mild", seed=1, name="face.png")
+    assert drawn.noise_seed == int.from_bytes(hashlib.sha256(b"1\0face.png").digest()[16:24], "big")
+    assert (drawn.jpeg, round(drawn.scale, 9), round(drawn.noise, 9)) == (95, 3.379192232, 7.439321208)
+
+
+def test_a_name_in_another_unicode_form_is_the_same_name() -> None:
+    composed, apart = unicodedata.normalize("NFC", "Zoë.jpg"), unicodedata.normalize("NFD", "Zoë.jpg")
+    assert composed != apart and draw("mild", seed=0, name=composed) == draw("mild", seed=0, name=apart)
+
+
+@pytest.mark.parametrize("name", [name for name in PROTOCOLS if name != "difface-test-grid"])
+def test_values_are_uniform_over_the_protocols_ranges(name: str) -> None:
+    protocol = PROTOCOLS[name]
+    drawn = [draw(name, seed=17, name=f"{i}.png") for i in range(3000)]
+    for range_, values in (
+        (protocol.sigma, [d.sigma_xy[0] for d in drawn]),
+        (protocol.scale, [d.scale for d in drawn]),
+        (protocol.noise, [d.noise for d in drawn]),
+        (protocol.jpeg, [d.jpeg + 0.5 for d in drawn]),
+    ):
+        low, high = range_
+        place = (np.array(values) - low) / (high - low)
+        assert place.min() >= -1e-9 and place.max() <= 1.0
+        # Kolmogorov-Smirnov: 1.95 / sqrt(n) is passed once in a thousand; whole JPEG qualities add a step of their own.
+        steps = np.abs(np.sort(place) - (np.arange(3000) + 0.5) / 3000).max()
+        assert steps < 1.95 / math.sqrt(3000) + (0.5 / (high - low) if range_ is protocol.jpeg else 0)
+    isotropic = np.mean([d.sigma_xy[0] == d.sigma_xy[1] for d in drawn])
+    assert abs(isotropic - 0.5) < 0.04
+
+
+def test_only_gfpgan_shifts_colours() -> None:
+    drawn = [draw("gfpgan", seed=2, name=str(i)) for i in range(4000)]
+    shifts = np.array([d.colour_shift for d in drawn if any(d.colour_shift)])
+    assert abs(len(shifts) / 4000 - 0.3) < 0.03 and 19 < np.abs(shifts).max() <= 20
+    assert 0.003 < np.mean([d.gray for d in drawn]) < 0.02
+    assert not any(any(d.colour_shift) or d.gray for d in (draw("mild", seed=2, name=str(i)) for i in range(300)))
+
+
+def test_the_grid_is_drawn_evenly() -> None:
+    drawn = [draw("difface-test-grid", seed=0, name=str(i)) for i in range(2000)]
+    assert {d.scale for d in drawn} == set(range(4, 41, 4))
+    assert {d.jpeg for d in drawn} == {30, 40, 50, 60, 70} and {d.noise for d in drawn} == {1, 5, 10, 15, 20}
+    counts = np.unique([d.sigma_xy for d in drawn], return_counts=True)
+    assert counts[0].tolist() == [4, 8, 12, 16] and counts[1].min() > 0.22 * 4000
+    assert len({d.angle for d in drawn}) == 4
+
+
+def test_an_unknown_protocol_is_refused_by_name() -> None:
+    with pytest.raises(GfpupError, match=r"'gfpgn'.*mild"):
+        draw("gfpgn", seed=0, name="a")
+
+
+def test_the_kernel_is_a_turned_gaussian() -> None:
+    turned = kernel((4.0, 1.5), math.pi / 2)
+    assert turned.shape == (41, 41) and turned.sum() == pytest.approx(1.0)
+    y, x = np.mgrid[-20:21, -20:21]
+    assert (turned * y * y).sum() == pytest.approx(16.0, rel=1e-3) and (turned * x * x).sum() == pytest.approx(2.25, rel=1e-3)
+    assert np.allclose(kernel((2.0, 3.0), 0.3), kernel((2.0, 3.0), 0.3)[::-1, ::-1])
+
+
+def test_no_damage_changes_no_more_than_a_perfect_jpeg(face: np.ndarray) -> None:
+    smooth = apply(face, replace(NOTHING, sigma_xy=(3.0, 3.0)))
+    assert np.abs(apply(smooth, NOTHING).astype(int) - smooth).mean() < 1
+
+
+def test_size_and_low_resolution(face: np.ndarray) -> None:
+    odd = face[:201, :155]
+    damage = replace(NOTHING, scale=3.3, jpeg=80)
+    assert apply(odd, damage).shape == odd.shape and apply(odd, damage).dtype == np.uint8
+    assert apply(odd, damage, resize_back=False).shape == (int(201 // 3.3), int(155 // 3.3), 3)
+    assert apply(odd[:9, :9], replace(NOTHING, scale=40.0)).shape == (9, 9, 3)
+    assert apply(odd, replace(NOTHING, scale=0.8), resize_back=False).shape == (251, 193, 3)
+
+
+def test_noise_has_the_drawn_strength_and_repeats() -> None:
+    grey = np.full((256, 256, 3), 128, dtype=np.uint8)
+    noisy = apply(grey, replace(NOTHING, noise=8.0))
+    assert noisy.astype(float) @ [0.299, 0.587, 0.114] == pytest.approx(128, abs=40)
+    # Luma of three independent channels: 8 times the length of the luma weights.
+    assert (noisy.astype(float) @ [0.299, 0.587, 0.114]).std() == pytest.approx(8 * math.sqrt(0.447), rel=0.1)
+    assert np.array_equal(noisy, apply(grey, replace(NOTHING, noise=8.0)))
+    assert not np.array_equal(noisy, apply(grey, replace(NOTHING, noise=8.0, noise_seed=2)))
+
+
+def test_gray_and_colour_shift() -> None:
+    colour = np.full((64, 64, 3), (100, 150, 60), dtype=np.uint8)
+    assert np.abs(apply(colour, replace(NOTHING, colour_shift=(10.0, -20.0, 5.0))).astype(int) - [110, 130, 65]).max() <= 2
+    gray = apply(colour, replace(NOTHING, gray=True))
+    assert np.ptp(gray, axis=2).max() == 0 and abs(int(gray[5, 5, 0]) - 125) <= 2
+
+
+def test_more_damage_leaves_less(face: np.ndarray) -> None:
+    def error(damage: Damage) -> float:
+        return float(((apply(face, damage).astype(float) - face) ** 2).mean())
+
+    for worse in ({"sigma_xy": (4.0, 4.0)}, {"scale": 6.0}, {"noise": 15.0}, {"jpeg": 20}):
+        assert error(replace(NOTHING, **worse)) > 2 * error(NOTHING)
