@@ -1,0 +1,1 @@
+"""The configuration groups of gfpup, read by Hydra as pkg://gfpup.conf."""

@@ -1,0 +1,138 @@
+"""`gfpup weights`: list, fetch, verify and import checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gfpup.errors import GfpupError
+from gfpup.supply import Supply
+from gfpup.weights import catalogue, licences
+from gfpup.weights.store import Store, Stored, default_folder, mirrors_from_environment
+
+HELP = """\
+usage: gfpup weights list|fetch|verify|import [NAME or PATH ...] [flags]
+
+Keep the published checkpoints of the methods.
+
+  list                show each checkpoint, whether it is there, its licence and address
+  fetch NAME ...      download, check against the published SHA-256, keep
+  verify [NAME ...]   hash what is there again (default: all)
+  import PATH ...     take in files downloaded by hand, recognised by their SHA-256
+
+  --weights-dir DIR          keep checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
+  --accept-licence ID        consent to a licence, once; repeat for more
+  --trust-first-download     accept checkpoints without a published hash
+  --json                     print the list as JSON
+
+Mirrors: GFPUP_WEIGHTS_URL holds addresses, comma-separated, that are asked for FILE before the published one.
+
+  gfpup weights list
+  gfpup weights fetch gfpgan-v1.4 retinaface-resnet50 bisenet
+  gfpup weights import ~/Downloads/GFPGANv1.4.pth
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """`gfpup weights`: returns 0, or 1 where a checkpoint that was verified is not what it should be."""
+    if not words or {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    request = _parse(words)
+    for licence in request.accept_licence:
+        licences.accept(licence)
+    store = Store(
+        request.weights_dir or default_folder(),
+        mirrors=mirrors_from_environment(),
+        trust_first_download=request.trust_first_download,
+        accepted=request.accept_licence,
+    )
+    if request.verb == "list":
+        return _list(store, as_json=request.json)
+    if request.verb == "verify":
+        return _verify(store, request.names)
+    if not request.names:
+        wanted = "PATH" if request.verb == "import" else "NAME"
+        raise GfpupError(f"gfpup weights {request.verb} needs at least one {wanted}; gfpup weights list shows all names.")
+    if request.verb == "import":
+        for name in request.names:
+            checkpoint = store.import_file(Path(name))
+            print(f"{checkpoint.name}  {store.path(checkpoint.name)}")
+        return 0
+    return _fetch(store, request)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise GfpupError(f"gfpup weights: {message}; gfpup weights --help explains.")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("verb", choices=("list", "fetch", "verify", "import"))
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--weights-dir", type=Path)
+    parser.add_argument("--accept-licence", action="append", default=[])
+    parser.add_argument("--trust-first-download", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_intermixed_args(list(words))
+
+
+def _list(store: Store, *, as_json: bool) -> int:
+    rows = store.listing()
+    if as_json:
+        print(json.dumps([_facts(row) for row in rows], indent=1))
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"checkpoints in {store.folder}", title_justify="left")
+    for heading in ("name", "here", "MB", "licence", "commercial use"):
+        table.add_column(heading)
+    for row in rows:
+        size = row.checkpoint.size_bytes
+        megabytes = "" if size is None else f"{size / 1e6:.0f}"
+        table.add_row(row.checkpoint.name, row.state, megabytes, row.checkpoint.licence_id, row.checkpoint.commercial_use)
+    Console().print(table)
+    return 0
+
+
+def _verify(store: Store, names: Sequence[str]) -> int:
+    rows = [store.verify(name) for name in names or [row.checkpoint.name for row in store.listing() if row.state != "absent"]]
+    for row in rows:
+        print(f"{row.checkpoint.name}  {row.state}  {row.found or '-'}")
+    if not rows:
+        print(f"gfpup: there are no checkpoints in {store.folder}.", file=sys.stderr)
+    wrong = [row for row in rows if row.state == "differs" or (row.state == "absent" and names)]
+    return 1 if wrong else 0
+
+
+def _fetch(store: Store, request: argparse.Namespace) -> int:
+    from gfpup.observers.progress import Downloads
+
+    with Downloads(quiet=False) as downloads:
+        supply = Supply(store, accepted=request.accept_licence, progress=downloads)
+        for name in request.names:
+            supply.named(name, name)
+    for warning in supply.warnings:
+        print(f"gfpup: {warning}", file=sys.stderr)
+    for name in request.names:
+        print(f"{name}  {supply.paths[name]}")
+    return 0
+
+
+def _facts(row: Stored) -> dict[str, object]:
+    checkpoint: catalogue.Checkpoint = row.checkpoint
+    return {
+        "name": checkpoint.name,
+        "state": row.state,
+        "path": str(row.path),
+        "url": checkpoint.url,
+        "sha256": checkpoint.sha256,
+        "size_bytes": checkpoint.size_bytes,
+        "licence": checkpoint.licence_id,
+        "commercial_use": checkpoint.commercial_use,
+    }

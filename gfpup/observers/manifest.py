@@ -1,0 +1,206 @@
+"""The record of a run: a line a photo while it runs (`manifest.jsonl`), one document when it ends (`manifest.json`).
+
+A line is written after its photo has its final name, so a run killed anywhere can be resumed: what has a line and a file is
+done, everything else is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import filelock
+
+from gfpup import images
+from gfpup.errors import GfpupError, OutputError
+from gfpup.types import FaceResult, RestoredPhoto
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
+
+DOCUMENT = "manifest.json"
+LINES = "manifest.jsonl"
+LOCK = ".manifest.lock"
+
+
+class Manifest:
+    """The open record of one output folder. Use as a context manager: it holds the folder's lock.
+
+    `header` is everything about the run but its photos; `header["fingerprint"]` says which results may lie together.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any], *, overwrite: bool) -> None:
+        self.folder = folder
+        self.header = dict(header)
+        self.overwrite = overwrite
+        self.photos: dict[str, dict[str, Any]] = {}
+        self._lock = filelock.FileLock(folder / LOCK, timeout=0)
+        self._lines: Any = None
+
+    def __enter__(self) -> Self:
+        """Take the folder: read what is there, refuse to mix, and begin a new record of this run.
+
+        Raises:
+            GfpupError: another run writes here, or the folder holds results of another plan.
+            OutputError: the folder cannot be written.
+        """
+        check_folder(self.folder, self.header["fingerprint"], self.header["plan"]["pixels"], overwrite=self.overwrite)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise GfpupError(f"another run is writing to {self.folder}; wait for it, or give another --output.") from None
+        except OSError as error:
+            raise OutputError(f"cannot write to the folder {self.folder}: {error.strerror}; give another --output.") from None
+        for torn in self.folder.rglob(images.TEMPORARY_GLOB):
+            torn.unlink(missing_ok=True)  # left by a run that was killed while writing; the lock says that nobody writes now
+        path = self.folder / LINES
+        kept, end = _read_lines(path)
+        self.photos = {} if self.overwrite else {line["name"]: line for line in kept if "name" in line}
+        with _writing(path):
+            self._lines = path.open("r+b" if path.exists() else "w+b")
+            # A line cut short by a crash goes; with --overwrite all of them do.
+            self._lines.truncate(0 if self.overwrite else end)
+            self._lines.seek(0, os.SEEK_END)
+        self._append({"run": self.header})
+        self._write_document("running")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lines.close()
+        self._lock.release()
+
+    @property
+    def path(self) -> Path:
+        """Where the document lies."""
+        return self.folder / DOCUMENT
+
+    def may_hold(self, name: str) -> bool:
+        """Whether there is a line of `name`: without one its input need not be read to know that it is not done."""
+        return name in self.photos
+
+    def done(self, name: str, input_sha256: str, *, faces: bool) -> bool:
+        """Whether `name` was restored from these very bytes and its files, those of its `faces` too if wanted, are there."""
+        line = self.photos.get(name)
+        if line is None or line["error"] is not None or line["input_sha256"] != input_sha256:
+            return False
+        if any(face["failed"] for face in line["faces"]):
+            return False
+        if faces and not line["face_files"] and any(face["affine"] for face in line["faces"]):
+            return False
+        return all((self.folder / file).is_file() for file in [name, *line["face_files"]])
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Record one photo."""
+        self._append(line)
+        self.photos[line["name"]] = dict(line)
+
+    def close(self, status: str, **facts: Any) -> dict[str, Any]:
+        """Write the document: `status` is "done", "failed", "interrupted" or "stopped". Returns it."""
+        self.header.update(facts)
+        return self._write_document(status)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with _writing(self.folder / LINES):
+            self._lines.write(json.dumps(line).encode() + b"\n")
+            self._lines.flush()
+            os.fsync(self._lines.fileno())
+
+    def _write_document(self, status: str) -> dict[str, Any]:
+        photos = [self.photos[name] for name in sorted(self.photos)]
+        document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header, "photos": photos}
+        path = self.path
+        images.write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
+        return document
+
+
+class _writing:  # noqa: N801 (reads as a phrase: with _writing(path))
+    """Turn an operating system's refusal into the error that stops a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from None
+
+
+def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Refuse a folder that holds results of another plan than the one with this `fingerprint` and these `pixels`.
+
+    Raises:
+        GfpupError: it does, or it is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise GfpupError(f"--output {folder} is a file; give a folder.")
+    lines, _ = _read_lines(folder / LINES)
+    runs = [line["run"] for line in lines if "run" in line]
+    if overwrite or not runs or runs[-1].get("fingerprint") == fingerprint:
+        return
+    before = runs[-1].get("plan", {}).get("pixels", {})
+    changed = [f"{key} was {before.get(key)} and is {value}" for key, value in pixels.items() if before.get(key) != value]
+    raise GfpupError(
+        f"{folder} holds results of another plan ({'; '.join(changed) or 'an older version'}); give another --output, "
+        "or --overwrite to replace them."
+    )
+
+
+def _read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The complete lines of a record, and where they end."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return [], 0
+    end = data.rfind(b"\n") + 1
+    lines = []
+    for number, line in enumerate(data[:end].splitlines(), 1):
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            raise GfpupError(f"line {number} of {path} is damaged; give another --output, or delete that file.") from None
+    return lines, end
+
+
+def photo_line(
+    name: str,
+    *,
+    input_path: Path,
+    input_sha256: str | None,
+    output: Path | None,
+    restored: RestoredPhoto | None,
+    seconds: Mapping[str, float],
+    warnings: tuple[str, ...] = (),
+    error: str | None = None,
+    face_files: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The record of one photo, ready for JSON."""
+    return {
+        "name": name,
+        "input": str(input_path.absolute()),
+        "input_sha256": input_sha256,
+        "output": None if output is None else str(output.absolute()),
+        "faces": [] if restored is None else [_face(result) for result in restored.faces],
+        "face_files": list(face_files),
+        "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+        "warnings": list(warnings),
+        "error": error,
+    }
+
+
+def _face(result: FaceResult) -> dict[str, Any]:
+    return {
+        "box_xyxy": [round(v, 3) for v in result.face.box_xyxy],
+        "score": round(result.face.score, 6),
+        "landmarks_xy": [[round(float(x), 3), round(float(y), 3)] for x, y in result.face.landmarks_xy],
+        "affine": None if result.crop is None else [[round(float(v), 6) for v in row] for row in result.crop.affine],
+        "restored": result.restored,
+        "failed": result.failed,
+        "reason": result.reason,
+    }

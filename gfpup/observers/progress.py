@@ -1,0 +1,169 @@
+"""What a person sees: a progress bar on stderr while the run goes on, a closing table on stdout when it is over."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from gfpup.types import Plan, RestoredPhoto
+
+FAILURES_SHOWN = 20
+
+
+class ProgressBar:
+    """Photos done of all, photos and faces a second, and the time left. An `Observer` and a context manager."""
+
+    def __init__(self, total: int, *, quiet: bool) -> None:
+        self._faces = 0
+        self._began = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rates]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet,
+            transient=True,
+        )
+        self._task = self._bar.add_task("restoring", total=total, rates="")
+
+    def __enter__(self) -> ProgressBar:
+        self._began = time.monotonic()
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
+        """Move the bar on, and say at once what went wrong with a photo."""
+        self._faces += sum(face["restored"] for face in line["faces"])
+        seconds = max(time.monotonic() - self._began, 1e-6)
+        self._bar.advance(self._task)
+        done = self._bar.tasks[self._task].completed
+        self._bar.update(self._task, rates=f"{done / seconds:.2f} photos/s  {self._faces / seconds:.2f} faces/s")
+        if line["error"] and not self._bar.disable:
+            self._bar.console.print(f"[red]failed[/] {escape(line['error'])}", highlight=False, soft_wrap=True)
+
+    def run_done(self, document: Mapping[str, Any]) -> None:
+        """Nothing: the closing table is printed when the bar is gone."""
+
+
+class Downloads:
+    """A bar for each checkpoint while it is downloaded. Call it with a name, the bytes done and the bytes in all."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Downloads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._tasks:
+            self._bar.stop()
+
+    def __call__(self, name: str, done: int, total: int | None) -> None:
+        """Show how far the download of `name` is, in bytes."""
+        if name not in self._tasks:
+            self._bar.start()
+            self._tasks[name] = self._bar.add_task(f"downloading {name}", total=total)
+        self._bar.update(self._tasks[name], completed=done, total=total)
+
+
+def summary(document: Mapping[str, Any], *, skipped: int, seconds: float) -> dict[str, Any]:
+    """The run in numbers, for people and for `--json`. `skipped` counts photos that an earlier run had done."""
+    photos = document["photos"]
+    faces = [face for photo in photos for face in photo["faces"]]
+    stages: dict[str, list[float]] = {}
+    for photo in photos:
+        for stage, value in photo["seconds"].items():
+            stages.setdefault(stage, []).append(value)
+    return {
+        "status": document["status"],
+        "manifest": document["manifest"],
+        "photos": len(photos),
+        "skipped": skipped,
+        "failed": sum(photo["error"] is not None for photo in photos),
+        "without_faces": sum(photo["error"] is None and not photo["faces"] for photo in photos),
+        "faces": len(faces),
+        "faces_restored": sum(face["restored"] for face in faces),
+        "faces_failed": sum(face["failed"] for face in faces),
+        "seconds": round(seconds, 3),
+        "median_seconds": {stage: round(statistics.median(values), 4) for stage, values in stages.items()},
+    }
+
+
+def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]], *, console: Console) -> None:
+    """Print the closing table, and below it each failure with its reason."""
+    table = Table(title=f"gfpup: {facts['status']}", show_header=False, title_justify="left")
+    left_alone = facts["faces"] - facts["faces_restored"] - facts["faces_failed"]
+    table.add_row("photos", _count(facts["photos"], skipped=facts["skipped"], failed=facts["failed"]))
+    table.add_row("faces restored", _count(facts["faces_restored"], failed=facts["faces_failed"], left_alone=left_alone))
+    table.add_row("photos without a face", str(facts["without_faces"]))
+    table.add_row("seconds", f"{facts['seconds']:.1f}")
+    medians = [f"{stage} {value:.2f}" for stage, value in facts["median_seconds"].items()]
+    table.add_row("median seconds a photo", "  ".join(medians))
+    table.add_row("record", escape(facts["manifest"]))
+    console.print(table)
+    failures = [photo["error"] for photo in photos if photo["error"]]
+    failures += [
+        f"{photo['input']}: face {i}: {face['reason']}"
+        for photo in photos
+        for i, face in enumerate(photo["faces"])
+        if face["failed"]
+    ]
+    for failure in failures[:FAILURES_SHOWN]:
+        console.print(f"[red]failed[/] {escape(failure)}", highlight=False, soft_wrap=True)
+    if len(failures) > FAILURES_SHOWN:
+        console.print(f"and {len(failures) - FAILURES_SHOWN} more: see the record", highlight=False)
+
+
+def print_plan(plan: Plan, photos: Sequence[Any], *, console: Console) -> None:
+    """Print what a run would do, with the reason for each decision."""
+    table = Table(title=f"plan for {len(photos)} photo{'s' * (len(photos) != 1)}", title_justify="left")
+    for heading in ("setting", "value", "because"):
+        table.add_column(heading, overflow="fold")
+    for reason in plan.reasons:
+        table.add_row(reason.setting, escape(str(reason.value)), escape(reason.why))
+    explained = {reason.setting for reason in plan.reasons}
+    for setting in ("backend", "parameters", "upscale"):
+        if setting not in explained and plan.pixels[setting]:
+            table.add_row(setting, escape(str(plan.pixels[setting])), "asked for, or the default")
+    console.print(table)
+    for task in photos:
+        if task.refusal:
+            console.print(f"[red]refused[/] {escape(task.refusal)}", highlight=False, soft_wrap=True)
+    for lack in plan.missing:
+        console.print(f"[yellow]missing[/] {escape(lack)}", highlight=False, soft_wrap=True)
+
+
+def _count(number: int, **parts: int) -> str:
+    said = [f"{value} {name.replace('_', ' ')}" for name, value in parts.items() if value]
+    return f"{number}" + (f"  ({', '.join(said)})" if said else "")

@@ -1,0 +1,182 @@
+"""Photos in, restored photos out: detect, align, restore, enlarge the background, paste. No files, no configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from gfpup import background
+from gfpup.faces.align import align_faces, aligned_crop
+from gfpup.faces.paste import Patch, feather_mask, paste_faces
+from gfpup.faces.select import FaceChoice, select_faces
+from gfpup.ops import geometry
+from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
+from gfpup.types import AlignedCrop, Backend, Detector, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
+
+Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
+Masker = Callable[[Float32], Float32 | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Restorer:
+    """The loaded parts of a run and the few settings they are used with.
+
+    `detector` is None for photos that are aligned faces already. `upsample` enlarges a background to a size; `mask` makes
+    the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in [0, 255], or None where it sees no
+    face in it; then, and without it, the mask is a feathered square. At most `face_batch`
+    faces share a forward; 1 makes a face's bytes independent of its neighbours.
+    """
+
+    backend: Backend
+    detector: Detector | None
+    upscale: float = 2.0
+    strength: float = 1.0
+    match_colors: bool = False
+    choice: FaceChoice = field(default_factory=FaceChoice)
+    face_batch: int = 1
+    device: str = "cpu"
+    upsample: Upsampler = background.resize
+    mask: Masker | None = None
+    fallback: Backend | None = None
+    """The same backend in float32, to redo a face whose output is not finite; None where `backend` is float32 already."""
+
+    def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
+        """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
+        if self.detector is None:
+            return self._restore_aligned(photos)
+        work = [_Work(photo) for photo in photos]
+        for item in work:
+            self._find_faces(item)
+        self._restore_crops(work)
+        return [self._finish(item) for item in work]
+
+    def _restore_aligned(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
+        """Take each photo for one aligned face: the result is the restored crop, without a paste."""
+        work = [_Work(photo) for photo in photos]
+        for item in work:
+            with _clock(item, "align"):
+                crop = aligned_crop(item.photo.rgb8)
+            item.results = [FaceResult(crop.face, restored=False, crop=crop)]
+        self._restore_crops(work)
+        done = []
+        for item in work:
+            (result,) = item.results
+            assert result.crop is not None
+            restored = result.output
+            pixels = result.crop.pixels if restored is None else restored
+            alpha = None
+            if item.photo.alpha is not None:
+                alpha = background.resize(item.photo.alpha, (pixels.shape[0], pixels.shape[1]))
+                if alpha.dtype == np.uint16:
+                    alpha = ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+            done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds)))
+        return done
+
+    def _find_faces(self, item: _Work) -> None:
+        assert self.detector is not None
+        rgb = item.photo.rgb8
+        with _clock(item, "detect"):
+            faces = self.detector.detect(rgb)
+        reasons = select_faces(faces, item.photo.size_hw, self.choice)
+        with _clock(item, "align"):
+            crops = iter(align_faces(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+            for face, reason in zip(faces, reasons, strict=True):
+                crop = next(crops) if reason is None else None
+                if isinstance(crop, str):
+                    item.results.append(FaceResult(face, restored=False, failed=True, reason=crop))
+                else:
+                    item.results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
+
+    def _restore_crops(self, work: Sequence[_Work]) -> None:
+        """Restore all aligned crops of `work`, `face_batch` at a time, and put the results in their places."""
+        places = [(item, i) for item in work for i, result in enumerate(item.results) if result.crop is not None]
+        for start in range(0, len(places), self.face_batch):
+            batch = places[start : start + self.face_batch]
+            began = time.perf_counter()
+            crops = [item.results[i].crop for item, i in batch]
+            outputs = self._restore_batch([crop for crop in crops if crop is not None])
+            share = (time.perf_counter() - began) / len(batch)
+            for (item, i), (pixels, note) in zip(batch, outputs, strict=True):
+                item.seconds["restore"] = item.seconds.get("restore", 0.0) + share
+                if pixels is None:
+                    item.results[i] = replace(item.results[i], failed=True, reason=note)
+                else:
+                    item.results[i] = replace(item.results[i], restored=True, reason=note, output=to_uint8(to_unit(pixels)))
+                    item.restored[i] = pixels
+
+    def _restore_batch(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]]:
+        """Each crop's restored pixels (512, 512, 3) float32 in [0, 255] or None, and what is to be said about it."""
+        inputs = np.stack([crop.pixels for crop in crops])
+        tensor = torch.from_numpy(inputs).to(self.device).permute(0, 3, 1, 2).float().div(255)
+        outputs = _as_pixels(self.backend.restore(tensor))
+        done: list[tuple[Float32 | None, str | None]] = []
+        for i, (crop, output) in enumerate(zip(crops, outputs, strict=True)):
+            note = None
+            if not np.isfinite(output).all() and self.fallback is not None:
+                output = _as_pixels(self.fallback.restore(tensor[i : i + 1]))[0]
+                note = "redone in float32: the first output was not finite"
+            if not np.isfinite(output).all():
+                done.append((None, "the network's output is not finite"))
+                continue
+            done.append((self._adjust(np.clip(output, 0, 255), crop.pixels), note))
+        return done
+
+    def _adjust(self, restored: Float32, original: UInt8) -> Float32:
+        if self.match_colors:
+            restored = match_color(to_unit(restored), to_float(original)) * np.float32(255)
+        if self.strength < 1:
+            restored = original + np.float32(self.strength) * (restored - original)
+        return np.clip(restored, 0, 255).astype(np.float32)
+
+    def _finish(self, item: _Work) -> RestoredPhoto:
+        photo = item.photo
+        to_hw = background.output_size(photo.size_hw, self.upscale)
+        with _clock(item, "background"):
+            canvas = self.upsample(photo.pixels, to_hw)
+            alpha = None if photo.alpha is None else background.resize(photo.alpha, to_hw)
+        with _clock(item, "paste"):
+            enlarge = geometry.resize_affine(photo.size_hw, to_hw)
+            patches = []
+            for i, pixels in item.restored.items():
+                crop = item.results[i].crop
+                assert crop is not None
+                mask = feather_mask() if self.mask is None else self.mask(pixels)
+                if mask is None:
+                    mask = feather_mask()
+                    item.say(i, "pasted with a feathered square: the parser sees no face in it")
+                patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
+            paste_faces(canvas, patches)
+        warnings = () if item.results else ("no face was found; the photo was only resized",)
+        return RestoredPhoto(photo, canvas, alpha, tuple(item.results), dict(item.seconds), warnings=warnings)
+
+
+@dataclass(eq=False)
+class _Work:
+    """One photo on its way through the stages."""
+
+    photo: Photo
+    results: list[FaceResult] = field(default_factory=list)
+    restored: dict[int, Float32] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def say(self, i: int, remark: str) -> None:
+        """Add a remark to what is said of face `i`."""
+        before = self.results[i].reason
+        self.results[i] = replace(self.results[i], reason=f"{before}; {remark}" if before else remark)
+
+
+@contextmanager
+def _clock(item: _Work, stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    item.seconds[stage] = item.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+def _as_pixels(outputs: torch.Tensor) -> Float32:
+    """(n, 3, h, w) in [0, 1] on any device to (n, h, w, 3) float32 in [0, 255]."""
+    return outputs.detach().float().mul(255).permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -1,0 +1,105 @@
+"""The photos of a run as a Lightning data module: worker processes read and decode ahead of the restoring."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning
+from torch.utils.data import DataLoader, Dataset
+
+from gfpup import images
+from gfpup.errors import PhotoError
+from gfpup.types import Photo
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo to restore: where it lies, and the name (a path with `/`) of its result inside the output folder.
+
+    `refusal` says why it cannot be restored, where that was known before the run.
+    """
+
+    path: Path
+    name: str
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A task's photo as read, or the reason why it cannot be."""
+
+    task: Task
+    photo: Photo | None
+    sha256: str | None
+    seconds: float
+    error: str | None = None
+
+
+def load(task: Task) -> Loaded:
+    """Read and decode one photo."""
+    if task.refusal is not None:
+        return Loaded(task, None, None, 0.0, task.refusal)
+    began = time.perf_counter()
+    sha256 = photo = error = None
+    try:
+        sha256 = file_sha256(task.path)
+        photo = images.read_photo(task.path)
+    except PhotoError as refusal:
+        error = str(refusal)
+    except OSError as refusal:
+        error = f"{task.path} cannot be read: {refusal.strerror}; check the file and run again."
+    return Loaded(task, photo, sha256, time.perf_counter() - began, error)
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Photos(Dataset[Loaded]):
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tasks
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, index: int) -> Loaded:
+        return load(self.tasks[index])
+
+
+class PhotoData(lightning.LightningDataModule):
+    """Batches of `photo_batch` loaded photos, as lists, in the order of `tasks`."""
+
+    def __init__(self, tasks: Sequence[Task], *, photo_batch: int, workers: int) -> None:
+        super().__init__()
+        self.tasks = tasks
+        self.photo_batch = photo_batch
+        # A worker costs a process; one photo has nothing to read ahead of.
+        self.workers = min(workers, len(tasks) - 1)
+
+    def predict_dataloader(self) -> DataLoader[Loaded]:
+        return DataLoader(
+            _Photos(self.tasks),
+            batch_size=self.photo_batch,
+            num_workers=self.workers,
+            collate_fn=list,
+            worker_init_fn=_start_worker if self.workers else None,
+        )
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """Leave the photos where they are: the stages move what they need."""
+        return batch
+
+
+def _start_worker(_: int) -> None:
+    # Ctrl-C reaches the whole process group; the parent decides. OpenCV's threads do not survive the fork.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)

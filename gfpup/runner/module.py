@@ -1,0 +1,124 @@
+"""The Lightning side of a run: the module that restores a batch of photos, and the writer that brings them to disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import BasePredictionWriter
+
+from gfpup import images
+from gfpup.errors import PhotoError
+from gfpup.observers import Observer
+from gfpup.observers.manifest import Manifest, photo_line
+from gfpup.pipeline.restore import Restorer
+from gfpup.runner.data import Loaded
+from gfpup.types import Metadata, RestoredPhoto
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A loaded photo and its restored version, or the reason why there is none."""
+
+    loaded: Loaded
+    restored: RestoredPhoto | None
+    error: str | None
+
+
+class RestoreModule(lightning.LightningModule):
+    """Restores batches of loaded photos."""
+
+    def __init__(self, restorer: Restorer) -> None:
+        super().__init__()
+        self.restorer = restorer
+
+    def predict_step(self, batch: Sequence[Loaded], batch_idx: int) -> list[Outcome]:
+        readable = [loaded for loaded in batch if loaded.photo is not None]
+        results = dict(zip(map(id, readable), self._restore(readable), strict=True))
+        return [results.get(id(loaded), Outcome(loaded, None, loaded.error)) for loaded in batch]
+
+    def _restore(self, batch: Sequence[Loaded]) -> list[Outcome]:
+        try:
+            restored = self.restorer([loaded.photo for loaded in batch if loaded.photo is not None])
+        except MemoryError:
+            if len(batch) > 1:
+                return [outcome for loaded in batch for outcome in self._restore([loaded])]
+            error = f"{batch[0].task.path} needs more memory than is free; use a smaller --upscale."
+            return [Outcome(batch[0], None, error)]
+        return [
+            Outcome(loaded, result, self._whole_failure(loaded, result)) for loaded, result in zip(batch, restored, strict=True)
+        ]
+
+    def _whole_failure(self, loaded: Loaded, result: RestoredPhoto) -> str | None:
+        """An aligned face that failed leaves nothing to write; a photo with a failed face is written without it."""
+        if self.restorer.detector is None and result.faces[0].failed:
+            return f"{loaded.task.path}: {result.faces[0].reason}"
+        return None
+
+
+class PhotoWriter(BasePredictionWriter):
+    """Writes each photo, then its line in the manifest, then tells the observers, in this order."""
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, options: images.WriteOptions, *, save_faces: bool, observers: Sequence[Observer]
+    ) -> None:
+        super().__init__(write_interval="batch")
+        self.folder = folder
+        self.manifest = manifest
+        self.options = options
+        self.save_faces = save_faces
+        self.observers = observers
+
+    def write_on_batch_end(self, trainer: Any, pl_module: Any, prediction: Sequence[Outcome], *_: Any) -> None:
+        for outcome in prediction:
+            line = self._write(outcome)
+            self.manifest.add(line)
+            for observer in self.observers:
+                observer.photo_done(line, outcome.restored if line["error"] is None else None)
+
+    def _write(self, outcome: Outcome) -> dict[str, Any]:
+        task, restored = outcome.loaded.task, outcome.restored
+        seconds = {"read": outcome.loaded.seconds}
+        warnings: tuple[str, ...] = ()
+        face_files: tuple[str, ...] = ()
+        output, error = None, outcome.error
+        if restored is not None and error is None:
+            seconds |= restored.seconds
+            warnings = restored.photo.warnings + restored.warnings
+            began = time.perf_counter()
+            try:
+                output = self.folder / task.name
+                warnings += images.write_photo(
+                    output, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=self.options
+                )
+                face_files = self._write_faces(task.name, restored) if self.save_faces else ()
+            except PhotoError as refusal:
+                output, error = None, str(refusal)
+            seconds["write"] = time.perf_counter() - began
+        return photo_line(
+            task.name,
+            input_path=task.path,
+            input_sha256=outcome.loaded.sha256,
+            output=output,
+            restored=restored,
+            seconds=seconds,
+            warnings=warnings,
+            error=error,
+            face_files=face_files,
+        )
+
+    def _write_faces(self, name: str, restored: RestoredPhoto) -> tuple[str, ...]:
+        """Write the aligned and the restored crop of each face to `faces/<photo>/`; returns their names."""
+        files = []
+        for i, face in enumerate(restored.faces):
+            pictures = {"aligned": None if face.crop is None else face.crop.pixels, "restored": face.output}
+            for kind, pixels in pictures.items():
+                if pixels is not None:
+                    file = f"faces/{name}/{i:02d}_{kind}.png"
+                    images.write_photo(self.folder / file, pixels, alpha=None, metadata=Metadata("PNG"), options=self.options)
+                    files.append(file)
+        return tuple(files)

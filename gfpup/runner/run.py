@@ -1,0 +1,219 @@
+"""One run, from its composed configuration to its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from gfpup import images, sources
+from gfpup.errors import GfpupError, PhotoError
+from gfpup.settings import Settings, read_settings
+from gfpup.supply import Supply
+from gfpup.supply import facts as supply_facts
+from gfpup.types import Plan
+from gfpup.weights import licences
+from gfpup.weights.store import Store, default_folder, mirrors_from_environment
+
+ARGV_VARIABLE = "GFPUP_ARGV"
+"""Carries the command line as typed into the manifest, also of jobs in other processes."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C or a polite kill. Not KeyboardInterrupt: Lightning turns that into exit status 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A request that was not refused."""
+
+    settings: Settings
+    tasks: Sequence[Any]
+    machine: Any
+    plan: Plan
+    supply: Supply
+
+
+def execute(config: DictConfig, *, sweep: Path | None = None) -> int:
+    """Carry out one composed configuration; returns 0 (all done) or 1 (some photos or faces failed).
+
+    `sweep` is the folder of the multirun that this is a job of.
+
+    Raises:
+        GfpupError: refused before the first photo.
+        OutputError: a result could not be written.
+        Interrupted: Ctrl-C; what was done is on disk and recorded.
+    """
+    began = time.monotonic()
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    prepared = _prepare(read_settings({str(key): value for key, value in plain.items()}), sweep=sweep)
+    if prepared.settings.dry_run:
+        _show_plan(prepared)
+        return 0
+    return _carry_out(prepared, began)
+
+
+def _prepare(settings: Settings, *, sweep: Path | None) -> Prepared:
+    """Find the photos and make the plan: whatever can be refused without loading anything is refused here."""
+    photos = sources.expand(settings.inputs, recursive=settings.recursive, exclude=sweep or settings.output)
+    names = sources.plan_outputs(photos, output=settings.output, ext=settings.extension, suffix=settings.suffix)
+    from gfpup import hardware, planner
+    from gfpup.observers import progress
+    from gfpup.runner.data import Task
+
+    machine = hardware.probe()
+    with progress.Downloads(quiet=settings.quiet or settings.json) as downloads:
+        supply = _supply(settings, downloads)
+        plan = planner.make_plan(settings, machine, supply, sweeping=sweep is not None)
+    tasks = [
+        Task(photo.path, name.relative_to(settings.output).as_posix(), _too_large(photo.path, name, settings))
+        for photo, name in zip(photos[: settings.limit], names, strict=False)
+    ]
+    return Prepared(settings, tasks, machine, plan, supply)
+
+
+def _supply(settings: Settings, downloads: Any) -> Supply:
+    """The store that the settings describe; consents given with them are remembered, but for a dry run."""
+    if not settings.dry_run:
+        for licence in settings.accepted_licences:
+            licences.accept(licence)
+    store = Store(
+        settings.weights_folder or default_folder(),
+        mirrors=mirrors_from_environment(),
+        offline=not settings.download,
+        trust_first_download=settings.trust_first_download,
+        accepted=settings.accepted_licences,
+    )
+    return Supply(store, accepted=settings.accepted_licences, dry_run=settings.dry_run, progress=downloads)
+
+
+def _too_large(path: Path, output: Path, settings: Settings) -> str | None:
+    """Why the result of a photo cannot be held by its file format, known from the header alone."""
+    from gfpup import background
+
+    if settings.aligned:
+        return None
+    try:
+        size_hw = images.probe(path).size_hw
+    except (PhotoError, OSError):
+        return None  # said in full when its turn to be read comes
+    reason = images.check_size(output.suffix, background.output_size(size_hw, settings.upscale))
+    return (
+        None
+        if reason is None
+        else f"{path} cannot be restored at this size: {reason}; use a smaller --upscale or another --ext."
+    )
+
+
+def _show_plan(prepared: Prepared) -> None:
+    from gfpup.observers import progress
+
+    if prepared.settings.json:
+        print(json.dumps({**_plan_facts(prepared.plan), "photos": [str(task.path) for task in prepared.tasks]}))
+    elif not prepared.settings.quiet:
+        progress.print_plan(prepared.plan, prepared.tasks, console=_console())
+
+
+def _carry_out(prepared: Prepared, began: float) -> int:
+    from gfpup import planner
+    from gfpup.observers import progress
+    from gfpup.observers.manifest import Manifest, check_folder
+    from gfpup.runner import parts
+
+    settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
+    if not settings.quiet:
+        for warning in plan.warnings:
+            print(f"gfpup: {warning}", file=sys.stderr)
+    overwrite = settings.existing == "overwrite"
+    fingerprint = planner.fingerprint(plan)
+    check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
+    _refuse_strangers(settings.output, tasks, overwrite=overwrite)
+    restorer = parts.load(settings, plan, prepared.supply)
+    header = {
+        "title": f"{settings.backend} at {settings.upscale:g}x",
+        "started": _now(),
+        "fingerprint": fingerprint,
+        "argv": json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv,
+        "configuration": settings.resolved,
+        "versions": parts.versions(),
+        "commit": parts.commit(),
+        "hardware": asdict(prepared.machine),
+        "plan": _plan_facts(plan),
+        **supply_facts(prepared.supply),
+    }
+    with Manifest(settings.output, header, overwrite=overwrite) as manifest:
+        todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces)]
+        status = "stopped"
+        try:
+            with _interruptible(), progress.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
+                if todo:
+                    parts.predict(todo, restorer, prepared, manifest, [bar])
+            lines = [manifest.photos[task.name] for task in tasks]
+            failed = any(line["error"] or any(face["failed"] for face in line["faces"]) for line in lines)
+            status = "failed" if failed else "done"
+        except Interrupted:
+            status = "interrupted"
+            raise
+        finally:
+            document = manifest.close(status, finished=_now())
+    document["manifest"] = str(manifest.path)
+    facts = progress.summary(document, skipped=len(tasks) - len(todo), seconds=time.monotonic() - began)
+    if settings.json:
+        print(json.dumps(facts))
+    elif not settings.quiet:
+        progress.print_summary(facts, document["photos"], console=_console())
+    return 1 if failed else 0
+
+
+def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) -> None:
+    """Refuse to replace files that no run of gfpup made: a folder without a record holds somebody's own."""
+    from gfpup.observers.manifest import LINES
+
+    if overwrite or (folder / LINES).exists():
+        return
+    for task in tasks:
+        if (folder / task.name).exists():
+            raise GfpupError(
+                f"{folder / task.name} is there already and no run of gfpup made it; give another --output, or --overwrite."
+            )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Interrupted` for the length of the block (main thread only)."""
+
+    def stop(signal_number: int, frame: Any) -> None:
+        raise Interrupted
+
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, stop) for number in handled]
+    try:
+        yield
+    finally:
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _plan_facts(plan: Plan) -> Mapping[str, Any]:
+    return asdict(plan)
+
+
+def _console() -> Console:
+    # A pipe has no width to fold a table into.
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,91 @@
+"""The checkpoints of one run: from the user's file, from the store, by download; in a dry run only what would be lacking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gfpup.errors import CheckpointError, GfpupError
+from gfpup.weights import catalogue, licences
+from gfpup.weights.store import Store
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with a checkpoint's name, the bytes done and the bytes in all (None where the server does not say)."""
+
+
+@dataclass
+class Supply:
+    """Collects what the parts of a run need. `paths` and `digests` (SHA-256) are by role: "backend", "detector", "mask", ..."""
+
+    store: Store
+    accepted: Collection[str] = ()
+    dry_run: bool = False
+    progress: Progress | None = None
+    paths: dict[str, Path] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    consents: dict[str, str] = field(default_factory=dict)
+
+    def given(self, role: str, path: Path) -> None:
+        """Take the user's own file for `role`; nothing vouches for it, and the record says so by its hash.
+
+        Raises:
+            CheckpointError: there is no such file.
+        """
+        if not path.is_file():
+            raise CheckpointError(f"the checkpoint {path} is not there; check its path.")
+        self.paths[role] = path
+        self.digests[role] = self.store.digest(path)
+
+    def named(self, role: str, name: str) -> None:
+        """Take the published checkpoint `name` for `role`, downloaded if need be.
+
+        Raises:
+            LicenceError: its licence needs a consent that was not given.
+            CheckpointError: it cannot be had.
+        """
+        checkpoint = catalogue.find(name)
+        if self.dry_run:
+            lack = self.store.missing(name)
+            if lack is not None:
+                if self.store.could_download(name):
+                    lack = f"{name} is not in {self.store.folder}; a run would download it from {checkpoint.url}"
+                self.missing.append(lack)
+                self.digests[role] = checkpoint.sha256 or "unknown"
+                return
+        self.consent(checkpoint)
+        progress = self.progress
+        path = self.store.ensure(name, progress=None if progress is None else lambda done, total: progress(name, done, total))
+        self.paths[role] = path
+        self.digests[role] = self.store.digest(path)
+
+    def try_named(self, role: str, name: str) -> str | None:
+        """Like `named`, but where it cannot be had the reason is returned instead of raised (None: it was taken)."""
+        lack = self.store.missing(name) if self.dry_run else None
+        if lack is not None and not self.store.could_download(name):
+            return lack
+        try:
+            self.named(role, name)
+        except GfpupError as error:
+            return str(error)
+        return None
+
+    def consent(self, checkpoint: catalogue.Checkpoint) -> None:
+        """Hold the licence's gate, and say once what is contested or unknown about it."""
+        licences.require(checkpoint, self.accepted)
+        how = licences.how_accepted(checkpoint.licence_id, self.accepted)
+        if how is not None:
+            self.consents[checkpoint.licence_id] = how
+        warning = licences.warning_for(checkpoint) if self.dry_run else licences.warn_once(checkpoint)
+        if warning is not None:
+            self.warnings.append(warning)
+
+
+def facts(supply: Supply) -> Mapping[str, object]:
+    """What the manifest keeps of it."""
+    return {
+        "checkpoints": {role: {"file": path.name, "sha256": supply.digests[role]} for role, path in supply.paths.items()},
+        "licences": dict(supply.consents),
+    }

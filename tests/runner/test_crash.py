@@ -1,0 +1,73 @@
+"""A run killed at any moment resumes to the bytes of an undisturbed one; Ctrl-C ends cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+DRIVER = Path(__file__).with_name("crash_driver.py")
+COMMON = ["--backend", "classical", "--detector", "cascade", "--quiet", "hardware.workers=0", "hardware.threads=1"]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix in (".png", ".jpg")
+    }
+
+
+def test_killed_at_every_moment_and_resumed(photos: Path, tmp_path: Path) -> None:
+    """One folder, killed at step 0, then resumed and killed at step 1 of that run, and so on: nothing lost, nothing torn."""
+    words = ["run", "-i", str(photos), "--recursive", *COMMON]
+    undisturbed = subprocess.run(
+        [sys.executable, DRIVER, "0", *words, "-o", str(tmp_path / "whole")], check=True, capture_output=True, text=True
+    )
+    assert undisturbed.stdout.split() == ["0"]
+    killed = subprocess.run(
+        [sys.executable, DRIVER, "9", *words, "-o", str(tmp_path / "torn")], check=True, capture_output=True, text=True
+    )
+    statuses = [int(word) for word in killed.stdout.split()]
+    assert statuses[:-1].count(-signal.SIGKILL) >= 6, "too few runs were killed for this test to mean something"
+    assert statuses[-1] == 0
+    assert files(tmp_path / "torn") == files(tmp_path / "whole")
+    record = json.loads((tmp_path / "torn/manifest.json").read_text())
+    assert record["status"] == "done"
+    assert len(record["photos"]) == 4
+    assert not [path for path in (tmp_path / "torn").rglob("*") if "part" in path.name or path.suffix == ".tmp"]
+
+
+def test_a_torn_last_line_is_forgotten(photos: Path, tmp_path: Path) -> None:
+    words = ["run", "-i", str(photos), *COMMON, "-o", str(tmp_path / "out")]
+    subprocess.run([sys.executable, DRIVER, "0", *words], check=True)
+    before = files(tmp_path / "out")
+    lines = tmp_path / "out/manifest.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-25])
+    done = subprocess.run([sys.executable, DRIVER, "0", *words], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["0"]
+    assert files(tmp_path / "out") == before
+    assert all(json.loads(line) for line in lines.read_text().splitlines())
+
+
+def test_ctrl_c_ends_cleanly_and_can_be_resumed(photos: Path, tmp_path: Path) -> None:
+    words = ["run", "-i", str(photos), "--recursive", *COMMON, "-o", str(tmp_path / "out")]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "gfpup", *words], stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    )
+    lines = tmp_path / "out/manifest.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (lines.exists() and lines.read_text().count("\n") >= 2):
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert err.splitlines() == ["gfpup: interrupted; the same command goes on from here."]
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["status"] == "interrupted"
+    done = subprocess.run([sys.executable, "-m", "gfpup", *words], check=False)
+    assert done.returncode == 0
+    assert json.loads((tmp_path / "out/manifest.json").read_text())["status"] == "done"
