@@ -1,0 +1,89 @@
+"""Set gfpup up in .venv of this checkout, then show it or test it. Needs Python 3.11 to 3.13 and nothing else.
+
+python3 start.py demo    install the core, restore examples/photos into out/, and say which picture to open
+python3 start.py test    install the core, all extras and the official packages, then run every check
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+LOCK = ROOT / "requirements.lock"
+
+EXTRAS = "dev,upstream,joblib,submitit"
+OFFICIAL = ("basicsr", "gfpgan", "facexlib", "pyiqa")
+"""The official implementations. Resolved the ordinary way they pull a second torch and gigabytes more; without their declared
+dependencies they install in seconds, and what they really need is in the extra `upstream`."""
+
+
+def main() -> int:
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        print(f"start.py: this is Python {sys.version.split()[0]}; gfpup needs 3.11 to 3.13.", file=sys.stderr)
+        return 2
+    wish = sys.argv[1:] or ["demo"]
+    if wish == ["demo"]:
+        install("core", lambda: pip("--editable", "."))
+        return demo()
+    if wish == ["test"]:
+        install("core", lambda: pip("--editable", "."))
+        install("extras", lambda: (pip("--editable", f".[{EXTRAS}]"), pip("--no-deps", "--no-build-isolation", *OFFICIAL)))
+        return test()
+    print(f"start.py: there is no {' '.join(wish)!r}; write demo or test.", file=sys.stderr)
+    return 2
+
+
+def install(part: str, how: object) -> None:
+    """Bring .venv to what the lock says, once: a stamp remembers for which lock and pyproject.toml it was done."""
+    assert callable(how)
+    python = BIN / ("python.exe" if os.name == "nt" else "python")
+    if not python.exists():
+        print("start.py: making .venv", file=sys.stderr)
+        venv.create(VENV, with_pip=True)
+    inputs = b"".join(path.read_bytes() for path in (LOCK, ROOT / "pyproject.toml", Path(__file__)))
+    stamp, digest = VENV / f".installed-{part}", hashlib.sha256(inputs + str(ROOT).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    print(f"start.py: installing the {part}; the first time takes minutes", file=sys.stderr)
+    how()
+    stamp.write_text(digest)
+
+
+def pip(*arguments: str) -> None:
+    """Install with the pins of the lock."""
+    run("python", "-m", "pip", "install", "--quiet", "--constraint", str(LOCK), *arguments)
+
+
+def demo() -> int:
+    """Restore the examples and put each before and after side by side."""
+    out = ROOT / "out"
+    run("gfpup", "run", "--input", str(ROOT / "examples" / "photos"), "--backend", "classical", "--detector", "cascade",
+        "--output", str(out))  # fmt: skip
+    run("python", str(ROOT / "examples" / "before_after.py"), str(out))
+    return 0
+
+
+def test() -> int:
+    """Lint, types, and the test suite."""
+    run("ruff", "check", ".")
+    run("ruff", "format", "--check", ".")
+    run("mypy")
+    return subprocess.call([str(BIN / "pytest")], cwd=ROOT)
+
+
+def run(program: str, *arguments: str) -> None:
+    """Run a program of .venv; its failure ends this script with the same status."""
+    done = subprocess.run([str(BIN / program), *arguments], cwd=ROOT, check=False)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
