@@ -1,0 +1,73 @@
+"""A network from its checkpoint: built without memory, filled strictly, laid out for speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from gfpup.errors import GfpupError
+from gfpup.types import BackendSpec
+from gfpup.weights.checkpoint import load_strictly, read_state_dict
+
+Network = TypeVar("Network", bound=nn.Module)
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load_network(make: Callable[[], Network], path: Path, *, name: str, device: str = "cpu") -> Network:
+    """Build `make()`, fill it from the checkpoint at `path`, and put it on `device`: in eval mode, float32, without gradients.
+
+    `name` is the architecture's name as `gfpup.weights.checkpoint.recognise` gives it.
+
+    Raises:
+        CheckpointError: the file is no checkpoint, or one of another architecture.
+    """
+    state = read_state_dict(path)
+    with torch.device("meta"):
+        network = make()
+    load_strictly(network, state, name=name, path=path)
+    return channels_last(network.eval().requires_grad_(False).to(device))
+
+
+def channels_last(network: Network) -> Network:
+    """Store convolution weights with their channels innermost, in place: the same function, its sums in another order.
+
+    Measured on two cores at 512 pixels, float32, with the input laid out alike: 1.1 to 1.3 times faster (GFPGAN,
+    RestoreFormer++, both parsers), the outputs of all six networks within the tolerance for reordered arithmetic, and not one
+    code of the code-book networks changed.
+    """
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        elif parameter.ndim == 5:  # StyleGAN2's (1, out, in, k, k), of which row 0 goes into the convolution
+            parameter.data = parameter.data[0].contiguous(memory_format=torch.channels_last)[None]
+    return network
+
+
+def only_checkpoint(spec: BackendSpec) -> Path:
+    """The one checkpoint that `spec` brings.
+
+    Raises:
+        GfpupError: there is none, or more than one.
+    """
+    if len(spec.checkpoints) != 1:
+        names = ", ".join(spec.checkpoints) or "none"
+        raise GfpupError(f"backend {spec.name!r} is loaded from one checkpoint and was given {names}: name exactly one file")
+    (path,) = spec.checkpoints.values()
+    return path
+
+
+def dtype_of(spec: BackendSpec) -> torch.dtype:
+    """The precision that `spec` asks for: float32 or bfloat16.
+
+    Raises:
+        GfpupError: another one. float16 ends at 65,504: GFPGAN's decoder and CodeFormer's adain exceed it; the others were not tried.
+    """
+    if spec.dtype not in DTYPES:
+        why = ", which overflows in networks of its kind" if spec.dtype == "float16" else ""
+        raise GfpupError(f"backend {spec.name!r} cannot run in {spec.dtype}{why}: choose float32 or bfloat16")
+    return DTYPES[spec.dtype]

@@ -1,0 +1,129 @@
+"""The layers of StyleGAN2's synthesis network, in the form that GFPGAN uses: no blur kernels, bilinear upsampling.
+
+A modulated convolution multiplies its weight, for each sample, by a style over the input channels, and scales each output
+channel back to unit variance (demodulation). Scaling input channels of the weight is scaling the input, so here the input is
+scaled and one weight serves the whole batch; the demodulation moves to the output. The arithmetic is reordered, not changed.
+
+Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, section 2.2; the layer names and the
+absence of blur follow the "clean" architecture of TencentARC/GFPGAN (stylegan2_clean_arch.py).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+DEMODULATION_EPSILON = 1e-8
+"""Added to the sum of squares. Source: StyleGAN2's official code."""
+
+
+def channels_at(size: int, *, narrow: float = 1.0) -> int:
+    """Feature channels at `size` pixels: 512 up to 64, then halved with each doubling, times `narrow`.
+
+    Source: GFPGAN's channel table with `channel_multiplier=2`, the value of every published clean checkpoint.
+    """
+    return int(min(512, 32768 // size) * narrow)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Double height and width bilinearly, corners not aligned."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class ModulatedConv(nn.Module):
+    """A convolution whose weight (1, out, in, k, k) is scaled by a style for each sample.
+
+    `plain` computes it as the official code does, with one weight a sample in a grouped convolution: for comparison.
+    """
+
+    plain = False
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, style_features: int, *, demodulate: bool = True) -> None:
+        super().__init__()
+        self.demodulate = demodulate
+        self.modulation = nn.Linear(style_features, inputs)
+        # Every checkpoint brings its weights, so no time goes into an initialisation.
+        self.weight = nn.Parameter(torch.zeros(1, outputs, inputs, kernel, kernel))
+
+    def forward(self, x: Tensor, style: Tensor, *, gain: float = 1.0, double: bool = False) -> Tensor:
+        """Convolve (n, in, h, w) under `style` (n, features), times `gain`; with `double` the input is upsampled first."""
+        scale = self.modulation(style)
+        if self.plain:
+            return self._grouped(upsample(x) if double else x, scale) * gain
+        weight = self.weight[0]
+        x = x * scale[:, :, None, None]
+        out = F.conv2d(upsample(x) if double else x, weight, padding=weight.shape[-1] // 2)
+        if not self.demodulate:
+            return out if gain == 1.0 else out * gain
+        energy = scale.square() @ weight.square().sum((2, 3)).t()
+        return out * (torch.rsqrt(energy + DEMODULATION_EPSILON) * gain)[:, :, None, None]
+
+    def _grouped(self, x: Tensor, scale: Tensor) -> Tensor:
+        n, inputs, h, w = x.shape
+        weight = self.weight * scale[:, None, :, None, None]
+        if self.demodulate:
+            weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + DEMODULATION_EPSILON)
+        out = F.conv2d(x.reshape(1, n * inputs, h, w), weight.flatten(0, 1), padding=weight.shape[-1] // 2, groups=n)
+        return out.view(n, -1, h, w)
+
+
+class StyleConv(nn.Module):
+    """A modulated 3x3 convolution, noise, bias and leaky ReLU; with `double` the output has twice the size."""
+
+    def __init__(self, inputs: int, outputs: int, style_features: int, *, double: bool = False) -> None:
+        super().__init__()
+        self.upsamples = double
+        self.modulated_conv = ModulatedConv(inputs, outputs, 3, style_features)
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        """Map (n, in, h, w) to (n, out, h, w) or twice as large; `noise` is (1 or n, 1, h, w) of the output's size."""
+        # The gain stands for the square root of two that StyleGAN2 multiplies into its activations.
+        out = self.modulated_conv(x, style, gain=math.sqrt(2.0), double=self.upsamples)
+        return F.leaky_relu_(out + self.weight * noise + self.bias, 0.2)
+
+
+class ToRGB(nn.Module):
+    """A modulated 1x1 convolution to three channels, without demodulation, added to the upsampled picture so far.
+
+    The picture is summed in float32 at least: in bfloat16 its eight roundings cost 15 dB, and three channels are cheap.
+    """
+
+    def __init__(self, inputs: int, style_features: int) -> None:
+        super().__init__()
+        self.modulated_conv = ModulatedConv(inputs, 3, 1, style_features, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+
+    def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None) -> Tensor:
+        """Map (n, in, h, w) to (n, 3, h, w); `picture` is (n, 3, h/2, w/2) or None at the smallest size."""
+        rgb = self.modulated_conv(x, style).to(torch.promote_types(x.dtype, torch.float32)) + self.bias
+        return rgb if picture is None else rgb + upsample(picture)
+
+
+class ConstantInput(nn.Module):
+    """The learned (1, channels, 4, 4) tensor that the synthesis starts from."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1, channels, 4, 4))
+
+    def forward(self, samples: int) -> Tensor:
+        return self.weight.expand(samples, -1, -1, -1)
+
+
+def noise_sizes(out_size: int) -> list[int]:
+    """The side of each stored noise map, smallest first: 4, then every doubling to `out_size` twice."""
+    return [4, *(2**power for power in range(3, out_size.bit_length()) for _ in range(2))]
+
+
+def seeded_noise(seed: int, *, out_size: int = 512) -> list[Tensor]:
+    """Standard normal noise maps (1, 1, s, s), float32 on the CPU, in the order of `noise_sizes`.
+
+    Drawn on the CPU from a generator of its own, so that a seed means the same noise on every device and after any calls.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(1, 1, size, size, generator=generator, device="cpu") for size in noise_sizes(out_size)]

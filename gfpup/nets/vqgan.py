@@ -1,0 +1,108 @@
+"""The pieces that the code-book networks share: residual blocks, resampling, and the code book itself.
+
+Source: Esser et al., "Taming Transformers for High-Resolution Image Synthesis" (CVPR 2021). CodeFormer and RestoreFormer
+inherit these blocks from it and differ in key names and in their attention, which stay with each network.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+CHANNELS = (64, 128, 128, 256, 256, 512)
+"""Channels at 512, 256, 128, 64, 32 and 16 pixels: 64 times (1, 2, 2, 4, 4, 8), the same in every published checkpoint."""
+
+CODE_CHANNELS = 256
+CODE_COUNT = 1024
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalise in 32 groups with epsilon 1e-6, as every block of these networks does."""
+    return nn.GroupNorm(32, channels, eps=1e-6)
+
+
+class ResidualBlock(nn.Module):
+    """Two normalised 3x3 convolutions beside a shortcut: (b, in, h, w) to (b, out, h, w).
+
+    `shortcut` is the key of the 1x1 convolution that exists where the channels change: the one thing in which the
+    official implementations name this block differently.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, shortcut: str) -> None:
+        super().__init__()
+        self.norm1 = group_norm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = group_norm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.shortcut_key = shortcut if in_channels != out_channels else None
+        if self.shortcut_key:
+            self.add_module(self.shortcut_key, nn.Conv2d(in_channels, out_channels, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.conv1(F.silu(self.norm1(x), inplace=True))
+        h = self.conv2(F.silu(self.norm2(h), inplace=True))
+        return h + (getattr(self, self.shortcut_key)(x) if self.shortcut_key else x)
+
+
+class Downsample(nn.Module):
+    """Halve the size by a strided 3x3 convolution, padded right and below only (an inherited TensorFlow habit)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Double the size by repeating pixels, then smooth by a 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Codebook(nn.Module):
+    """1024 learned vectors of 256 channels, found by number or by nearness."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(CODE_COUNT, CODE_CHANNELS)
+
+    def lookup(self, codes: torch.Tensor, *, size_hw: tuple[int, int]) -> torch.Tensor:
+        """Turn code numbers (b, h*w) int64 into their vectors (b, 256, h, w).
+
+        The same bits as the official product with one-hot rows, which adds zeros to one times the vector.
+        """
+        vectors = self.embedding(codes)
+        return vectors.unflatten(1, size_hw).permute(0, 3, 1, 2).contiguous()
+
+    def distances(self, latent: torch.Tensor) -> torch.Tensor:
+        """Measure squared distances of a latent (b, 256, h, w) to every code: (b, h*w, 1024).
+
+        Expanded as z² + e² - 2ze and summed in the official order: where two codes are almost equally near, the
+        rounding decides, and it must decide as theirs does.
+        """
+        z = latent.permute(0, 2, 3, 1).reshape(-1, CODE_CHANNELS)
+        e = self.embedding.weight
+        d = torch.sum(z**2, dim=1, keepdim=True) + torch.sum(e**2, dim=1) - 2 * torch.matmul(z, e.t())
+        return d.unflatten(0, (latent.shape[0], -1))
+
+
+def smallest_margin(scores: torch.Tensor) -> float:
+    """Measure how far the closest decision is from flipping.
+
+    Args:
+        scores: (..., codes) logits, or negated distances; the largest wins.
+
+    Returns:
+        The smallest gap between the best and the second score of a row, over the standard deviation of all scores.
+        Arithmetic whose error stays below it, in the same unit, cannot change a code.
+    """
+    best = scores.double().topk(2, dim=-1).values
+    return float((best[..., 0] - best[..., 1]).min() / scores.double().std(correction=0))
