@@ -1,0 +1,66 @@
+"""CodeFormer, with its dial between quality and likeness."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+
+from gfpup.errors import GfpupError
+from gfpup.nets import codeformer
+from gfpup.nets.loading import dtype_of, load_network, only_checkpoint
+from gfpup.types import BackendSpec
+
+FIDELITY = 0.5
+"""The default of the paper's w. Source: the official inference script."""
+
+
+class CodeFormer:
+    """CodeFormer: a transformer picks the codes of the clean face; `fidelity` says how much of the input comes back.
+
+    `fidelity` 0 trusts the code book alone, 1 keeps most of the input. The code-book features get the input's mean and
+    deviation (adain), as in the official inference. In bfloat16 only the painting part is lowered: what picks the codes
+    stays float32, because rounding would pick others.
+
+    Source: Zhou et al., "Towards Robust Blind Face Restoration with Codebook Lookup Transformer", NeurIPS 2022;
+    github.com/sczhou/CodeFormer.
+    """
+
+    def __init__(
+        self, network: codeformer.CodeFormer, *, fidelity: float = FIDELITY, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._network = network.decoder_to(dtype)
+        self._fidelity = checked_fidelity(fidelity)
+
+    @classmethod
+    def load(cls, spec: BackendSpec) -> Self:
+        """Load the one checkpoint of `spec`; its parameter is `fidelity`, 0 to 1 (0.5).
+
+        Raises:
+            GfpupError: a fidelity outside 0 to 1, not one checkpoint, or another precision than float32 and bfloat16.
+            CheckpointError: the checkpoint is not CodeFormer's.
+        """
+        dtype, fidelity = dtype_of(spec), checked_fidelity(spec.parameters.get("fidelity", FIDELITY))
+        network = load_network(codeformer.CodeFormer, only_checkpoint(spec), name="codeformer", device=spec.device)
+        return cls(network, fidelity=fidelity, dtype=dtype)
+
+    @torch.inference_mode()
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        """Restore aligned crops: float32 (n, 3, 512, 512) RGB in [0, 1], to the same shape, dtype and about the same range.
+
+        Row i depends on crop i alone; to the bit on a CPU with one crop a call.
+        """
+        x = crops.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
+        restored: torch.Tensor = self._network(x, fidelity=self._fidelity)
+        return restored.add(1).div(2).contiguous()
+
+
+def checked_fidelity(value: Any) -> float:
+    """Return `value` as a fidelity.
+
+    Raises:
+        GfpupError: it is no number from 0 to 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise GfpupError(f"fidelity {value!r} is no number from 0 to 1 (most like the input): choose one, such as 0.5")
+    return float(value)
