@@ -65,7 +65,7 @@ def dtype_of(spec: BackendSpec) -> torch.dtype:
     """The precision that `spec` asks for: float32 or bfloat16.
 
     Raises:
-        GfpupError: another one. float16 ends at 65,504: GFPGAN's decoder and CodeFormer's adain exceed it; the others were not tried.
+        GfpupError: another one. float16 ends at 65,504; GFPGAN and CodeFormer are known to exceed it; others were not tried.
     """
     if spec.dtype not in DTYPES:
         why = ", which overflows in networks of its kind" if spec.dtype == "float16" else ""
