@@ -25,16 +25,30 @@ class BackendFacts:
     """Published versions and the catalogue's name of each one's checkpoint; one without a version has the key ""."""
     default_version: str = ""
     aliases: tuple[str, ...] = ()
+    best_for: str = ""
+    gflop: float | None = None
+    """Operations of one face, 10^9, counted on the network at 512 px: what speed comes from on any machine."""
+    published_as: str | None = None
+    """What `gfpup.published` calls it."""
+    limits: str = ""
+    source: str = ""
+    whole_photos: bool = False
+    """Whether it delivers whole photos and pastes for itself."""
 
 
 TABLE: dict[str, BackendFacts] = {
     "identity": BackendFacts(
         entry="gfpup.backends.identity:Identity",
         summary="returns its input: the zero of every comparison",
+        best_for="seeing what detection and paste alone change",
+        gflop=0.0,
     ),
     "classical": BackendFacts(
         entry="gfpup.backends.classical:Classical",
         summary="denoises, deblurs and sharpens without weights: the baseline every learned method must beat",
+        best_for="mild damage, and when nothing may be invented",
+        limits="adds no detail; what blur took below the noise stays lost",
+        source="experiments/001-classical-baseline",
     ),
     "gfpgan": BackendFacts(
         entry="gfpup.backends.gfpgan:GFPGAN",
@@ -42,6 +56,65 @@ TABLE: dict[str, BackendFacts] = {
         parameters=("version",),
         versions={"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"},
         default_version="1.4",
+        best_for="most photos; 1.3 looks the most natural, by its authors' word",
+        gflop=396.0,
+        published_as="GFPGAN (version not stated)",
+        limits="float16 overflows; strong damage may change who it is",
+        source="Wang et al., CVPR 2021; github.com/TencentARC/GFPGAN",
+    ),
+    "codeformer": BackendFacts(
+        entry="gfpup.backends.codeformer:CodeFormer",
+        summary="picks the codes of the clean face; fidelity says how much of the input comes back",
+        parameters=("fidelity",),
+        versions={"": "codeformer"},
+        best_for="strong damage; --fidelity trades quality for likeness",
+        gflop=810.0,
+        published_as="CodeFormer",
+        limits="non-commercial licence; eyes and hair may be another's at low fidelity",
+        source="Zhou et al., NeurIPS 2022; github.com/sczhou/CodeFormer",
+    ),
+    "restoreformer": BackendFacts(
+        entry="gfpup.backends.restoreformer:RestoreFormer",
+        summary="the nearest codes of high-quality faces, attended to by the input's features",
+        versions={"": "restoreformer"},
+        best_for="comparison with its successor",
+        gflop=683.0,
+        published_as="RestoreFormer",
+        source="Wang et al., CVPR 2022; github.com/wzhouxiff/RestoreFormer",
+        aliases=("rf",),
+    ),
+    "restoreformerpp": BackendFacts(
+        entry="gfpup.backends.restoreformer:RestoreFormerPP",
+        summary="RestoreFormer with four heads and a second size of attention in the decoder",
+        versions={"": "restoreformerpp"},
+        best_for="quality and likeness, by the published numbers",
+        gflop=688.0,
+        published_as="RestoreFormer++",
+        source="Wang et al., TPAMI 2023; github.com/wzhouxiff/RestoreFormerPlusPlus",
+        aliases=("restoreformer++", "rf++"),
+    ),
+    "ensemble": BackendFacts(
+        entry="gfpup.backends.ensemble:Ensemble",
+        summary="the weighted mean of several methods' restored faces, pasted once",
+        best_for="softening one method's errors by another's",
+        limits="costs the sum of its members; detail that they disagree on blurs",
+    ),
+    "precomputed": BackendFacts(
+        entry="gfpup.backends.precomputed:Precomputed",
+        summary="the results of another tool, matched by name or by a mapping file",
+        best_for="comparing any tool in the same tables",
+        whole_photos=True,
+    ),
+    "upstream": BackendFacts(
+        entry="gfpup.backends.upstream:Upstream",
+        summary="the official implementation's own path, to be put beside ours",
+        best_for="checking ours against it",
+        limits="needs the four official packages; faces one by one, in 8 bits",
+        source="gfpgan 1.3.8, facexlib 0.3.0, basicsr 1.4.2",
+        parameters=("version",),
+        versions={"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4", "restoreformer": "restoreformer"},
+        default_version="1.4",
+        whole_photos=True,
     ),
 }
 

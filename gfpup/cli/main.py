@@ -14,6 +14,7 @@ gfpup restores faces in photographs, and measures which method did it best.
 usage: gfpup VERB ...
 
   run        restore photos
+  backends   list the methods side by side, or show one
   weights    list, fetch, verify and import checkpoints
   version    print the version
 
@@ -23,7 +24,7 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
-VERBS = ("run", "weights", "version")
+VERBS = ("run", "backends", "weights", "version")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +57,10 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if verb == "run":
         return run(rest)
+    if verb == "backends":
+        from gfpup.cli import backends
+
+        return backends.run(rest)
     if verb == "weights":
         from gfpup.cli import weights
 

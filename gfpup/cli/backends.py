@@ -1,0 +1,138 @@
+"""`gfpup backends`: the methods side by side, or one of them in full."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from gfpup import backends, published, registry
+from gfpup.errors import GfpupError
+from gfpup.weights import catalogue
+from gfpup.weights.store import Store, default_folder
+
+PROTOCOL = "pmrf-celeba-test"
+"""The one published table that holds most of the methods under one protocol."""
+
+HELP = """\
+usage: gfpup backends [show NAME] [--json]
+
+List the methods: what each costs, what it was measured at, its licence, whether its weights are here.
+
+  GFLOP   operations a face, 10^9; seconds on this machine come from gfpup run (restore, in the closing table)
+  MB      size of the weights
+  FID     quality, lower is better; Deg: identity error in degrees, lower is better. Both as published for CelebA-Test (PMRF,
+          ICLR 2025, all methods recomputed by its authors), not measured here
+
+  gfpup backends
+  gfpup backends show codeformer
+  gfpup backends --json
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """`gfpup backends`: returns 0."""
+    if {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    as_json = "--json" in words
+    rest = [word for word in words if word != "--json"]
+    store = Store(default_folder())
+    if not rest:
+        rows = [describe(name, store) for name in names()]
+        print(json.dumps(rows, indent=1)) if as_json else _print_matrix(rows)
+        return 0
+    if rest[0] != "show" or len(rest) != 2:
+        raise GfpupError(f"gfpup backends does not know {' '.join(rest)!r}; write gfpup backends show NAME.")
+    row = describe(backends.canonical(rest[1]), store)
+    print(json.dumps(row, indent=1)) if as_json else _print_one(row)
+    return 0
+
+
+def names() -> list[str]:
+    """Every backend: ours in the table's order, then the installed packages'."""
+    return [*backends.TABLE, *sorted(set(registry.plugins("backend")) - set(backends.TABLE))]
+
+
+def describe(name: str, store: Store) -> dict[str, Any]:
+    """All that is known of one backend, ready for JSON."""
+    facts = backends.facts(name)
+    checkpoints = [catalogue.find(entry) for entry in dict.fromkeys(facts.versions.values())]
+    default = catalogue.find(facts.versions[facts.default_version]) if facts.versions else None
+    numbers = {
+        row.metric: row.value for row in published.rows() if (row.protocol, row.method) == (PROTOCOL, facts.published_as)
+    }
+    return {
+        "name": name,
+        "aliases": list(facts.aliases),
+        "summary": facts.summary,
+        "parameters": list(facts.parameters),
+        "versions": [version for version in facts.versions if version],
+        "default_version": facts.default_version or None,
+        "gflop": facts.gflop,
+        "weights_mb": None if default is None or default.size_bytes is None else round(default.size_bytes / 1e6),
+        "published": numbers,
+        "licence": None if default is None else default.licence_id,
+        "commercial_use": None if default is None else default.commercial_use,
+        "weights": {checkpoint.name: store.present(checkpoint.name) is not None for checkpoint in checkpoints},
+        "best_for": facts.best_for,
+        "limits": facts.limits,
+        "source": facts.source,
+    }
+
+
+def _here(row: dict[str, Any]) -> str:
+    if not row["weights"]:
+        return "-"
+    present = [name for name, is_here in row["weights"].items() if is_here]
+    return f"{len(present)} of {len(row['weights'])}" if len(row["weights"]) > 1 else ("yes" if present else "no")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _print_matrix(rows: Sequence[dict[str, Any]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("backend", "GFLOP", "MB", "FID", "Deg", "licence", "commercial", "weights", "best for"):
+        numeric = heading in ("GFLOP", "MB", "FID", "Deg")
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "best for")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            _number(row["gflop"]),
+            _number(row["weights_mb"]),
+            _number(row["published"].get("FID")),
+            _number(row["published"].get("Deg")),
+            row["licence"] or "",
+            row["commercial_use"] or "",
+            _here(row),
+            row["best_for"],
+        )
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+def _print_one(row: dict[str, Any]) -> None:
+    parameters = ", ".join(f"restore.{name}" for name in row["parameters"]) or "none"
+    published_as = ", ".join(f"{metric} {value:g}" for metric, value in row["published"].items())
+    lines = {
+        "backend": f"{row['name']}: {row['summary']}",
+        "also called": ", ".join(row["aliases"]),
+        "parameters": parameters,
+        "versions": ", ".join(row["versions"]) + (f" (default {row['default_version']})" if row["versions"] else ""),
+        "a face": "" if row["gflop"] is None else f"{row['gflop']:g} GFLOP",
+        "published": f"{published_as} ({PROTOCOL})" if published_as else "",
+        "weights": ", ".join(f"{name} {'is here' if here else 'is not here'}" for name, here in row["weights"].items()),
+        "licence": f"{row['licence']}, commercial use: {row['commercial_use']}" if row["licence"] else "",
+        "best for": row["best_for"],
+        "limits": row["limits"],
+        "source": row["source"],
+    }
+    for key, value in lines.items():
+        if value:
+            print(f"{key:<14}{value}")

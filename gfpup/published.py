@@ -1,0 +1,55 @@
+"""What papers report, each number with its protocol and source. It may stand beside measured ones of its protocol only."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+FILE: Final = "published_results.csv"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One number as it was published. `metric` is the publication's word; `source` says who computed it and where it stands."""
+
+    protocol: str
+    dataset: str
+    method: str
+    metric: str
+    value: float
+    source: str
+
+
+MEASURED_AS: Final[Mapping[str, Mapping[str, str]]] = {
+    "pmrf-celeba-test": {"PSNR": "psnr", "SSIM": "ssim", "LPIPS": "lpips_vgg", "NIQE": "niqe", "Deg": "deg", "LMD": "lmd"},
+}
+"""By protocol, which of gfpup's metrics is computed as the published one is.
+
+Read off evaluation/ of github.com/ohayonguy/PMRF: PSNR and SSIM of BasicSR on RGB, LPIPS on VGG, VQFR's Deg and LMD, BasicSR's
+NIQE. Its FID is taken against FFHQ and its Inception input is resized otherwise; the other protocols' scripts were not found.
+"""
+
+
+@cache
+def rows() -> tuple[Published, ...]:
+    """Every published number that gfpup knows."""
+    found: list[Published] = []
+    text = (files("gfpup") / FILE).read_text(encoding="utf-8")
+    for line in csv.DictReader(text.splitlines()):
+        source = found[-1].source if line["source"] == "same" else line["source"]
+        found.append(Published(line["protocol"], line["dataset"], line["method"], line["metric"], float(line["value"]), source))
+    return tuple(found)
+
+
+def beside(protocol: str | None, metrics: Iterable[str]) -> tuple[tuple[str, Published], ...]:
+    """The numbers that may stand beside measured ones: (gfpup's metric, the published number) pairs.
+
+    `protocol` is the published protocol that the measured run follows, None where it follows none; then nothing may.
+    """
+    same = MEASURED_AS.get(protocol or "", {})
+    wanted = set(metrics)
+    return tuple((same[row.metric], row) for row in rows() if row.protocol == protocol and same.get(row.metric) in wanted)
