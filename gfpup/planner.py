@@ -8,12 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from gfpup import backends, hardware
+from gfpup.background import TILE_OVERLAP_PX, TILE_PX
 from gfpup.errors import GfpupError
 from gfpup.faces import detect
+from gfpup.methods import Method, plan_method
 from gfpup.settings import Settings
 from gfpup.supply import Supply
 from gfpup.types import Plan, Reason
-from gfpup.weights import catalogue
 
 GPU_FACE_BATCH = 8
 """Faces a forward on a GPU: fits every network here into 8 GB."""
@@ -22,7 +23,11 @@ GPU_PHOTO_BATCH = 4
 """Photos whose faces share forwards on a GPU."""
 
 
-def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, sweeping: bool = False) -> Plan:
+SMALL_TILE_PX = 128
+"""Side of the tiles of --memory-efficient: a tenth of the memory of the usual ones."""
+
+
+def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, sweeping: bool = False) -> tuple[Plan, Method]:
     """Decide everything that can be decided without a photo; `supply` afterwards holds the checkpoints it takes.
 
     In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
@@ -32,17 +37,21 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
     """
     device = hardware.choose_device(settings.device, machine)
     on_cpu = device.value == "cpu"
-    parameters, dropped = _plan_parameters(settings, sweeping=sweeping)
-    backend = _plan_backend(settings, parameters, supply)
+    method = plan_method(settings, supply, sweeping=sweeping)
+    _refuse_what_whole_photos_lack(settings, method)
     detector = _plan_detector(settings, supply)
     mask = _plan_mask(settings, supply)
-    background = _plan_background(settings, on_cpu=on_cpu)
+    guard = _plan_guard(settings, supply)
+    background = _plan_background(settings, supply, on_cpu=on_cpu)
+    tiles = _plan_tiles(settings, background.value)
+    dtype = _plan_dtype(settings, on_cpu=on_cpu)
     face_batch = _plan_face_batch(settings, on_cpu=on_cpu)
     workers = _plan_workers(settings, machine)
     threads = settings.threads or machine.cores
     pixels: dict[str, Any] = {
-        "backend": settings.backend,
-        "parameters": dict(sorted(parameters.items())),
+        **method.pixels(),
+        "mode": settings.mode,
+        "dtype": dtype.value,
         "seed": settings.seed,
         "upscale": settings.upscale,
         "aligned": settings.aligned,
@@ -53,7 +62,9 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
         "detect_size": settings.detect_size,
         "faces": json.loads(json.dumps(asdict(settings.choice))),
         "mask": mask.value,
+        "identity_min": guard.value,
         "background": background.value,
+        "tiles": tiles.value,
         "device": device.value.partition(":")[0],
         # Sums are taken in another order with another number of threads; nobody sees it, but the bytes do.
         "threads": threads if on_cpu else None,
@@ -65,50 +76,41 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
             "jpeg_quality": settings.jpeg_quality,
         },
     }
-    return Plan(
+    plan = Plan(
         pixels=pixels,
         device=device.value,
         face_batch=face_batch.value,
-        photo_batch=1 if on_cpu else GPU_PHOTO_BATCH,
+        photo_batch=1 if on_cpu or settings.mode == "memory-efficient" else GPU_PHOTO_BATCH,
         workers=workers.value,
         threads=threads,
-        reasons=(device, backend, *dropped, detector, mask, background, face_batch, workers),
+        reasons=(device, *method.reasons, dtype, detector, mask, guard, background, tiles, face_batch, workers),
         warnings=tuple(supply.warnings),
         missing=tuple(supply.missing),
     )
+    return plan, method
 
 
-def _plan_parameters(settings: Settings, *, sweeping: bool) -> tuple[dict[str, Any], list[Reason]]:
-    known = backends.facts(settings.backend).parameters
-    strange = sorted(set(settings.parameters) - set(known))
-    if strange and not sweeping:
-        has = f"has {', '.join(known)}" if known else "has no parameters"
-        raise GfpupError(f"restore.{strange[0]} means nothing to backend {settings.backend!r}, which {has}; leave it out.")
-    dropped = [Reason(f"restore.{key}", None, f"means nothing to {settings.backend}") for key in strange]
-    return {key: value for key, value in settings.parameters.items() if key in known}, dropped
-
-
-def _plan_backend(settings: Settings, parameters: dict[str, Any], supply: Supply) -> Reason:
-    """Choose the checkpoint; `parameters["version"]` is filled in where the method has versions."""
-    facts = backends.facts(settings.backend)
-    if not facts.versions:
-        if settings.model_path is not None:
-            raise GfpupError(f"backend {settings.backend!r} has no weights; leave out --model-path.")
-        return Reason("backend", settings.backend, facts.summary)
-    version = str(parameters.get("version", facts.default_version)).lower().removeprefix("v")
-    if version not in facts.versions:
-        there = ", ".join(facts.versions)
-        raise GfpupError(f"there is no version {version!r} of {settings.backend}; choose one of {there}.")
-    if "version" in facts.parameters:
-        parameters["version"] = version
-    name = facts.versions[version]
-    if settings.model_path is None:
-        supply.named("backend", name)
-        return Reason("backend", settings.backend, f"the published weights {name}")
-    supply.consent(catalogue.find(name))  # who trains on from published weights does so under their licence
-    supply.given("backend", settings.model_path)
-    supply.warnings.append(f"{settings.model_path.name} is unverified: nothing says that it holds {name}.")
-    return Reason("backend", settings.backend, f"the file {settings.model_path.name}, unverified")
+def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
+    """A method that pastes for itself leaves nothing to blend, guard or choose from."""
+    if not backends.facts(method.name).whole_photos or (method.name == "upstream" and settings.aligned):
+        return
+    asked = {
+        "--strength": settings.strength != 1,
+        "--match-color": settings.match_color,
+        "--identity-min": settings.identity_min is not None,
+        "--background realesrgan": settings.background == "realesrgan",
+        "--high-quality": settings.mode == "high-quality",
+    }
+    if method.name == "upstream":
+        choice = settings.choice
+        asked |= {
+            "a choice of faces other than all and center": choice.which not in ("all", "center")
+            or bool(choice.min_px or choice.min_score or choice.leave_alone),
+            "--detector cascade": settings.detector == "cascade",
+        }
+    for flag, is_asked in asked.items():
+        if is_asked:
+            raise GfpupError(f"{flag} means nothing to backend {method.name!r}, which delivers whole photos; leave it out.")
 
 
 def _plan_detector(settings: Settings, supply: Supply) -> Reason:
@@ -123,6 +125,8 @@ def _plan_detector(settings: Settings, supply: Supply) -> Reason:
             raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
         supply.given("detector", path)
         return Reason("detector", found, f"the file {path.name} was given")
+    if settings.backend == "upstream" and name == "auto":
+        name = "retinaface-resnet50"  # the official path knows no other
     if name == "cascade":
         return Reason("detector", name, "asked for; it finds upright frontal faces")
     if name != "auto":
@@ -139,14 +143,19 @@ def _plan_detector(settings: Settings, supply: Supply) -> Reason:
 
 def _plan_mask(settings: Settings, supply: Supply) -> Reason:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
+    facts = backends.facts(settings.backend)
     if settings.aligned:
         return Reason("mask", "none", "nothing is pasted")
+    if settings.backend == "precomputed":
+        return Reason("mask", "none", "the results are pasted already")
+    if settings.backend == "upstream":
+        return _plan_official_mask(settings, supply)
     if settings.mask in ("bisenet", "parsenet"):
-        supply.named("mask", settings.mask)
+        supply.take("mask", settings.mask, settings.mask_path)
         return Reason("mask", settings.mask, "asked for")
     if settings.mask == "feather":
         return Reason("mask", "feather", "asked for")
-    if not backends.facts(settings.backend).versions:
+    if not facts.versions and settings.backend != "ensemble":
         return Reason("mask", "feather", f"{settings.backend} changes too little for a parsed mask to matter")
     lack = supply.try_named("mask", "bisenet")
     if lack is None:
@@ -155,17 +164,70 @@ def _plan_mask(settings: Settings, supply: Supply) -> Reason:
     return Reason("mask", "feather", lack)
 
 
-def _plan_background(settings: Settings, *, on_cpu: bool) -> Reason:
+def _plan_official_mask(settings: Settings, supply: Supply) -> Reason:
+    if settings.mask == "bisenet":
+        raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
+    if settings.mask == "parsenet":
+        supply.take("mask", "parsenet", settings.mask_path)
+        return Reason("mask", "parsenet", "asked for")
+    lack = "asked for" if settings.mask == "feather" else supply.try_named("mask", "parsenet")
+    return Reason("mask", "parsenet", "the official one") if lack is None else Reason("mask", "feather", lack)
+
+
+def _plan_guard(settings: Settings, supply: Supply) -> Reason:
+    if settings.identity_min is None:
+        return Reason("identity_min", None, "no face is held to its likeness; --identity-min does")
+    supply.take("guard", "arcface-ir-se50", settings.identity_path)
+    return Reason("identity_min", settings.identity_min, "faces less like their input are blended back towards it")
+
+
+def _plan_background(settings: Settings, supply: Supply, *, on_cpu: bool) -> Reason:
     if settings.aligned:
         return Reason("background", "none", "an aligned face has no background")
+    if backends.facts(settings.backend).whole_photos:
+        return Reason("background", "none", f"{settings.backend} delivers whole photos")
     if settings.background == "none":
         return Reason("background", "none", "asked for: Lanczos")
+    name = "realesrgan-x2plus" if settings.upscale <= 2 else "realesrgan-x4plus"
     if settings.background == "realesrgan":
-        raise GfpupError("background 'realesrgan' is not there yet; use --background none.")
-    return Reason("background", "none", "Lanczos: Real-ESRGAN takes minutes a photo on a CPU" if on_cpu else "Lanczos")
+        supply.take("background", name, settings.background_path)
+        return Reason("background", "realesrgan", f"asked for: {name}")
+    if on_cpu:
+        return Reason("background", "none", "Lanczos: Real-ESRGAN takes minutes a photo on a CPU")
+    lack = supply.try_named("background", name)
+    if lack is None:
+        return Reason("background", "realesrgan", f"{name}, as a GPU is there")
+    supply.warnings.append(f"the background is enlarged by Lanczos. {lack}")
+    return Reason("background", "none", f"Lanczos: {lack}")
+
+
+def _plan_tiles(settings: Settings, background: str) -> Reason:
+    """Tile side and overlap in px; they never switch a background on."""
+    overlap = TILE_OVERLAP_PX if settings.tile_overlap_px is None else settings.tile_overlap_px
+    if background != "realesrgan":
+        return Reason(
+            "tiles", None, "there is nothing to tile" if settings.tile_px is None else "tiles mean nothing to Lanczos"
+        )
+    if settings.tile_px is not None:
+        return Reason("tiles", [settings.tile_px, overlap], "asked for")
+    if settings.mode == "high-quality":
+        return Reason("tiles", [0, overlap], "the whole photo at once, for quality")
+    if settings.mode == "memory-efficient":
+        return Reason("tiles", [SMALL_TILE_PX, overlap], "small ones, for memory")
+    return Reason("tiles", [TILE_PX, overlap], "bounds the memory")
+
+
+def _plan_dtype(settings: Settings, *, on_cpu: bool) -> Reason:
+    if settings.mode == "high-quality":
+        return Reason("dtype", "float32", "for quality; each face is also restored mirrored, and the two are averaged")
+    if settings.mode == "memory-efficient" and not on_cpu:
+        return Reason("dtype", "bfloat16", "for memory; a face whose output is not finite is redone in float32")
+    return Reason("dtype", "float32", "exact")
 
 
 def _plan_face_batch(settings: Settings, *, on_cpu: bool) -> Reason:
+    if settings.mode == "memory-efficient":
+        return Reason("face_batch", 1, "one face at a time, for memory")
     if on_cpu:
         if (settings.face_batch or 1) > 1:
             raise GfpupError(
@@ -181,6 +243,8 @@ def _plan_face_batch(settings: Settings, *, on_cpu: bool) -> Reason:
 def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
     if settings.workers is not None:
         return Reason("workers", settings.workers, "asked for")
+    if settings.mode == "memory-efficient":
+        return Reason("workers", 0, "no photo is read ahead, for memory")
     return Reason("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
 
 

@@ -11,6 +11,7 @@ from gfpup.errors import GfpupError
 from gfpup.faces.select import FaceChoice
 
 DETECTORS = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
+MODES = ("standard", "high-quality", "memory-efficient")
 MASKS = ("auto", "feather", "bisenet", "parsenet")
 BACKGROUNDS = ("auto", "none", "realesrgan")
 EXTENSIONS = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")
@@ -29,6 +30,14 @@ class Settings:
     seed: int | None
     backend: str
     parameters: Mapping[str, Any]
+    ensemble_backends: tuple[str, ...]
+    ensemble_weights: tuple[float, ...]
+    precomputed_folder: Path | None
+    precomputed_mapping: Path | None
+    identity_min: float | None
+    mode: str
+    tile_px: int | None
+    tile_overlap_px: int | None
     upscale: float
     aligned: bool
     strength: float
@@ -43,6 +52,9 @@ class Settings:
     trust_first_download: bool
     accepted_licences: tuple[str, ...]
     mask: str
+    mask_path: Path | None
+    background_path: Path | None
+    identity_path: Path | None
     choice: FaceChoice
     background: str
     device: str
@@ -76,6 +88,14 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         seed=at.optional(at.integer, "seed", 0),
         backend=at.text("backend.name"),
         parameters=at.parameters(),
+        ensemble_backends=at.words("ensemble.backends"),
+        ensemble_weights=at.numbers("ensemble.weights"),
+        precomputed_folder=at.path("precomputed.folder"),
+        precomputed_mapping=at.path("precomputed.mapping"),
+        identity_min=at.optional(at.number, "guard.identity_min", -1, 1),
+        mode=at.choice("mode", MODES),
+        tile_px=at.optional(at.integer, "background.tile_px", 0),
+        tile_overlap_px=at.optional(at.integer, "background.tile_overlap_px", 0),
         upscale=at.number("restore.upscale", 1 / 16, 16),
         aligned=at.flag("restore.aligned"),
         strength=at.number("restore.strength", 0, 1),
@@ -90,6 +110,9 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         trust_first_download=at.flag("weights.trust_first_download"),
         accepted_licences=at.words("weights.accept_licences"),
         mask=at.choice("paste.mask", MASKS),
+        mask_path=at.path("paste.mask_path"),
+        background_path=at.path("background.path"),
+        identity_path=at.path("guard.path"),
         choice=at.face_choice(),
         background=at.choice("background.name", BACKGROUNDS),
         device=at.text("hardware.device"),
@@ -155,6 +178,12 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise self.refuse(key, value, "a list of names")
         return tuple(value)
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        value = self.raw(key)
+        if not isinstance(value, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+            raise self.refuse(key, value, "a list of numbers")
+        return tuple(float(v) for v in value)
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.raw(key)

@@ -61,6 +61,13 @@ class Supply:
         self.paths[role] = path
         self.digests[role] = self.store.digest(path)
 
+    def take(self, role: str, name: str, path: Path | None) -> None:
+        """Take the user's own file for `role` if one is given, else the published checkpoint `name`."""
+        if path is None:
+            self.named(role, name)
+        else:
+            self.given(role, path)
+
     def try_named(self, role: str, name: str) -> str | None:
         """Like `named`, but where it cannot be had the reason is returned instead of raised (None: it was taken)."""
         lack = self.store.missing(name) if self.dry_run else None

@@ -90,6 +90,10 @@ class FaceResult:
     crop: AlignedCrop | None = None
     output: UInt8 | None = None
     """(512, 512, 3) uint8, the restored crop."""
+    identity: float | None = None
+    """Cosine similarity to the input, after the identity guard where one ran."""
+    guarded: bool = False
+    """Whether the identity guard blended the face back, or left it as it was."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +172,11 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class BackendSpec:
-    """What a backend is loaded with: its `checkpoints` by catalogue name, its own `parameters`, and where it is to run.
+    """What a backend is loaded with: its `checkpoints` by role, its own `parameters`, and where it is to run.
 
-    `checkpoints` are on disk and verified; `parameters` holds only what this backend declares. `dtype` is "float32" or
-    "bfloat16". `seed` is None where stored noise is to be used.
+    The method's own file has the role "backend". `parameters` holds only what this backend declares; `members` are an
+    ensemble's, each with its weight. `dtype` is "float32" or "bfloat16". `seed` is None where stored noise is to be used.
+    `memory_efficient` asks for smaller intermediate results at the cost of time.
     """
 
     name: str
@@ -180,3 +185,5 @@ class BackendSpec:
     device: str = "cpu"
     dtype: str = "float32"
     seed: int | None = None
+    members: tuple[tuple[BackendSpec, float], ...] = ()
+    memory_efficient: bool = False

@@ -17,7 +17,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("images", "sources", "weights"),
     ("nets", "engines", "hardware"),
     ("faces", "backends", "background", "metrics"),
-    ("settings", "supply", "planner", "pipeline"),
+    ("settings", "supply", "methods", "planner", "pipeline"),
     ("observers",),
     ("runner", "compare", "bench", "recommend", "doctor"),
     ("cli", "__main__"),

@@ -9,6 +9,7 @@ import torch
 from gfpup.errors import GfpupError
 from gfpup.nets import codeformer
 from gfpup.nets.loading import dtype_of, load_network, only_checkpoint
+from gfpup.nets.vqgan import QUERY_CHUNK
 from gfpup.types import BackendSpec
 
 FIDELITY = 0.5
@@ -27,10 +28,16 @@ class CodeFormer:
     """
 
     def __init__(
-        self, network: codeformer.CodeFormer, *, fidelity: float = FIDELITY, dtype: torch.dtype = torch.float32
+        self,
+        network: codeformer.CodeFormer,
+        *,
+        fidelity: float = FIDELITY,
+        dtype: torch.dtype = torch.float32,
+        memory_efficient: bool = False,
     ) -> None:
-        self._network = network.decoder_to(dtype)
+        self._network = network.decoder_to(dtype).attend_in_chunks(QUERY_CHUNK if memory_efficient else None)
         self._fidelity = checked_fidelity(fidelity)
+        self._one_by_one = memory_efficient
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
@@ -42,7 +49,7 @@ class CodeFormer:
         """
         dtype, fidelity = dtype_of(spec), checked_fidelity(spec.parameters.get("fidelity", FIDELITY))
         network = load_network(codeformer.CodeFormer, only_checkpoint(spec), name="codeformer", device=spec.device)
-        return cls(network, fidelity=fidelity, dtype=dtype)
+        return cls(network, fidelity=fidelity, dtype=dtype, memory_efficient=spec.memory_efficient)
 
     @torch.inference_mode()
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
@@ -50,6 +57,9 @@ class CodeFormer:
 
         Row i depends on crop i alone; to the bit on a CPU with one crop a call.
         """
+        return torch.cat([self._forward(part) for part in (crops.split(1) if self._one_by_one else [crops])])
+
+    def _forward(self, crops: torch.Tensor) -> torch.Tensor:
         x = crops.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
         restored: torch.Tensor = self._network(x, fidelity=self._fidelity)
         return restored.add(1).div(2).contiguous()

@@ -24,10 +24,18 @@ class GFPGAN:
     github.com/TencentARC/GFPGAN.
     """
 
-    def __init__(self, network: gfpgan.GFPGAN, *, dtype: torch.dtype = torch.float32, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        network: gfpgan.GFPGAN,
+        *,
+        dtype: torch.dtype = torch.float32,
+        seed: int | None = None,
+        memory_efficient: bool = False,
+    ) -> None:
         self._network = network.to(dtype)
         self._dtype = dtype
         self._seed = seed
+        self._one_by_one = memory_efficient
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
@@ -39,7 +47,7 @@ class GFPGAN:
         """
         dtype = dtype_of(spec)
         network = load_network(gfpgan.GFPGAN, only_checkpoint(spec), name="gfpgan", device=spec.device)
-        return cls(network, dtype=dtype, seed=spec.seed)
+        return cls(network, dtype=dtype, seed=spec.seed, memory_efficient=spec.memory_efficient)
 
     @torch.inference_mode()
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
@@ -48,6 +56,9 @@ class GFPGAN:
         Row i depends on crop i alone. To the bit on a CPU only one crop a call does so: the 4x4 convolutions and the wide
         linear layer round differently in a batch.
         """
+        return torch.cat([self._forward(part) for part in (crops.split(1) if self._one_by_one else [crops])])
+
+    def _forward(self, crops: torch.Tensor) -> torch.Tensor:
         x = crops.mul(2).sub(1).to(self._dtype, memory_format=torch.channels_last)
         noise = None if self._seed is None else _noise_of(crops, self._seed)
         restored: torch.Tensor = self._network(x, noise)

@@ -8,6 +8,7 @@ import torch
 
 from gfpup.nets import restoreformer
 from gfpup.nets.loading import dtype_of, load_network, only_checkpoint
+from gfpup.nets.vqgan import QUERY_CHUNK
 from gfpup.types import BackendSpec
 
 Network = restoreformer.RestoreFormer | restoreformer.RestoreFormerPlusPlus
@@ -24,9 +25,9 @@ class RestoreFormer:
 
     architecture = "restoreformer"
 
-    def __init__(self, network: Network, *, dtype: torch.dtype = torch.float32) -> None:
-        network.decoder_to(dtype)
-        self._network = network
+    def __init__(self, network: Network, *, dtype: torch.dtype = torch.float32, memory_efficient: bool = False) -> None:
+        self._network = network.decoder_to(dtype).attend_in_chunks(QUERY_CHUNK if memory_efficient else None)
+        self._one_by_one = memory_efficient
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
@@ -38,7 +39,7 @@ class RestoreFormer:
         """
         dtype = dtype_of(spec)
         network = load_network(cls._build, only_checkpoint(spec), name=cls.architecture, device=spec.device)
-        return cls(network, dtype=dtype)
+        return cls(network, dtype=dtype, memory_efficient=spec.memory_efficient)
 
     @staticmethod
     def _build() -> Network:
@@ -50,6 +51,9 @@ class RestoreFormer:
 
         Row i depends on crop i alone; to the bit on a CPU with one crop a call.
         """
+        return torch.cat([self._forward(part) for part in (crops.split(1) if self._one_by_one else [crops])])
+
+    def _forward(self, crops: torch.Tensor) -> torch.Tensor:
         x = crops.mul(2).sub(1).contiguous(memory_format=torch.channels_last)
         restored: torch.Tensor = self._network(x)
         return restored.add(1).div(2).contiguous()

@@ -18,7 +18,7 @@ class Flag:
     """One flag: what it sets and how its value is written down.
 
     `kind` is "switch" (sets `value`), "word" (a name or a number: may be swept), "text" (quoted as it stands), "list" (may be
-    repeated, each time with one value) or "box" (a list of x0,y0,x1,y1).
+    repeated, each time with one value), "names" (a list in one value, never swept) or "box" (a list of x0,y0,x1,y1).
     """
 
     name: str
@@ -46,11 +46,23 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     "method": (
         Flag("--backend", "backend", "restore with this method (default: gfpgan)", metavar="NAME"),
         Flag("--version", "restore.version", "take this published version of the method", metavar="V"),
+        Flag("--fidelity", "restore.fidelity", "CodeFormer's w, 0 (the method) to 1 (the input) (default: 0.5)", metavar="X"),
         Flag("--strength", "restore.strength", "blend this much of the restored face in, 0 to 1 (default: 1)", metavar="X"),
         Flag("--match-color", "restore.match_color", "give restored faces the colours of the photo", "switch", value="true"),
         Flag("--upscale", "restore.upscale", "make the result this many times larger, 1/16 to 16 (default: 2)", metavar="X"),
         Flag("--aligned", "restore.aligned", "take each photo for one aligned face; paste nothing", "switch", value="true"),
         Flag("--background", "background", "enlarge the rest with auto|none|realesrgan (default: auto)", metavar="NAME"),
+        Flag("--background-path", "background.path", "enlarge it with this Real-ESRGAN checkpoint", "text", "FILE"),
+        Flag("--tile", "background.tile_px", "cut it into tiles of this side in px, 0: none (default: 400)", metavar="PX"),
+        Flag(
+            "--tile-overlap", "background.tile_overlap_px", "let tiles overlap by this much, in px (default: 32)", metavar="PX"
+        ),
+        Flag("--high-quality", "mode", "float32, each face also mirrored, no tiles", "switch", value="high-quality"),
+        Flag("--memory-efficient", "mode", "one face at a time, small tiles", "switch", value="memory-efficient"),
+        Flag("--ensemble-backends", "ensemble.backends", "blend these methods (with --backend ensemble)", "names", "A,B"),
+        Flag("--ensemble-weights", "ensemble.weights", "weigh them so (default: equally)", "names", "W,W"),
+        Flag("--restored", "precomputed.folder", "take another tool's results (with --backend precomputed)", "text", "DIR"),
+        Flag("--mapping", "precomputed.mapping", "match them by this CSV file of input,restored", "text", "FILE"),
         Flag("--seed", "seed", "draw noise, where a method has any, from this number and the photo", metavar="N"),
     ),
     "faces": (
@@ -74,6 +86,9 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "box",
             "X0,Y0,X1,Y1",
         ),
+        Flag("--identity-min", "guard.identity_min", "blend a face back until it is this like its input, -1 to 1", metavar="X"),
+        Flag("--identity-path", "guard.path", "judge that with this ArcFace IR-SE50 checkpoint", "text", "FILE"),
+        Flag("--mask-path", "paste.mask_path", "parse faces with this checkpoint", "text", "FILE"),
         Flag("--mask", "paste.mask", "paste by auto|feather|bisenet|parsenet (default: auto)", metavar="NAME"),
     ),
     "weights": (
@@ -145,7 +160,9 @@ def to_overrides(arguments: Sequence[str]) -> list[str]:
                 if not words or words[0] in FLAGS:
                     raise GfpupError(f"{name} needs a value: {name} {flag.metavar}.")
                 value = words.pop(0)
-            if flag.kind in ("list", "box"):
+            if flag.kind == "names":
+                _set(singles, flag, f"[{','.join(_name(flag, part) for part in value.split(','))}]")
+            elif flag.kind in ("list", "box"):
                 lists.setdefault(flag.key, []).append(_box(flag, value) if flag.kind == "box" else quote(value))
             else:
                 _set(singles, flag, _encode(flag, value, sweeping=sweeping))
@@ -200,6 +217,12 @@ def _encode(flag: Flag, value: str, *, sweeping: bool) -> str:
     if value == "":
         raise GfpupError(f"{flag.name} got an empty value: {flag.name} {flag.metavar}.")
     return quote(value)
+
+
+def _name(flag: Flag, part: str) -> str:
+    if not _PLAIN.fullmatch(part):
+        raise GfpupError(f"{flag.name} got {part!r}; write {flag.metavar}, without spaces.")
+    return part
 
 
 def _box(flag: Flag, value: str) -> str:

@@ -9,15 +9,22 @@ Source: Deng et al., "ArcFace" (CVPR 2019); keys and constants of the official `
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-UInt8 = npt.NDArray[np.uint8]
+from gfpup.ops import geometry
+from gfpup.types import Float64, UInt8
 
 EMBEDDING = 512
+
+ARCFACE_112_XY: Final[Float64] = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+"""Where the five landmarks lie in the 112-pixel crop that ArcFace is trained on. Source: insightface, `arcface_dst`."""
 
 
 class ArcFaceResNet18(nn.Module):
@@ -66,6 +73,21 @@ class ArcFaceIRSE50(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.output_layer(self.body(self.input_layer(x)))
         return x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
+
+
+def arcface_crop(crop: UInt8, landmarks_xy: Float64 | None = None) -> UInt8:
+    """Turn an aligned crop, (s, s, 3) uint8 in the 512 template at any size, into ArcFace's own, (112, 112, 3) uint8.
+
+    `landmarks_xy` (5, 2) are the face's landmarks in this crop's pixels, centres at integer coordinates; they are fitted to
+    `ARCFACE_112_XY`. Without them, or where they fit no face, those of the 512 template are: one similarity for all faces.
+    """
+    side = geometry.CROP_PX
+    enlarge = geometry.resize_affine((side, side), (crop.shape[0], crop.shape[1]))
+    affine = None if landmarks_xy is None else geometry.fit_similarity(landmarks_xy, ARCFACE_112_XY)
+    if affine is None:
+        affine = geometry.fit_similarity(geometry.apply(enlarge, geometry.TEMPLATE_512_XY), ARCFACE_112_XY)
+    assert affine is not None, "two fixed templates always fit"
+    return np.asarray(geometry.warp(crop, affine, (112, 112)), np.uint8)
 
 
 def grey_128(rgb: UInt8) -> torch.Tensor:

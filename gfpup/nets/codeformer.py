@@ -10,7 +10,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gfpup.nets.vqgan import CHANNELS, CODE_CHANNELS, CODE_COUNT, Codebook, Downsample, ResidualBlock, Upsample, group_norm
+from gfpup.nets.vqgan import (
+    CHANNELS,
+    CODE_CHANNELS,
+    CODE_COUNT,
+    ChunkedQueries,
+    Codebook,
+    Downsample,
+    ResidualBlock,
+    Upsample,
+    attend_in_chunks,
+    group_norm,
+)
 
 EMBED = 512
 HEADS = 8
@@ -113,6 +124,11 @@ class CodeFormer(nn.Module):
         self.fuse_convs_dict.to(dtype)
         return self
 
+    def attend_in_chunks(self, rows: int | None) -> CodeFormer:
+        """Attend for at most `rows` of the 256 places at a time (None: all): a bound on memory, the same codes."""
+        attend_in_chunks(self, rows)
+        return self
+
 
 def adaptive_instance_norm(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     """Give each channel of `content` (n, c, h, w) the mean and deviation that it has in `style`.
@@ -148,7 +164,7 @@ class TransformerLayer(nn.Module):
         return tokens + self.linear2(F.gelu(self.linear1(self.norm2(tokens))))
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(ChunkedQueries):
     """Eight heads; places are added to queries and keys, not to values. Keys as in torch's MultiheadAttention."""
 
     def __init__(self) -> None:
@@ -165,11 +181,15 @@ class SelfAttention(nn.Module):
             F.linear(source, weight, bias).unflatten(2, (HEADS, -1)).transpose(1, 2)
             for source, weight, bias in zip((placed, placed, tokens), weights, biases, strict=True)
         )
-        attention = torch.matmul(q * (EMBED // HEADS) ** -0.5, k.transpose(2, 3)).softmax(dim=3)
-        return self.out_proj(torch.matmul(attention, v).transpose(1, 2).flatten(2))
+
+        def attend(queries: torch.Tensor) -> torch.Tensor:
+            return torch.matmul(torch.matmul(queries, k.transpose(2, 3)).softmax(dim=3), v)
+
+        attended = self.in_chunks(attend, q * (EMBED // HEADS) ** -0.5)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
-class SpatialAttention(nn.Module):
+class SpatialAttention(ChunkedQueries):
     """One head of attention over the places of a feature map (n, c, h, w), added to it."""
 
     def __init__(self, channels: int) -> None:
@@ -183,9 +203,13 @@ class SpatialAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.norm(x)
         q, k, v = self.q(h).flatten(2), self.k(h).flatten(2), self.v(h).flatten(2)
-        attention = (torch.bmm(q.transpose(1, 2), k) * x.shape[1] ** -0.5).softmax(dim=2)
-        h = torch.bmm(v, attention.transpose(1, 2)).unflatten(2, x.shape[2:])
-        return x + self.proj_out(h)
+
+        def attend(queries: torch.Tensor) -> torch.Tensor:
+            attention = (torch.bmm(queries, k) * x.shape[1] ** -0.5).softmax(dim=2)
+            return torch.bmm(v, attention.transpose(1, 2)).transpose(1, 2)
+
+        attended = self.in_chunks(attend, q.transpose(1, 2)).transpose(1, 2)
+        return x + self.proj_out(attended.unflatten(2, x.shape[2:]))
 
 
 class Fusion(nn.Module):

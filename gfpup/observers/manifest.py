@@ -203,4 +203,6 @@ def _face(result: FaceResult) -> dict[str, Any]:
         "restored": result.restored,
         "failed": result.failed,
         "reason": result.reason,
+        "identity": None if result.identity is None else round(result.identity, 6),
+        "guarded": result.guarded,
     }

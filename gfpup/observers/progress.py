@@ -115,6 +115,7 @@ def summary(document: Mapping[str, Any], *, skipped: int, seconds: float) -> dic
         "faces": len(faces),
         "faces_restored": sum(face["restored"] for face in faces),
         "faces_failed": sum(face["failed"] for face in faces),
+        "faces_guarded": sum(face.get("guarded", False) for face in faces),
         "seconds": round(seconds, 3),
         "median_seconds": {stage: round(statistics.median(values), 4) for stage, values in stages.items()},
     }
@@ -125,7 +126,8 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
     table = Table(title=f"gfpup: {facts['status']}", show_header=False, title_justify="left")
     left_alone = facts["faces"] - facts["faces_restored"] - facts["faces_failed"]
     table.add_row("photos", _count(facts["photos"], skipped=facts["skipped"], failed=facts["failed"]))
-    table.add_row("faces restored", _count(facts["faces_restored"], failed=facts["faces_failed"], left_alone=left_alone))
+    counts = {"failed": facts["faces_failed"], "left_alone": left_alone, "guarded": facts["faces_guarded"]}
+    table.add_row("faces restored", _count(facts["faces_restored"], **counts))
     table.add_row("photos without a face", str(facts["without_faces"]))
     table.add_row("seconds", f"{facts['seconds']:.1f}")
     medians = [f"{stage} {value:.2f}" for stage, value in facts["median_seconds"].items()]

@@ -150,4 +150,4 @@ def reduce(pixels: Pixels | Float32, factor: float) -> Pixels | Float32:
     joined = np.stack(resized, axis=-1) if pixels.ndim == 3 else resized[0]
     if pixels.dtype == np.float32:
         return joined
-    return np.clip(np.rint(joined), 0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    return np.asarray(np.clip(np.rint(joined), 0, np.iinfo(np.uint16).max), np.uint16)

@@ -12,6 +12,7 @@ import torch
 
 from gfpup import background
 from gfpup.faces.align import align_faces, aligned_crop
+from gfpup.faces.guard import GuardNote
 from gfpup.faces.paste import Patch, feather_mask, paste_faces
 from gfpup.faces.select import FaceChoice, select_faces
 from gfpup.ops import geometry
@@ -20,6 +21,7 @@ from gfpup.types import AlignedCrop, Backend, Detector, FaceResult, Float32, Pho
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
 Masker = Callable[[Float32], Float32 | None]
+Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,8 @@ class Restorer:
     mask: Masker | None = None
     fallback: Backend | None = None
     """The same backend in float32, to redo a face whose output is not finite; None where `backend` is float32 already."""
+    guard: Guard | None = None
+    """Blends a restored face back towards its input where it no longer looks like it; None trusts the backend."""
 
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
@@ -108,6 +112,9 @@ class Restorer:
                 else:
                     item.results[i] = replace(item.results[i], restored=True, reason=note, output=to_uint8(to_unit(pixels)))
                     item.restored[i] = pixels
+                    if self.guard is not None:
+                        with _clock(item, "identity"):
+                            _hold(item, i, self.guard)
 
     def _restore_batch(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]]:
         """Each crop's restored pixels (512, 512, 3) float32 in [0, 255] or None, and what is to be said about it."""
@@ -168,6 +175,24 @@ class _Work:
         """Add a remark to what is said of face `i`."""
         before = self.results[i].reason
         self.results[i] = replace(self.results[i], reason=f"{before}; {remark}" if before else remark)
+
+
+def _hold(item: _Work, i: int, guard: Guard) -> None:
+    """Let the guard judge restored face `i` of `item`; one that it gives up is not pasted and leaves the photo as it was."""
+    crop = item.results[i].crop
+    assert crop is not None
+    pixels, note = guard(crop, item.restored.pop(i))
+    item.results[i] = replace(
+        item.results[i],
+        restored=note.share > 0,
+        output=to_uint8(to_unit(pixels)),
+        identity=note.after,
+        guarded=note.changed,
+    )
+    if note.share > 0:
+        item.restored[i] = pixels
+    if note.changed:
+        item.say(i, note.sentence)
 
 
 @contextmanager

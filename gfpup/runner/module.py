@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from gfpup import images
 from gfpup.errors import PhotoError
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest, photo_line
-from gfpup.pipeline.restore import Restorer
 from gfpup.runner.data import Loaded
-from gfpup.types import Metadata, RestoredPhoto
+from gfpup.types import Metadata, Photo, RestoredPhoto
+
+PhotoRestorer = Callable[[Sequence[Photo]], list[RestoredPhoto]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +33,10 @@ class Outcome:
 class RestoreModule(lightning.LightningModule):
     """Restores batches of loaded photos."""
 
-    def __init__(self, restorer: Restorer) -> None:
+    def __init__(self, restorer: PhotoRestorer, *, aligned: bool) -> None:
         super().__init__()
         self.restorer = restorer
+        self.aligned = aligned
 
     def predict_step(self, batch: Sequence[Loaded], batch_idx: int) -> list[Outcome]:
         readable = [loaded for loaded in batch if loaded.photo is not None]
@@ -49,13 +51,18 @@ class RestoreModule(lightning.LightningModule):
                 return [outcome for loaded in batch for outcome in self._restore([loaded])]
             error = f"{batch[0].task.path} needs more memory than is free; use a smaller --upscale."
             return [Outcome(batch[0], None, error)]
+        except PhotoError as error:
+            if len(batch) > 1:
+                return [outcome for loaded in batch for outcome in self._restore([loaded])]
+            path = str(batch[0].task.path)
+            return [Outcome(batch[0], None, str(error) if path in str(error) else f"{path}: {error}")]
         return [
             Outcome(loaded, result, self._whole_failure(loaded, result)) for loaded, result in zip(batch, restored, strict=True)
         ]
 
     def _whole_failure(self, loaded: Loaded, result: RestoredPhoto) -> str | None:
         """An aligned face that failed leaves nothing to write; a photo with a failed face is written without it."""
-        if self.restorer.detector is None and result.faces[0].failed:
+        if self.aligned and result.faces[0].failed:
             return f"{loaded.task.path}: {result.faces[0].reason}"
         return None
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +15,22 @@ from typing import TYPE_CHECKING
 import torch
 
 import gfpup
-from gfpup import backends, images
+from gfpup import backends, background, images
+from gfpup.backends.flip import FlipEnsemble
+from gfpup.backends.precomputed import Precomputed
 from gfpup.faces.detect import load_detector
+from gfpup.faces.guard import load_guard
 from gfpup.faces.mask import load_mask
+from gfpup.methods import Method
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest
-from gfpup.pipeline.restore import Restorer
+from gfpup.pipeline.restore import Guard, Restorer, Upsampler
+from gfpup.pipeline.whole import WholePhotoRestorer
 from gfpup.runner.data import PhotoData, Task, file_sha256
-from gfpup.runner.module import PhotoWriter, RestoreModule
+from gfpup.runner.module import PhotoRestorer, PhotoWriter, RestoreModule
 from gfpup.settings import Settings
 from gfpup.supply import Supply
-from gfpup.types import BackendSpec, Plan
+from gfpup.types import Backend, Plan
 
 if TYPE_CHECKING:
     from gfpup.runner.run import Prepared
@@ -32,10 +38,12 @@ if TYPE_CHECKING:
 VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
 
 
-def load(settings: Settings, plan: Plan, supply: Supply) -> Restorer:
-    """Load the detector and the backend that `plan` names."""
+def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
+    """Load the detector, the method and whatever else `plan` names."""
     torch.set_num_threads(plan.threads)
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
+    if method.name == "upstream" and not settings.aligned:
+        return _load_upstream(settings, plan, method, supply)
     detector = None
     if not settings.aligned:
         detector = load_detector(
@@ -45,15 +53,15 @@ def load(settings: Settings, plan: Plan, supply: Supply) -> Restorer:
             detect_size=settings.detect_size,
             device=plan.device,
         )
-    spec = BackendSpec(
-        name=settings.backend,
-        checkpoints={role: path for role, path in supply.paths.items() if role == "backend"},
-        parameters=plan.pixels["parameters"],
-        device=plan.device,
-        seed=settings.seed,
-    )
+    if method.name == "precomputed":
+        assert settings.precomputed_folder is not None
+        results = Precomputed(settings.precomputed_folder, settings.precomputed_mapping)
+        return WholePhotoRestorer(results, detector, settings.choice)
+    backend = _load_backend(settings, plan, method, supply, dtype=plan.pixels["dtype"])
+    exact = plan.pixels["dtype"] == "float32"
     return Restorer(
-        backend=backends.load(spec),
+        backend=backend,
+        fallback=None if exact else _load_backend(settings, plan, method, supply, dtype="float32"),
         detector=detector,
         upscale=settings.upscale,
         strength=settings.strength,
@@ -62,7 +70,46 @@ def load(settings: Settings, plan: Plan, supply: Supply) -> Restorer:
         face_batch=plan.face_batch,
         device=plan.device,
         mask=load_mask(plan.pixels["mask"], supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None,
+        upsample=_load_background(plan, supply),
+        guard=_load_guard(settings, plan, supply),
     )
+
+
+def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply, *, dtype: str) -> Backend:
+    memory_efficient = settings.mode == "memory-efficient"
+    spec = method.spec(supply, device=plan.device, dtype=dtype, seed=settings.seed, memory_efficient=memory_efficient)
+    backend = backends.load(spec)
+    return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
+
+
+def _load_guard(settings: Settings, plan: Plan, supply: Supply) -> Guard | None:
+    if settings.identity_min is None:
+        return None
+    return load_guard(supply.paths["guard"], minimum=settings.identity_min, device=plan.device)
+
+
+def _load_background(plan: Plan, supply: Supply) -> Upsampler:
+    if plan.pixels["background"] != "realesrgan":
+        return background.resize
+    tile_px, overlap_px = plan.pixels["tiles"]
+    return background.RealESRGAN.load(
+        supply.paths["background"],
+        device=plan.device,
+        dtype=plan.pixels["dtype"],
+        tile_px=tile_px,
+        tile_overlap_px=overlap_px,
+    )
+
+
+def _load_upstream(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
+    """The official path over whole photos: its own detection, alignment and paste."""
+    from gfpup.backends.upstream import Upstream, UpstreamRestorer
+
+    spec = method.spec(supply, device=plan.device, seed=settings.seed)
+    roles = {"detector": "detector", "mask": "parsenet"}
+    checkpoints = {name: supply.paths[role] for role, name in roles.items() if role in supply.paths}
+    loaded = Upstream.load(replace(spec, checkpoints={**spec.checkpoints, **checkpoints}))
+    return UpstreamRestorer(loaded, upscale=settings.upscale, only_center=settings.choice.which == "center")
 
 
 def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
@@ -73,7 +120,7 @@ def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
 
 
 def predict(
-    tasks: Sequence[Task], restorer: Restorer, prepared: Prepared, manifest: Manifest, observers: Sequence[Observer]
+    tasks: Sequence[Task], restorer: PhotoRestorer, prepared: Prepared, manifest: Manifest, observers: Sequence[Observer]
 ) -> None:
     """Restore and write `tasks` by Lightning's predict loop."""
     settings, plan = prepared.settings, prepared.plan
@@ -92,7 +139,7 @@ def predict(
         enable_model_summary=False,
     )
     data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers)
-    trainer.predict(RestoreModule(restorer), datamodule=data, return_predictions=False)
+    trainer.predict(RestoreModule(restorer, aligned=settings.aligned), datamodule=data, return_predictions=False)
 
 
 def versions() -> dict[str, str]:

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from gfpup import images, sources
 from gfpup.errors import GfpupError, PhotoError
+from gfpup.methods import Method
 from gfpup.settings import Settings, read_settings
 from gfpup.supply import Supply
 from gfpup.supply import facts as supply_facts
@@ -42,6 +43,7 @@ class Prepared:
     tasks: Sequence[Any]
     machine: Any
     plan: Plan
+    method: Method
     supply: Supply
 
 
@@ -76,12 +78,12 @@ def _prepare(settings: Settings, *, sweep: Path | None) -> Prepared:
     machine = hardware.probe()
     with progress.Downloads(quiet=settings.quiet or settings.json) as downloads:
         supply = _supply(settings, downloads)
-        plan = planner.make_plan(settings, machine, supply, sweeping=sweep is not None)
+        plan, method = planner.make_plan(settings, machine, supply, sweeping=sweep is not None)
     tasks = [
         Task(photo.path, name.relative_to(settings.output).as_posix(), _too_large(photo.path, name, settings))
         for photo, name in zip(photos[: settings.limit], names, strict=False)
     ]
-    return Prepared(settings, tasks, machine, plan, supply)
+    return Prepared(settings, tasks, machine, plan, method, supply)
 
 
 def _supply(settings: Settings, downloads: Any) -> Supply:
@@ -140,7 +142,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
     _refuse_strangers(settings.output, tasks, overwrite=overwrite)
-    restorer = parts.load(settings, plan, prepared.supply)
+    restorer = parts.load(settings, plan, prepared.method, prepared.supply)
     header = {
         "title": f"{settings.backend} at {settings.upscale:g}x",
         "started": _now(),

@@ -1,0 +1,103 @@
+"""`gfpup verify`: hold a network to its published hash, to the official outputs, and to other projects' code."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gfpup.errors import GfpupError
+
+if TYPE_CHECKING:
+    from gfpup.verify import Check
+
+HELP = """\
+usage: gfpup verify NAME [flags]
+
+Check that a network is the published one and computes what the official implementation computes.
+
+NAME is a checkpoint (gfpup weights list) or a method, which stands for its default version. Checked in turn: the file's SHA-256,
+that it loads strictly, the difference to official outputs stored in a parity folder, and the difference to the official packages
+and to spandrel, where they are installed: with the file's weights, or with deterministic ones where there is no file.
+
+  --parity DIR        official outputs: NET.json and NET.npz (default: none, that check is skipped)
+  --weights-dir DIR   look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
+  --model-path FILE   check this file instead of the one in the weights folder
+  --json              print the checks as JSON
+
+Nothing is downloaded, nothing in a file is run.
+Exit status: 0 all that could be checked is right, 1 something is not, 2 nothing could be checked.
+
+  gfpup verify gfpgan --parity ../shared/parity
+  gfpup verify codeformer --parity ../shared/parity --json
+  gfpup verify restoreformer --model-path RestoreFormer.pth
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """`gfpup verify`: returns 0 where all that could be checked is right, 1 where something is not, 2 where nothing could be."""
+    if not words or {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    request = _parse(words)
+    from gfpup.verify import resolve, verify
+    from gfpup.weights.store import Store, default_folder
+
+    checkpoint = resolve(request.name)
+    store = Store(request.weights_dir or default_folder(), offline=True)
+    checks = []
+    for check in verify(checkpoint, store=store, parity=request.parity, model_path=request.model_path):
+        checks.append(check)
+        if not request.json:
+            _say(check)
+    status = _status(checks)
+    if request.json:
+        rows = [_facts(check) for check in checks]
+        facts = {"name": checkpoint.name, "architecture": checkpoint.architecture, "status": status, "checks": rows}
+        print(json.dumps(facts, indent=1))
+    if status == 2:
+        print(
+            f"gfpup: nothing about {checkpoint.name} could be checked; give --parity DIR, or --model-path FILE, "
+            "or install an independent implementation.",
+            file=sys.stderr,
+        )
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise GfpupError(f"gfpup verify: {message}; gfpup verify --help explains.")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--parity", type=Path)
+    parser.add_argument("--weights-dir", type=Path)
+    parser.add_argument("--model-path", type=Path)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args(list(words))
+
+
+def _status(checks: Sequence[Check]) -> int:
+    results = {check.result for check in checks}
+    if "failed" in results:
+        return 1
+    return 0 if "ok" in results else 2
+
+
+def _say(check: Check) -> None:
+    """Print one row as soon as it is known: a large network takes half a minute on two cores."""
+    print(f"{check.result:<8} {check.check:<34} {check.detail}", flush=True)
+
+
+def _facts(check: Check) -> dict[str, Any]:
+    facts = dataclasses.asdict(check)
+    if check.difference is not None and not math.isfinite(check.difference):
+        facts["difference"] = "infinite"  # JSON has no number for it
+    return facts

@@ -1,0 +1,152 @@
+"""Every method by the public path: ensembles, other tools' results, the learned networks on a real photo."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from golden import Golden
+from official import written
+from pictures import read, save
+
+Run = Callable[..., int]
+
+
+def manifest(out: Path) -> dict:
+    return json.loads((out / "manifest.json").read_text())
+
+
+def test_an_ensemble_is_the_weighted_mean_of_its_members(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
+    save(tmp_path / "a.png", cv2.GaussianBlur(portrait, (0, 0), 2))
+    common = ("-i", "a.png", "--aligned", "-q", "-o")
+    assert gfpup("run", *common, "one", "--backend", "identity") == 0
+    assert gfpup("run", *common, "two", "--backend", "classical") == 0
+    both = ("--ensemble-backends", "identity,classical", "--ensemble-weights", "0.25,0.75")
+    assert gfpup("run", *common, "mean", "--backend", "ensemble", *both) == 0
+    one, two, mean = (read(tmp_path / name / "a.png").astype(float) for name in ("one", "two", "mean"))
+    assert np.abs(mean - (0.25 * one + 0.75 * two)).max() <= 1
+    assert np.abs(one - two).max() > 4, "the members must differ for this to mean something"
+
+
+def test_a_member_that_cannot_run_is_left_out_aloud(
+    gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "a.png", portrait)
+    members = (
+        "--backend",
+        "ensemble",
+        "--ensemble-backends",
+        "classical,codeformer,gfpgan",
+        "--ensemble-weights",
+        "0.2,0.4,0.4",
+    )
+    assert gfpup("run", "-i", "a.png", "-o", "out", "--aligned", "--no-download", *members) == 0
+    err = capsys.readouterr().err
+    assert "without codeformer" in err
+    assert "--accept-licence s-lab-1.0" in err
+    assert "without gfpgan" in err
+    plan = manifest(tmp_path / "out")["plan"]
+    assert [(m["backend"], m["weight"]) for m in plan["pixels"]["members"]] == [("classical", 1.0)]
+    assert {r["setting"] for r in plan["reasons"] if r["value"] == "left out"} == {"ensemble.codeformer", "ensemble.gfpgan"}
+    assert (
+        gfpup("run", "-i", "a.png", "-o", "none", "--no-download", "--backend", "ensemble", "--ensemble-backends", "gfpgan")
+        == 2
+    )
+    assert "no member of the ensemble can run here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--backend", "ensemble"], "--ensemble-backends"),
+        (["--backend", "ensemble", "--ensemble-backends", "identity", "--ensemble-weights", "1,2"], "2 weights"),
+        (["--backend", "ensemble", "--ensemble-backends", "identity", "--ensemble-weights", "-1"], "0 or more"),
+        (["--backend", "ensemble", "--ensemble-backends", "identity,identity"], "twice"),
+        (["--backend", "ensemble", "--ensemble-backends", "identity,ensemble"], "cannot be a member"),
+        (["--backend", "ensemble", "--ensemble-backends", "gfpgna"], "did you mean 'gfpgan'"),
+        (["--backend", "identity", "--ensemble-backends", "gfpgan"], "use --backend ensemble"),
+        (["--backend", "precomputed"], "--restored"),
+        (["--backend", "precomputed", "--restored", "nowhere"], "nowhere"),
+        (["--backend", "identity", "--high-quality", "--memory-efficient"], "exclude each other"),
+        (["--backend", "identity", "--model-path", "x.pth"], "no weights of its own"),
+    ],
+)
+def test_wrong_methods_are_refused(
+    gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    save(tmp_path / "a.png", portrait)
+    assert gfpup("run", "-i", "a.png", "-o", "out", "--detector", "cascade", "--no-download", *words) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_tool_s_results_are_taken_in(gfpup: Run, photos: Path, tmp_path: Path, portrait: np.ndarray) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    bright = np.clip(np.kron(portrait, np.ones((2, 2, 1))) + 30, 0, 255).astype(np.uint8)
+    save(theirs / "a_restored.png", bright)
+    args = ("--backend", "precomputed", "--detector", "cascade", "--restored", theirs, "-q")
+    assert gfpup("run", "-i", photos / "a.png", "-o", "out", *args, "--save-faces") == 0
+    np.testing.assert_array_equal(read(tmp_path / "out/a.png"), bright)
+    aligned, restored = (read(tmp_path / f"out/faces/a.png/00_{kind}.png").astype(int) for kind in ("aligned", "restored"))
+    difference = np.median(restored - aligned)
+    assert difference == 30, "the face cut from the result is the same face, 30 levels brighter"
+    # A photo without a result fails by name, the others do not.
+    assert gfpup("run", "-i", photos, "-o", "some", *args) == 1
+    errors = [photo["error"] for photo in manifest(tmp_path / "some")["photos"] if photo["error"]]
+    assert len(errors) == 2
+    (tmp_path / "map.csv").write_text("input,restored\nempty,a_restored.png\na.png,a_restored.png\n")
+    assert gfpup("run", "-i", photos / "empty.png", "-o", "mapped", *args, "--mapping", tmp_path / "map.csv") == 0
+
+
+def test_published_outputs_of_real_methods(gfpup: Run, shared: Path, tmp_path: Path) -> None:
+    outputs = shared / "data/published_outputs"
+    rows = [f"face_{i}_input.png,face_{i}_gfpgan_v1.4.jpg" for i in range(1, 5)]
+    (tmp_path / "map.csv").write_text("\n".join(rows))
+    inputs = [word for i in range(1, 5) for word in ("-i", outputs / f"face_{i}_input.png")]
+    args = ("--backend", "precomputed", "--restored", outputs, "--mapping", tmp_path / "map.csv", "--aligned", "-q")
+    assert gfpup("run", *inputs, "-o", "out", *args) == 0
+    assert np.abs(read(tmp_path / "out/face_1_input.png").astype(int) - read(outputs / "face_1_gfpgan_v1.4.jpg")).max() == 0
+
+
+NETWORKS = ("codeformer", "restoreformer", "restoreformerpp")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_each_network_restores_a_real_photo(gfpup: Run, shared: Path, tmp_path: Path, name: str) -> None:
+    golden = Golden.load(shared, name)
+    detector = shared / "weights/retinaface_mobilenet0.25.pth"
+    args = ("-i", shared / "data/photos/one_face_small.jpg", "--detector-path", detector, "--mask", "feather", "-q")
+    with written(golden, tmp_path) as path:
+        consent = ("--accept-licence", "s-lab-1.0") if name == "codeformer" else ()
+        assert gfpup("run", *args, "-o", "out", "--backend", name, "--model-path", path, *consent) == 0
+        if consent:
+            assert gfpup("run", *args, "-o", "again", "--backend", name, "--model-path", path) == 0, "consent is remembered"
+    record = manifest(tmp_path / "out")
+    (face,) = record["photos"][0]["faces"]
+    assert face["restored"]
+    assert ("s-lab-1.0" in record["licences"]) == (name == "codeformer")
+
+
+def test_codeformer_needs_consent(gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "a.png", portrait)
+    assert gfpup("run", "-i", "a.png", "-o", "out", "--backend", "codeformer", "--aligned", "--no-download") == 2
+    assert "--accept-licence s-lab-1.0" in capsys.readouterr().err
+    assert gfpup("run", "-i", "a.png", "-o", "out", "--backend", "codeformer", "--aligned", "--dry-run") == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_high_quality_and_memory_efficient_say_what_they_changed(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
+    save(tmp_path / "a.png", portrait)
+    common = ("-i", "a.png", "--backend", "classical", "--aligned", "-q", "-o")
+    for out, flag in (("hq", "--high-quality"), ("me", "--memory-efficient")):
+        assert gfpup("run", *common, out, flag) == 0
+    reasons = {r["setting"]: r["why"] for r in manifest(tmp_path / "hq")["plan"]["reasons"]}
+    assert "mirrored" in reasons["dtype"]
+    reasons = {r["setting"]: r["why"] for r in manifest(tmp_path / "me")["plan"]["reasons"]}
+    assert "memory" in reasons["face_batch"]
+    assert "memory" in reasons["workers"]
