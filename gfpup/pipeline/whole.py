@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from gfpup.faces.align import aligned_crop, align_faces
+from gfpup.faces.align import align_faces, aligned_crop
 from gfpup.faces.select import FaceChoice, select_faces
 from gfpup.ops import geometry
 from gfpup.types import AlignedCrop, Detector, FaceResult, Photo, RestoredPhoto, UInt8

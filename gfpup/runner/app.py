@@ -87,22 +87,22 @@ def app(config: DictConfig) -> None:
         _statuses.append(_status(config)[0])
         return
     folder, root = Path(str(hydra_config.sweep.dir)), Path(str(config.output))
-    config.output = str(root / str(hydra_config.sweep.subdir))
-    status, error = _status(config, sweep=root)
+    output = root / str(hydra_config.sweep.subdir)
+    status, error = _status(config, output=output, sweep=root)
     sweep.leave_status(
         folder,
         int(hydra_config.job.num),
         overrides=hydra_config.overrides.task,
-        output=Path(str(config.output)),
+        output=output,
         status=status,
         error=error,
     )
 
 
-def _status(config: DictConfig, *, sweep: Path | None = None) -> tuple[int, str | None]:
+def _status(config: DictConfig, *, output: Path | None = None, sweep: Path | None = None) -> tuple[int, str | None]:
     """Execute one job: its exit status, and the error that ended it. Errors end here, before Hydra adds a line of its own."""
     try:
-        return execute(config, sweep=sweep), None
+        return execute(config, output=output, sweep=sweep), None
     except GfpupError as error:
         status = refuse(error)
         return (1 if isinstance(error, OutputError) else status), str(error)

@@ -47,10 +47,10 @@ class Prepared:
     supply: Supply
 
 
-def execute(config: DictConfig, *, sweep: Path | None = None) -> int:
+def execute(config: DictConfig, *, output: Path | None = None, sweep: Path | None = None) -> int:
     """Carry out one composed configuration; returns 0 (all done) or 1 (some photos or faces failed).
 
-    `sweep` is the folder of the multirun that this is a job of.
+    `output` goes before the configuration's own; `sweep` is the folder of the multirun that this is a job of.
 
     Raises:
         GfpupError: refused before the first photo.
@@ -60,6 +60,8 @@ def execute(config: DictConfig, *, sweep: Path | None = None) -> int:
     began = time.monotonic()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    if output is not None:
+        plain["output"] = str(output)
     prepared = _prepare(read_settings({str(key): value for key, value in plain.items()}), sweep=sweep)
     if prepared.settings.dry_run:
         _show_plan(prepared)
