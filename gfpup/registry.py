@@ -15,13 +15,21 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
     """Import what `name` stands for in `table`; entry points of the group `gfpup.<kind>s` count as rows of it.
 
     Raises:
-        GfpupError: no such name, with the nearest one.
+        GfpupError: no such name, with the nearest one, or an installed package's part that cannot be imported.
     """
     rows = {**plugins(kind), **table}
     if name not in rows:
         raise GfpupError(unknown(kind, name, rows))
     module, _, attribute = rows[name].partition(":")
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if name in table:
+            raise
+        why = f"{type(error).__name__}: {error}"
+        raise GfpupError(
+            f"the {kind} {name!r} of an installed package cannot be imported ({why}); repair or remove it."
+        ) from error
 
 
 def plugins(kind: str) -> dict[str, str]:

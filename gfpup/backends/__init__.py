@@ -34,6 +34,8 @@ class BackendFacts:
     source: str = ""
     whole_photos: bool = False
     """Whether it delivers whole photos and pastes for itself."""
+    own_file: bool = False
+    """Whether it is loaded from a checkpoint of the user's own (--model-path), because nothing is published under its name."""
 
 
 TABLE: dict[str, BackendFacts] = {
@@ -116,6 +118,14 @@ TABLE: dict[str, BackendFacts] = {
         default_version="1.4",
         whole_photos=True,
     ),
+    "spandrel": BackendFacts(
+        entry="gfpup.backends.any_architecture:AnyArchitecture",
+        summary="opens any checkpoint that spandrel can open; --model-path names it",
+        best_for="trying a network that gfpup has no backend for",
+        limits="needs gfpup[spandrel]; most such networks were not made for faces",
+        source="github.com/chaiNNer-org/spandrel",
+        own_file=True,
+    ),
 }
 
 
@@ -134,7 +144,7 @@ def canonical(name: str) -> str:
 
 
 def facts(name: str) -> BackendFacts:
-    """The facts of `name`, an installed plug-in's included.
+    """The facts of `name`; an installed plug-in's class states its own as `parameters` and `own_file`.
 
     Raises:
         GfpupError: no such backend.
@@ -143,7 +153,12 @@ def facts(name: str) -> BackendFacts:
         return TABLE[name]
     cls = registry.resolve("backend", name, {key: row.entry for key, row in TABLE.items()})
     summary = (cls.__doc__ or name).strip().splitlines()[0]
-    return BackendFacts(registry.plugins("backend")[name], summary, tuple(getattr(cls, "parameters", ())))
+    return BackendFacts(
+        entry=registry.plugins("backend")[name],
+        summary=summary,
+        parameters=tuple(getattr(cls, "parameters", ())),
+        own_file=bool(getattr(cls, "own_file", False)),
+    )
 
 
 def load(spec: BackendSpec) -> Backend:

@@ -21,9 +21,9 @@ usage: gfpup verify NAME [flags]
 
 Check that a network is the published one and computes what the official implementation computes.
 
-NAME is a checkpoint (gfpup weights list) or a method, which stands for its default version. Checked in turn: the file's SHA-256,
-that it loads strictly, the difference to official outputs stored in a parity folder, and the difference to the official packages
-and to spandrel, where they are installed: with the file's weights, or with deterministic ones where there is no file.
+NAME is a checkpoint (gfpup weights list) or a method, which stands for its default version. Checked in turn: the file's
+SHA-256, that it loads strictly, the difference to official outputs stored in a parity folder, and the difference to the
+official packages and to spandrel, where they are installed: with the file's weights, or deterministic ones without a file.
 
   --parity DIR        official outputs: NET.json and NET.npz (default: none, that check is skipped)
   --weights-dir DIR   look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
@@ -40,7 +40,7 @@ Exit status: 0 all that could be checked is right, 1 something is not, 2 nothing
 
 
 def run(words: Sequence[str]) -> int:
-    """`gfpup verify`: returns 0 where all that could be checked is right, 1 where something is not, 2 where nothing could be."""
+    """`gfpup verify`: returns 0 where all that could be checked is right, 1 where something is not, 2 where nothing could."""
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return 0
