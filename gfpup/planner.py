@@ -50,6 +50,7 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
     threads = settings.threads or machine.cores
     pixels: dict[str, Any] = {
         **method.pixels(),
+        "damage": [settings.protocol, settings.damage_seed] if settings.source == "synthetic" else None,
         "mode": settings.mode,
         "dtype": dtype.value,
         "seed": settings.seed,

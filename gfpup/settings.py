@@ -24,6 +24,12 @@ class Settings:
     inputs: tuple[str, ...]
     recursive: bool
     limit: int | None
+    source: str
+    reference: Path | None
+    protocol: str | None
+    damage_seed: int
+    metrics: tuple[str, ...]
+    require_metrics: bool
     output: Path
     existing: str
     dry_run: bool
@@ -82,6 +88,12 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         inputs=at.texts("source.paths"),
         recursive=at.flag("source.recursive"),
         limit=at.optional(at.integer, "source.limit", 1),
+        source=at.text("source.kind"),
+        reference=at.path("source.reference"),
+        protocol=at.optional(at.text, "source.protocol"),
+        damage_seed=at.integer("source.seed", 0),
+        metrics=at.words("metrics.names"),
+        require_metrics=at.flag("metrics.require"),
         output=Path(at.text("output")),
         existing=at.choice("existing", ("resume", "overwrite")),
         dry_run=at.flag("dry_run"),

@@ -18,7 +18,8 @@ class Flag:
     """One flag: what it sets and how its value is written down.
 
     `kind` is "switch" (sets `value`), "word" (a name or a number: may be swept), "text" (quoted as it stands), "list" (may be
-    repeated, each time with one value), "names" (a list in one value, never swept) or "box" (a list of x0,y0,x1,y1).
+    repeated, each time with one value), "names" (a list in one value, never swept), "metrics" (a preset or such a list) or
+    "box" (a list of x0,y0,x1,y1).
     """
 
     name: str
@@ -34,6 +35,8 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     "photos": (
         Flag("--input", "source.paths", "restore this photo, folder or pattern; repeat for more", "list", "PATH", short="-i"),
         Flag("--recursive", "source.recursive", "look into folders inside folders", "switch", value="true"),
+        Flag("--source", "source", "folder|paired|synthetic or a test set such as celeba-test", metavar="NAME"),
+        Flag("--reference", "source.reference", "score against the references of the same names in this folder", "text", "DIR"),
         Flag("--limit", "source.limit", "stop after N photos", metavar="N"),
         Flag("--output", "output", "write to this folder (default: out)", "text", "DIR", short="-o"),
         Flag("--resume", "existing", "skip what the folder holds already (the default)", "switch", value="resume"),
@@ -110,6 +113,10 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag("--accept-licence", "weights.accept_licences", "consent to a licence, once; repeat for more", "list", "ID"),
     ),
+    "metrics": (
+        Flag("--metrics", "metrics", "off|fast|full or a list such as lpips,dists,identity (default: off)", "metrics", "WHICH"),
+        Flag("--require-metrics", "metrics.require", "refuse to begin where one cannot be computed", "switch", value="true"),
+    ),
     "machine": (
         Flag("--device", "hardware.device", "compute on auto|cpu|cuda|cuda:N|mps (default: auto)", metavar="NAME"),
         Flag("--dry-run", "dry_run", "print the plan and do nothing else", "switch", value="true"),
@@ -121,6 +128,9 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
 FLAGS: dict[str, Flag] = {
     spelling: flag for group in GROUPS.values() for flag in group for spelling in (flag.name, flag.short) if spelling
 }
+
+METRIC_PRESETS = ("off", "fast", "full")
+"""Choices of the group; anything else is a list of metrics."""
 
 HYDRA_SWITCHES = frozenset({"-m", "--multirun", "--resolve", "--hydra-help", "--version"})
 HYDRA_VALUES = frozenset(
@@ -160,7 +170,10 @@ def to_overrides(arguments: Sequence[str]) -> list[str]:
                 if not words or words[0] in FLAGS:
                     raise GfpupError(f"{name} needs a value: {name} {flag.metavar}.")
                 value = words.pop(0)
-            if flag.kind == "names":
+            if flag.kind == "metrics" and value not in METRIC_PRESETS and not (sweeping and _is_presets(value)):
+                names = ",".join(_name(flag, part) for part in value.split(","))
+                lists[f"{flag.key}.names"] = [names]
+            elif flag.kind == "names":
                 _set(singles, flag, f"[{','.join(_name(flag, part) for part in value.split(','))}]")
             elif flag.kind in ("list", "box"):
                 lists.setdefault(flag.key, []).append(_box(flag, value) if flag.kind == "box" else quote(value))
@@ -217,6 +230,10 @@ def _encode(flag: Flag, value: str, *, sweeping: bool) -> str:
     if value == "":
         raise GfpupError(f"{flag.name} got an empty value: {flag.name} {flag.metavar}.")
     return quote(value)
+
+
+def _is_presets(value: str) -> bool:
+    return set(value.split(",")) <= set(METRIC_PRESETS)
 
 
 def _name(flag: Flag, part: str) -> str:

@@ -134,6 +134,8 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
     table.add_row("median seconds a photo", "  ".join(medians))
     table.add_row("record", escape(facts["manifest"]))
     console.print(table)
+    if facts.get("scores"):
+        console.print(_score_table(facts["scores"]))
     failures = [photo["error"] for photo in photos if photo["error"]]
     failures += [
         f"{photo['input']}: face {i}: {face['reason']}"
@@ -145,6 +147,18 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
         console.print(f"[red]failed[/] {escape(failure)}", highlight=False, soft_wrap=True)
     if len(failures) > FAILURES_SHOWN:
         console.print(f"and {len(failures) - FAILURES_SHOWN} more: see the record", highlight=False)
+
+
+def _score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="scores", title_justify="left")
+    for heading in ("metric", "of", "mean", "better", "photos", "missing because"):
+        table.add_column(heading, no_wrap=True, max_width=72)  # the whole reason stands in the record
+    for row in scores:
+        mean = "" if row["mean"] is None else f"{row['mean']:.4g}"
+        reasons = "; ".join(f"{reason} ({count})" for reason, count in row["missing"].items())
+        better = "higher" if row["higher_is_better"] else "lower"
+        table.add_row(row["metric"], row["level"], mean, better, str(row["n"]), escape(reasons))
+    return table
 
 
 def print_plan(plan: Plan, photos: Sequence[Any], *, console: Console) -> None:

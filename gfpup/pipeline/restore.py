@@ -78,7 +78,9 @@ class Restorer:
                 alpha = background.resize(item.photo.alpha, (pixels.shape[0], pixels.shape[1]))
                 if alpha.dtype == np.uint16:
                     alpha = ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
-            done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds)))
+            h, w = item.photo.size_hw
+            warnings = () if h == w else (f"an aligned face is square, this one of {w}x{h} px was squeezed",)
+            done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds), warnings=warnings))
         return done
 
     def _find_faces(self, item: _Work) -> None:

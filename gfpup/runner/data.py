@@ -15,20 +15,24 @@ import lightning
 from torch.utils.data import DataLoader, Dataset
 
 from gfpup import images
-from gfpup.errors import PhotoError
-from gfpup.types import Photo
+from gfpup.errors import GfpupError, PhotoError
+from gfpup.pairs import synthesise
+from gfpup.types import Photo, UInt8
 
 
 @dataclass(frozen=True)
 class Task:
     """One photo to restore: where it lies, and the name (a path with `/`) of its result inside the output folder.
 
-    `refusal` says why it cannot be restored, where that was known before the run.
+    `refusal` says why it cannot be restored, where that was known before the run. `reference` is its ground truth. With a
+    `damage` (protocol, seed) the file is itself the reference, and what is to be restored is made from it.
     """
 
     path: Path
     name: str
     refusal: str | None = None
+    reference: Path | None = None
+    damage: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +43,40 @@ class Loaded:
     photo: Photo | None
     sha256: str | None
     seconds: float
+    reference: UInt8 | None = None
     error: str | None = None
 
 
 def load(task: Task) -> Loaded:
     """Read and decode one photo."""
     if task.refusal is not None:
-        return Loaded(task, None, None, 0.0, task.refusal)
+        return Loaded(task, None, None, 0.0, error=task.refusal)
     began = time.perf_counter()
-    sha256 = photo = error = None
+    sha256 = photo = reference = error = None
     try:
         sha256 = file_sha256(task.path)
         photo = images.read_photo(task.path)
+        if task.damage is not None:
+            photo, reference = _damaged(photo, task)
+        elif task.reference is not None:
+            reference = images.read_photo(task.reference).rgb8
     except PhotoError as refusal:
         error = str(refusal)
     except OSError as refusal:
         error = f"{task.path} cannot be read: {refusal.strerror}; check the file and run again."
-    return Loaded(task, photo, sha256, time.perf_counter() - began, error)
+    if error is not None:
+        photo = reference = None
+    return Loaded(task, photo, sha256, time.perf_counter() - began, reference, error)
+
+
+def _damaged(photo: Photo, task: Task) -> tuple[Photo, UInt8]:
+    assert task.damage is not None
+    protocol, seed = task.damage
+    try:
+        degraded, reference, _ = synthesise(photo.rgb8, protocol=protocol, seed=seed, name=task.path.name)
+    except GfpupError as error:
+        raise PhotoError(str(error)) from None
+    return Photo(photo.path, degraded, photo.metadata, warnings=photo.warnings), reference
 
 
 def file_sha256(path: Path) -> str:

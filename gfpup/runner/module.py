@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from gfpup import images
 from gfpup.errors import PhotoError
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest, photo_line
+from gfpup.pipeline.score import Pictures, Scorer, affines_of, as_8_bit, notes
 from gfpup.runner.data import Loaded
 from gfpup.types import Metadata, Photo, RestoredPhoto
 
@@ -33,8 +34,9 @@ class Outcome:
 class RestoreModule(lightning.LightningModule):
     """Restores batches of loaded photos."""
 
-    def __init__(self, restorer: PhotoRestorer, *, aligned: bool) -> None:
+    def __init__(self, restorer: PhotoRestorer, *, aligned: bool, scorer: Scorer | None = None) -> None:
         super().__init__()
+        self.scorer = scorer
         self.restorer = restorer
         self.aligned = aligned
 
@@ -56,9 +58,21 @@ class RestoreModule(lightning.LightningModule):
                 return [outcome for loaded in batch for outcome in self._restore([loaded])]
             path = str(batch[0].task.path)
             return [Outcome(batch[0], None, str(error) if path in str(error) else f"{path}: {error}")]
+        restored = [self._score(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
         return [
             Outcome(loaded, result, self._whole_failure(loaded, result)) for loaded, result in zip(batch, restored, strict=True)
         ]
+
+    def _score(self, loaded: Loaded, result: RestoredPhoto) -> RestoredPhoto:
+        if self.scorer is None:
+            return result
+        began = time.perf_counter()
+        pictures = Pictures(
+            as_8_bit(result.pixels), result.photo.rgb8, loaded.reference, affines_of(result), stages=result.seconds
+        )
+        scores = self.scorer(pictures)
+        seconds = {**result.seconds, "score": time.perf_counter() - began}
+        return replace(result, scores=scores, seconds=seconds, warnings=result.warnings + notes(pictures))
 
     def _whole_failure(self, loaded: Loaded, result: RestoredPhoto) -> str | None:
         """An aligned face that failed leaves nothing to write; a photo with a failed face is written without it."""

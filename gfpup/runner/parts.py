@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 import gfpup
-from gfpup import backends, background, images
+from gfpup import backends, background, images, metrics
 from gfpup.backends.flip import FlipEnsemble
 from gfpup.backends.precomputed import Precomputed
 from gfpup.faces.detect import load_detector
@@ -24,13 +24,17 @@ from gfpup.faces.mask import load_mask
 from gfpup.methods import Method
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest
+from gfpup.observers.scores import ScoreWriter
 from gfpup.pipeline.restore import Guard, Restorer, Upsampler
+from gfpup.pipeline.score import Scorer, load_scorer, require
 from gfpup.pipeline.whole import WholePhotoRestorer
 from gfpup.runner.data import PhotoData, Task, file_sha256
 from gfpup.runner.module import PhotoRestorer, PhotoWriter, RestoreModule
 from gfpup.settings import Settings
 from gfpup.supply import Supply
 from gfpup.types import Backend, Plan
+from gfpup.weights import licences
+from gfpup.weights.metric_files import locate
 
 if TYPE_CHECKING:
     from gfpup.runner.run import Prepared
@@ -112,15 +116,54 @@ def _load_upstream(settings: Settings, plan: Plan, method: Method, supply: Suppl
     return UpstreamRestorer(loaded, upscale=settings.upscale, only_center=settings.choice.which == "center")
 
 
-def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
-    """Whether an earlier run restored this very photo, with its faces' files where `faces` are wanted."""
+def load_metrics(settings: Settings, plan: Plan, supply: Supply) -> Scorer | None:
+    """Load the metrics that were asked for; what cannot be had is missing with its reason.
+
+    Raises:
+        MetricError: an unknown metric, or one that cannot be computed although all are required.
+    """
+    if not settings.metrics:
+        return None
+
+    def allow(licence_id: str, what: str) -> None:
+        licences.require_licence(licence_id, what=what, accepted=supply.accepted)
+
+    scorer = load_scorer(settings.metrics, find=lambda name: locate(name, supply.store), device=plan.device, allow=allow)
+    if settings.require_metrics:
+        require(scorer)
+    return scorer
+
+
+def metrics_record(scorer: Scorer) -> list[dict[str, Any]]:
+    """What computes each metric of a run, for the manifest."""
+    rows = [metrics.facts(name) for name in scorer.names]
+    return [
+        {
+            "name": row.name,
+            "implementation": row.implementation,
+            "weights": list(row.weights),
+            "missing": scorer.missing.get(row.name),
+        }
+        for row in rows
+    ]
+
+
+def is_done(task: Task, manifest: Manifest, *, faces: bool, scores: ScoreWriter | None) -> bool:
+    """Whether an earlier run restored this very photo, with its faces' files and its scores where those are wanted."""
+    if scores is not None and task.name not in scores.rows:
+        return False
     if not manifest.may_hold(task.name) or not task.path.is_file():
         return False
     return manifest.done(task.name, file_sha256(task.path), faces=faces)
 
 
 def predict(
-    tasks: Sequence[Task], restorer: PhotoRestorer, prepared: Prepared, manifest: Manifest, observers: Sequence[Observer]
+    tasks: Sequence[Task],
+    restorer: PhotoRestorer,
+    scorer: Scorer | None,
+    prepared: Prepared,
+    manifest: Manifest,
+    observers: Sequence[Observer],
 ) -> None:
     """Restore and write `tasks` by Lightning's predict loop."""
     settings, plan = prepared.settings, prepared.plan
@@ -139,7 +182,7 @@ def predict(
         enable_model_summary=False,
     )
     data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers)
-    trainer.predict(RestoreModule(restorer, aligned=settings.aligned), datamodule=data, return_predictions=False)
+    trainer.predict(RestoreModule(restorer, aligned=settings.aligned, scorer=scorer), datamodule=data, return_predictions=False)
 
 
 def versions() -> dict[str, str]:

@@ -17,8 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from gfpup import images, sources
-from gfpup.errors import GfpupError, PhotoError
+from gfpup.errors import GfpupError
 from gfpup.methods import Method
 from gfpup.settings import Settings, read_settings
 from gfpup.supply import Supply
@@ -71,20 +70,17 @@ def execute(config: DictConfig, *, output: Path | None = None, sweep: Path | Non
 
 def _prepare(settings: Settings, *, sweep: Path | None) -> Prepared:
     """Find the photos and make the plan: whatever can be refused without loading anything is refused here."""
-    photos = sources.expand(settings.inputs, recursive=settings.recursive, exclude=sweep or settings.output)
-    names = sources.plan_outputs(photos, output=settings.output, ext=settings.extension, suffix=settings.suffix)
+    from gfpup.runner.tasks import find_tasks
+
+    tasks, notes = find_tasks(settings, exclude=sweep or settings.output)
     from gfpup import hardware, planner
     from gfpup.observers import progress
-    from gfpup.runner.data import Task
 
     machine = hardware.probe()
     with progress.Downloads(quiet=settings.quiet or settings.json) as downloads:
         supply = _supply(settings, downloads)
+        supply.warnings += notes
         plan, method = planner.make_plan(settings, machine, supply, sweeping=sweep is not None)
-    tasks = [
-        Task(photo.path, name.relative_to(settings.output).as_posix(), _too_large(photo.path, name, settings))
-        for photo, name in zip(photos[: settings.limit], names, strict=False)
-    ]
     return Prepared(settings, tasks, machine, plan, method, supply)
 
 
@@ -103,24 +99,6 @@ def _supply(settings: Settings, downloads: Any) -> Supply:
     return Supply(store, accepted=settings.accepted_licences, dry_run=settings.dry_run, progress=downloads)
 
 
-def _too_large(path: Path, output: Path, settings: Settings) -> str | None:
-    """Why the result of a photo cannot be held by its file format, known from the header alone."""
-    from gfpup import background
-
-    if settings.aligned:
-        return None
-    try:
-        size_hw = images.probe(path).size_hw
-    except (PhotoError, OSError):
-        return None  # said in full when its turn to be read comes
-    reason = images.check_size(output.suffix, background.output_size(size_hw, settings.upscale))
-    return (
-        None
-        if reason is None
-        else f"{path} cannot be restored at this size: {reason}; use a smaller --upscale or another --ext."
-    )
-
-
 def _show_plan(prepared: Prepared) -> None:
     from gfpup.observers import progress
 
@@ -132,8 +110,9 @@ def _show_plan(prepared: Prepared) -> None:
 
 def _carry_out(prepared: Prepared, began: float) -> int:
     from gfpup import planner
-    from gfpup.observers import progress
+    from gfpup.observers import Observer, progress
     from gfpup.observers.manifest import Manifest, check_folder
+    from gfpup.observers.scores import ScoreWriter, summarise
     from gfpup.runner import parts
 
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
@@ -144,6 +123,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
     _refuse_strangers(settings.output, tasks, overwrite=overwrite)
+    scorer = parts.load_metrics(settings, plan, prepared.supply)
     restorer = parts.load(settings, plan, prepared.method, prepared.supply)
     header = {
         "title": f"{settings.backend} at {settings.upscale:g}x",
@@ -156,14 +136,19 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         "hardware": asdict(prepared.machine),
         "plan": _plan_facts(plan),
         **supply_facts(prepared.supply),
+        "metrics": [] if scorer is None else parts.metrics_record(scorer),
     }
     with Manifest(settings.output, header, overwrite=overwrite) as manifest:
-        todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces)]
+        scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
+        todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces, scores=scores)]
         status = "stopped"
         try:
             with _interruptible(), progress.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
                 if todo:
-                    parts.predict(todo, restorer, prepared, manifest, [bar])
+                    observers: list[Observer] = [bar] if scores is None else [scores, bar]
+                    parts.predict(todo, restorer, scorer, prepared, manifest, observers)
+            if scores is not None and scorer is not None:
+                scores.run_scores(scorer.finish())
             lines = [manifest.photos[task.name] for task in tasks]
             failed = any(line["error"] or any(face["failed"] for face in line["faces"]) for line in lines)
             status = "failed" if failed else "done"
@@ -172,8 +157,12 @@ def _carry_out(prepared: Prepared, began: float) -> int:
             raise
         finally:
             document = manifest.close(status, finished=_now())
+            if scores is not None:
+                scores.run_done(document)
     document["manifest"] = str(manifest.path)
     facts = progress.summary(document, skipped=len(tasks) - len(todo), seconds=time.monotonic() - began)
+    if scores is not None:
+        facts |= summarise([row for rows in scores.rows.values() for row in rows])
     if settings.json:
         print(json.dumps(facts))
     elif not settings.quiet:

@@ -33,11 +33,11 @@ def test_the_issue_s_lines() -> None:
 @pytest.mark.parametrize("flag", sorted({flag.name for flag in FLAGS.values()}))
 def test_every_flag_is_one_override_of_a_key_that_exists(flag: str) -> None:
     spec = FLAGS[flag]
-    sample = {"word": "1", "text": "x", "list": "x", "box": "1,2,3,4", "names": "1,2"}
-    value = {"backend": "identity", "background": "none"}.get(spec.key, sample.get(spec.kind, ""))
+    sample = {"word": "1", "text": "x", "list": "x", "box": "1,2,3,4", "names": "1,2", "metrics": "psnr,ssim"}
+    value = {"backend": "identity", "background": "none", "source": "paired"}.get(spec.key, sample.get(spec.kind, ""))
     overrides = to_overrides([flag] if spec.kind == "switch" else [flag, value])
     assert len(overrides) == 1
-    assert overrides[0].startswith(spec.key + "=")
+    assert overrides[0].startswith((spec.key + "=", spec.key + ".names="))
     with initialize_config_module("gfpup.conf", version_base="1.3"):
         compose("run", overrides)  # raises where the key does not exist
 

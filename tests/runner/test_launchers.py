@@ -12,7 +12,7 @@ from pictures import save
 
 Run = Callable[..., int]
 
-ODD = "it's a=b, ${c} [d] \"é\" 照片"
+ODD = 'it\'s a=b, ${c} [d] "é" 照片'
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
