@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 
-EXTRAS = "dev,upstream,joblib,submitit"
+EXTRAS = "dev,upstream,metrics,spandrel,joblib,submitit"
 OFFICIAL = ("basicsr", "gfpgan", "facexlib", "pyiqa")
 """The official implementations. Resolved the ordinary way they pull a second torch and gigabytes more; without their declared
 dependencies they install in seconds, and what they really need is in the extra `upstream`."""

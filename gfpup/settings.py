@@ -104,7 +104,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         ensemble_weights=at.numbers("ensemble.weights"),
         precomputed_folder=at.path("precomputed.folder"),
         precomputed_mapping=at.path("precomputed.mapping"),
-        identity_min=at.optional(at.number, "guard.identity_min", -1, 1),
+        identity_min=at.optional(at.number, "guard.identity_min", 0, 1),
         mode=at.choice("mode", MODES),
         tile_px=at.optional(at.integer, "background.tile_px", 0),
         tile_overlap_px=at.optional(at.integer, "background.tile_overlap_px", 0),

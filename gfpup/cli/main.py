@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from gfpup.errors import GfpupError
 
@@ -15,6 +16,10 @@ usage: gfpup VERB ...
 
   run        restore photos
   backends   list the methods side by side, or show one
+  score      score a finished run, or any folder, without restoring again
+  compare    compare runs: means, intervals, paired tests, Pareto front
+  degrade    damage reference faces by a named protocol
+  verify     hold a network to its hash, its goldens and other implementations
   weights    list, fetch, verify and import checkpoints
   version    print the version
 
@@ -24,7 +29,9 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
-VERBS = ("run", "backends", "weights", "version")
+VERBS = ("run", "score", "compare", "degrade", "verify", "backends", "weights", "version")
+IN_OWN_MODULE = ("score", "compare", "degrade", "verify", "backends", "weights")
+"""Verbs that are `run(words)` of the module of their name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,14 +64,8 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if verb == "run":
         return run(rest)
-    if verb == "backends":
-        from gfpup.cli import backends
-
-        return backends.run(rest)
-    if verb == "weights":
-        from gfpup.cli import weights
-
-        return weights.run(rest)
+    if verb in IN_OWN_MODULE:
+        return int(import_module(f"gfpup.cli.{verb}").run(rest))
     from gfpup.registry import unknown
 
     raise GfpupError(unknown("verb", verb, VERBS))

@@ -89,7 +89,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "box",
             "X0,Y0,X1,Y1",
         ),
-        Flag("--identity-min", "guard.identity_min", "blend a face back until it is this like its input, -1 to 1", metavar="X"),
+        Flag("--identity-min", "guard.identity_min", "blend a face back until it is this like its input, 0 to 1", metavar="X"),
         Flag("--identity-path", "guard.path", "judge that with this ArcFace IR-SE50 checkpoint", "text", "FILE"),
         Flag("--mask-path", "paste.mask_path", "parse faces with this checkpoint", "text", "FILE"),
         Flag("--mask", "paste.mask", "paste by auto|feather|bisenet|parsenet (default: auto)", metavar="NAME"),

@@ -209,3 +209,40 @@ def test_the_shared_photos(gfpup: Run, shared: Path, tmp_path: Path) -> None:
     assert sum(face["restored"] for photo in document["photos"] for face in photo["faces"]) == 12
     for photo in document["photos"]:
         assert read(Path(photo["output"])).shape[0] == 2 * read(Path(photo["input"])).shape[0]
+
+
+def test_a_result_that_cannot_be_written_stops_the_run(
+    gfpup: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gfpup import images
+    from gfpup.errors import OutputError
+
+    written = []
+
+    def full_disk(path: Path, *args: object, **kwargs: object) -> tuple[str, ...]:
+        if written:
+            raise OutputError(f"{path} cannot be written: No space left on device")
+        written.append(path)
+        return real(path, *args, **kwargs)
+
+    real = images.write_photo
+    monkeypatch.setattr(images, "write_photo", full_disk)
+    args = ("-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q", "hardware.workers=0")
+    assert gfpup("run", *args) == 1
+    assert capsys.readouterr().err.startswith("gfpup: ")
+    document = manifest(tmp_path / "out")
+    assert document["status"] == "stopped"
+    assert len(document["photos"]) == 1, "what was done before stays recorded"
+    monkeypatch.setattr(images, "write_photo", real)
+    assert gfpup("run", *args) == 0
+
+
+def test_a_result_too_large_for_its_format_is_known_before_the_run(
+    gfpup: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "wide.png", np.full((8, 9000, 3), 100, np.uint8))
+    args = ("-i", "wide.png", "-o", "out", "--backend", "identity", "--detector", "cascade", "--ext", "webp")
+    assert gfpup("run", *args, "--dry-run") == 0
+    assert "16383" in capsys.readouterr().out.replace(",", "")
+    assert gfpup("run", *args, "-q") == 1
+    assert "16383" in str(manifest(tmp_path / "out")["photos"][0]["error"]).replace(",", "")

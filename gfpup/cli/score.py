@@ -1,0 +1,224 @@
+"""`gfpup score`: measure a finished run, or any folder of results, without restoring again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gfpup.errors import GfpupError
+
+if TYPE_CHECKING:
+    from gfpup.pipeline.score import Scorer
+    from gfpup.results import Item
+    from gfpup.scoring import Result
+    from gfpup.supply import Supply
+
+HELP = """\
+usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
+       gfpup score --restored DIR [--reference DIR] [--input DIR] [--metrics WHICH] --output OUT
+
+Measure finished runs, or any folder of results, without restoring again. Writes scores.csv (photo, face, metric, value,
+higher_is_better, missing_reason) and scores.json (means, and what computed them) into each run, or into OUT.
+
+RUN is the --output folder of gfpup run, or a sweep's with several runs in it. Inputs and faces come from its record.
+
+  --metrics WHICH        fast|full or a list such as psnr,ssim,lpips (default: fast)
+  --restored DIR         measure the pictures of this folder, whatever made them
+  --reference DIR        compare with the references of the same names (default: those the run had)
+  --input DIR            compare with the degraded photos of the same names (default: those the run had)
+  --output OUT           write here (default: into the run; of several runs one folder each)
+  --require-metrics      refuse to begin where a metric cannot be computed
+  --device NAME          compute on auto|cpu|cuda|cuda:N|mps (default: auto)
+  --weights-dir DIR      take checkpoints from here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
+  --no-download          use only checkpoints that are there
+  --trust-first-download accept checkpoints without a published hash
+  --accept-licence ID    consent to a licence, once; repeat for more
+  --json                 print the summary as JSON
+  --quiet                print errors only
+
+Names match without their extensions, sub-folders included. Without references, metrics that need one are taken against the
+input and called psnr_to_input and so on: a good value then means that little was changed. Metrics scored now replace their
+earlier lines, the others stay. A folder has no record of faces: a picture of 512x512 pixels is taken for one aligned face.
+Exit status: 0 all photos were scored, 1 some have no result or no partner (each is named), 2 refused.
+
+  gfpup score out/ --metrics psnr,ssim
+  gfpup score out/ --reference references/ --metrics full
+  gfpup score --restored results/ --input photos/ --metrics psnr,ssim --output scores/
+"""
+_NAMED = 20
+
+
+def run(words: Sequence[str]) -> int:
+    """`gfpup score`: returns 0, or 1 where a photo could not be scored."""
+    if not words or {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    request = _parse(words)
+    metrics = _metrics(request.metrics)
+    jobs = _jobs(request)
+    scorer, supply = _load(request, metrics)
+    from gfpup.scoring import score_items, write_scores
+
+    facts, status = [], 0
+    for folder, target, items, said in jobs:
+        with _bar(len(items), quiet=request.quiet or request.json) as bar:
+            result = score_items(items, scorer, memory="peak_memory" in metrics, done=bar)
+        origin = {"reference": request.reference, "input": request.input}
+        if target.resolve() != folder.resolve():
+            origin["restored"] = folder
+        summary = write_scores(target, result, scorer=scorer, supply=supply, origin=origin)
+        fact = _facts(folder, target, result, summary, [*said, *supply.warnings])
+        facts.append(fact)
+        status = max(status, 1 if result.unscored else 0)
+        if not request.json:
+            _report(fact, quiet=request.quiet)
+    if request.json:
+        print(json.dumps({"runs": facts}, indent=1))
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise GfpupError(f"gfpup score: {message}; gfpup score --help explains.")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--metrics", action="append")
+    for name in ("--restored", "--reference", "--input", "--output", "--weights-dir"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--accept-licence", action="append", default=[])
+    for name in ("--require-metrics", "--no-download", "--trust-first-download", "--json", "--quiet"):
+        parser.add_argument(name, action="store_true")
+    request = parser.parse_intermixed_args(list(words))
+    if bool(request.runs) == (request.restored is not None):
+        raise GfpupError("gfpup score takes either runs or --restored DIR: name one of the two.")
+    if request.restored is not None and request.output is None:
+        raise GfpupError("gfpup score --restored needs a folder to write to: give it with --output.")
+    return request
+
+
+def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
+    from gfpup.metrics import expand
+
+    names = expand(name for part in given or ("fast",) for name in part.split(",") if name)
+    if not names:
+        raise GfpupError(f"--metrics {','.join(given or ())} names no metric: give fast, full or a list such as psnr,ssim.")
+    return names
+
+
+def _jobs(request: argparse.Namespace) -> list[tuple[Path, Path, list[Item], list[str]]]:
+    """What is to be scored, all of it found before a metric is loaded: folder, where to write, photos, what to say."""
+    from gfpup.observers.manifest import DOCUMENT
+    from gfpup.results import folders_with, items_of_folder, items_of_run
+    from gfpup.scoring import check_target
+
+    given = {"reference": request.reference, "degraded": request.input}
+    if request.restored is not None and not (request.restored / DOCUMENT).is_file():
+        folders, find = [request.restored], items_of_folder
+    else:
+        folders, find = folders_with(DOCUMENT, request.runs or [request.restored]), items_of_run
+    names = _names(folders)
+    jobs = []
+    for folder in folders:
+        target = folder if request.output is None else request.output
+        if request.output is not None and len(folders) > 1:
+            target = request.output / names[folder]
+        check_target(target, folder)
+        items, said = find(folder, **given)
+        jobs.append((folder, target, items, said))
+    return jobs
+
+
+def _names(folders: Sequence[Path]) -> Mapping[Path, str]:
+    names = {folder: folder.resolve().name for folder in folders}
+    if len(set(names.values())) < len(folders):
+        raise GfpupError("two runs have the same folder name: score them into one --output in turn, or without --output.")
+    return names
+
+
+def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, Supply]:
+    from gfpup import hardware
+    from gfpup.observers.progress import Downloads
+    from gfpup.pipeline.score import require
+    from gfpup.scoring import load_metrics
+    from gfpup.supply import Supply
+    from gfpup.weights import licences
+    from gfpup.weights.store import Store, default_folder, mirrors_from_environment
+
+    for licence in request.accept_licence:
+        licences.accept(licence)
+    store = Store(
+        request.weights_dir or default_folder(),
+        mirrors=mirrors_from_environment(),
+        offline=request.no_download,
+        trust_first_download=request.trust_first_download,
+        accepted=request.accept_licence,
+    )
+    device = str(hardware.choose_device(request.device, hardware.probe()).value)
+    with Downloads(quiet=request.quiet or request.json) as downloads:
+        supply = Supply(store, accepted=request.accept_licence, progress=downloads)
+        scorer = load_metrics(metrics, supply, device=device)
+    if request.require_metrics:
+        require(scorer)
+    return scorer, supply
+
+
+def _bar(total: int, *, quiet: bool) -> Any:
+    from gfpup.observers.progress import Count
+
+    return Count("scoring", total, quiet=quiet)
+
+
+def _facts(folder: Path, target: Path, result: Result, summary: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    now = {row.metric for row in result.rows}
+    return {
+        "run": str(folder),
+        "table": str(target / "scores.csv"),
+        "photos": result.photos,
+        "scored": result.photos - len(result.unscored),
+        "unscored": [{"photo": photo, "reason": reason} for photo, reason in result.unscored.items()],
+        "scores": [row for row in summary["scores"] if row["metric"] in now],
+        "notes": [*said, *(f"{note} ({count} photos)" for note, count in result.said.items())],
+    }
+
+
+def _report(fact: Mapping[str, Any], *, quiet: bool) -> None:
+    for unscored in fact["unscored"][:_NAMED]:
+        print(f"gfpup: {unscored['photo']} was not scored: {unscored['reason']}.", file=sys.stderr)
+    if len(fact["unscored"]) > _NAMED:
+        print(f"gfpup: and {len(fact['unscored']) - _NAMED} more: see {fact['table']}.", file=sys.stderr)
+    if quiet:
+        return
+    for note in fact["notes"]:
+        print(f"gfpup: {note}.", file=sys.stderr)
+    _print_table(fact)
+
+
+def _print_table(fact: Mapping[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table.title = escape(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
+    for heading in ("metric", "of", "mean", "n", "good is", "without a value"):
+        table.add_column(heading, justify="right" if heading in ("mean", "n") else "left", overflow="fold")
+    for row in fact["scores"]:
+        missing = [f"{count}: {reason}" for reason, count in row["missing"].items()]
+        missing += [f"{row['infinite']}: infinite, the pictures are equal"] if row["infinite"] else []
+        mean = "" if row["mean"] is None else f"{row['mean']:.5g}"
+        table.add_row(row["metric"], row["level"], mean, str(row["n"]), _good(row), escape("; ".join(missing)))
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
+
+
+def _good(row: Mapping[str, Any]) -> str:
+    better = "higher" if row["higher_is_better"] else "lower"
+    return f"{better}: less was changed" if row["metric"].endswith("_to_input") else better
