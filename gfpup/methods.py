@@ -74,7 +74,7 @@ def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method
         raise GfpupError("backend 'precomputed' takes the results of another tool; give their folder with --restored.")
     known = _known(name)
     parameters, dropped = _sift(settings.parameters, known, name, sweeping=sweeping)
-    if settings.model_path is not None and not backends.facts(name).versions:
+    if settings.model_path is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
         raise GfpupError(f"backend {name!r} has no weights of its own; leave out --model-path.")
     version, reason = _choose_checkpoint(name, parameters, ROLE, supply, model_path=settings.model_path)
     results = settings.precomputed_folder.absolute() if name == "precomputed" and settings.precomputed_folder else None
@@ -101,6 +101,11 @@ def _choose_checkpoint(
 ) -> tuple[dict[str, str], Reason]:
     """Obtain the checkpoint of `name` under `role`; returns the version it stands for, where the method has versions."""
     facts = backends.facts(name)
+    if facts.own_file:
+        if model_path is None:
+            raise GfpupError(f"backend {name!r} restores with a checkpoint of yours; name it with --model-path.")
+        supply.given(role, model_path)
+        return {}, Reason("backend", name, f"the file {model_path.name}, unverified")
     if not facts.versions:
         return {}, Reason("backend", name, facts.summary)
     version = str(parameters.get("version", facts.default_version)).lower().removeprefix("v")

@@ -156,7 +156,7 @@ def _plan_mask(settings: Settings, supply: Supply) -> Reason:
         return Reason("mask", settings.mask, "asked for")
     if settings.mask == "feather":
         return Reason("mask", "feather", "asked for")
-    if not facts.versions and settings.backend != "ensemble":
+    if not (facts.versions or facts.own_file) and settings.backend != "ensemble":
         return Reason("mask", "feather", f"{settings.backend} changes too little for a parsed mask to matter")
     lack = supply.try_named("mask", "bisenet")
     if lack is None:
@@ -189,6 +189,11 @@ def _plan_background(settings: Settings, supply: Supply, *, on_cpu: bool) -> Rea
         return Reason("background", "none", f"{settings.backend} delivers whole photos")
     if settings.background == "none":
         return Reason("background", "none", "asked for: Lanczos")
+    if settings.background == "spandrel":
+        if settings.background_path is None:
+            raise GfpupError("--background spandrel opens a checkpoint of yours; name it with --background-path.")
+        supply.given("background", settings.background_path)
+        return Reason("background", "spandrel", f"the file {settings.background_path.name}, unverified")
     name = "realesrgan-x2plus" if settings.upscale <= 2 else "realesrgan-x4plus"
     if settings.background == "realesrgan":
         supply.take("background", name, settings.background_path)
@@ -205,6 +210,8 @@ def _plan_background(settings: Settings, supply: Supply, *, on_cpu: bool) -> Rea
 def _plan_tiles(settings: Settings, background: str) -> Reason:
     """Tile side and overlap in px; they never switch a background on."""
     overlap = TILE_OVERLAP_PX if settings.tile_overlap_px is None else settings.tile_overlap_px
+    if background == "spandrel":
+        return Reason("tiles", [settings.tile_px, overlap], "as asked for, or as its architecture allows")
     if background != "realesrgan":
         return Reason(
             "tiles", None, "there is nothing to tile" if settings.tile_px is None else "tiles mean nothing to Lanczos"

@@ -13,7 +13,7 @@ from gfpup.faces.select import FaceChoice
 DETECTORS = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
 MODES = ("standard", "high-quality", "memory-efficient")
 MASKS = ("auto", "feather", "bisenet", "parsenet")
-BACKGROUNDS = ("auto", "none", "realesrgan")
+BACKGROUNDS = ("auto", "none", "realesrgan", "spandrel")
 EXTENSIONS = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")
 
 

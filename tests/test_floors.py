@@ -12,14 +12,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gfpup"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "registry", "torchvision_cure"),
+    ("errors", "types", "registry", "torchvision_cure", "published"),
     ("ops",),
-    ("images", "sources", "weights"),
+    ("images", "sources", "pairs", "weights"),
     ("nets", "engines", "hardware"),
     ("faces", "backends", "background", "metrics"),
     ("settings", "supply", "methods", "planner", "pipeline"),
     ("observers",),
-    ("runner", "verify", "compare", "bench", "recommend", "doctor"),
+    ("runner", "verify", "results", "scoring", "degraded_set", "compare", "bench", "recommend", "doctor"),
     ("cli", "__main__"),
 )
 PARTS = 4

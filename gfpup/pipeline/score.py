@@ -185,7 +185,11 @@ def notes(pictures: Pictures) -> tuple[str, ...]:
 
 def affines_of(restored: RestoredPhoto) -> dict[int, Float64]:
     """The affines of the faces that were restored, by their number."""
-    return {i: face.crop.affine for i, face in enumerate(restored.faces) if face.restored and face.crop is not None}
+    return {
+        i: face.crop.affine
+        for i, face in enumerate(restored.faces)
+        if (face.restored or face.guarded) and face.crop is not None
+    }
 
 
 def affines_of_line(line: Mapping[str, Any]) -> dict[int, Float64]:
@@ -193,7 +197,7 @@ def affines_of_line(line: Mapping[str, Any]) -> dict[int, Float64]:
     return {
         i: np.asarray(face["affine"], np.float64)
         for i, face in enumerate(line["faces"])
-        if face["restored"] and face["affine"] is not None
+        if (face["restored"] or face.get("guarded")) and face["affine"] is not None
     }
 
 

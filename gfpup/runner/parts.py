@@ -6,7 +6,7 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -93,10 +93,15 @@ def _load_guard(settings: Settings, plan: Plan, supply: Supply) -> Guard | None:
 
 
 def _load_background(plan: Plan, supply: Supply) -> Upsampler:
-    if plan.pixels["background"] != "realesrgan":
+    if plan.pixels["background"] == "none":
         return background.resize
     tile_px, overlap_px = plan.pixels["tiles"]
-    return background.RealESRGAN.load(
+    load: Callable[..., Upsampler] = background.RealESRGAN.load
+    if plan.pixels["background"] == "spandrel":
+        from gfpup.backends.any_architecture import AnyUpsampler
+
+        load = AnyUpsampler.load
+    return load(
         supply.paths["background"],
         device=plan.device,
         dtype=plan.pixels["dtype"],

@@ -39,7 +39,7 @@ def random_network(name: str, *, seed: int, places: int = 256) -> Any:
 
 
 class Watched:
-    """Records the forward calls of a module and how many rows of queries each attention product had."""
+    """Records how many faces each forward call of a network had."""
 
     def __init__(self, network: nn.Module) -> None:
         self.batches: list[int] = []
