@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -33,9 +34,12 @@ def photos(tmp_path: Path, portrait: np.ndarray) -> Path:
 
 
 @pytest.fixture
-def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., int]]:
     """`gfpup(*words)` runs the command in an empty folder and returns its exit status."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
-    return lambda *words: main([str(word) for word in words])
+    handlers = list(logging.getLogger().handlers)
+    yield lambda *words: main([str(word) for word in words])
+    # Hydra leaves a handler that writes to this test's stderr, which is closed for the next one.
+    logging.getLogger().handlers[:] = handlers

@@ -11,8 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-import lightning  # noqa: F401  imported once, before the forks
-
+import gfpup.runner.module  # noqa: F401  imported once, before the forks
 from gfpup.cli.main import main
 from gfpup.observers.manifest import Manifest
 

@@ -193,7 +193,8 @@ def test_mistakes_are_refused_in_one_sentence(
 ) -> None:
     save(tmp_path / "a.png", portrait)
     before = sorted(tmp_path.rglob("*"))
-    assert gfpup("run", "--no-download", *words) == 2
+    method = () if "--backend" in words else ("--backend", "identity")
+    assert gfpup("run", "--no-download", *method, *words) == 2
     err = capsys.readouterr().err.strip()
     assert says in err
     assert err.count("\n") == err.count("so the cascade finds"), "one line, beside the warning of the plan"
