@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("--aligned", "restore.aligned", "take each photo for one aligned face; paste nothing", "switch", value="true"),
         Flag("--background", "background", "enlarge the rest by auto|none|realesrgan|spandrel (default: auto)", metavar="NAME"),
         Flag("--background-path", "background.path", "enlarge it with this checkpoint", "text", "FILE"),
-        Flag("--tile", "background.tile_px", "cut it into tiles of this side in px, 0: none (default: 400)", metavar="PX"),
+        Flag("--tile", "background.tile_px", "cut it into tiles of this side in px, 0: none (default: 256)", metavar="PX"),
         Flag(
             "--tile-overlap", "background.tile_overlap_px", "let tiles overlap by this much, in px (default: 32)", metavar="PX"
         ),

@@ -4,8 +4,8 @@ Neighbouring tiles read `overlap_px` of the same pixels. Of these, the outer qua
 lacks context), and across the middle half one tile fades into the next. Each fade is `a + w * (b - a)`, so weights sum
 to one by construction: where both tiles agree, the result is theirs, bit for bit.
 
-The last tile of a row or column ends at the picture's edge and starts earlier for it, so no tile is padded. Tiles start
-at multiples of `align_px`: networks that unshuffle pixels would otherwise see another grid than in the whole picture.
+A picture is cut into as few tiles as its size allows, evenly; the last of a row or column ends at the edge, so none is
+padded. Tiles start at multiples of `align_px`: networks that unshuffle pixels would otherwise see another grid than in the whole picture.
 """
 
 from __future__ import annotations
@@ -238,7 +238,12 @@ def _plan_axes(size_hw: tuple[int, int], *, tile_px: int, overlap_px: int, align
 
 
 def _plan_axis(size: int, *, tile: int, overlap: int, align: int) -> list[_Span]:
-    stride = tile - -(-overlap // align) * align
+    shared = -(-overlap // align) * align
+    # As many tiles as are needed, but evenly: the last one would else read again most of what the one before it read.
+    count = max(1, -(-(size - shared) // max(tile - shared, 1)))
+    even = -(-(size + (count - 1) * shared) // (count * align)) * align
+    tile = min(tile, max(even, 2 * shared))
+    stride = tile - shared
     starts = list(range(0, max(size - tile, 0), stride))
     # The smallest aligned start from which a tile reaches the edge.
     starts.append(-(-max(size - tile, 0) // align) * align)
