@@ -5,7 +5,8 @@ lacks context), and across the middle half one tile fades into the next. Each fa
 to one by construction: where both tiles agree, the result is theirs, bit for bit.
 
 A picture is cut into as few tiles as its size allows, evenly; the last of a row or column ends at the edge, so none is
-padded. Tiles start at multiples of `align_px`: networks that unshuffle pixels would otherwise see another grid than in the whole picture.
+padded. Tiles start at multiples of `align_px`: networks that unshuffle pixels would otherwise see another grid than in the
+whole picture.
 """
 
 from __future__ import annotations

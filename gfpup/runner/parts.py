@@ -21,6 +21,7 @@ from gfpup.backends.precomputed import Precomputed
 from gfpup.faces.detect import load_detector
 from gfpup.faces.guard import load_guard
 from gfpup.faces.mask import load_mask
+from gfpup.hardware import keep_freed_memory
 from gfpup.methods import Method
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest
@@ -45,6 +46,7 @@ VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headl
 def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
     """Load the detector, the method and whatever else `plan` names."""
     torch.set_num_threads(plan.threads)
+    keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
     if method.name == "upstream" and not settings.aligned:
         return _load_upstream(settings, plan, method, supply)
