@@ -1,4 +1,4 @@
-"""Results that lie on disk: photos of a finished run by its record, or of any folder by name, with what they are held against."""
+"""Results that lie on disk: photos of a finished run by its record, or of a folder by name, with what they are held against."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ _NO_PARTNER: Final = "there is no picture to compare with: give --input or --ref
 class Item:
     """One photo to score, by files. `refusal` says why there is no result, `no_input` and `no_faces` why those are not there.
 
-    `affines` None means that an aligned 512-pixel picture is its own face; with a `damage` (protocol, seed) the file `degraded`
-    is the reference, and what was restored is made from it.
+    `referenced` says that it is to be held against a reference, there or not. `affines` None means that an aligned 512-pixel
+    picture is its own face; with a `damage` (protocol, seed) the file `degraded` is the reference, and what was restored is
+    made from it.
     """
 
     name: str
     restored: Path | None = None
     degraded: Path | None = None
     reference: Path | None = None
+    referenced: bool = False
     refusal: str | None = None
     affines: Mapping[int, Float64] | None = None
     stages: Mapping[str, float] | None = None
@@ -99,6 +101,7 @@ def items_of_run(folder: Path, *, reference: Path | None = None, degraded: Path 
                 restored=restored,
                 degraded=path,
                 reference=None if partner is None else partner.path,
+                referenced=references is not None or damage is not None,
                 refusal=refusal,
                 affines={} if path is None else affines_of_line(line),
                 stages=line["seconds"],
@@ -143,6 +146,7 @@ def items_of_folder(
                 str((result or photo).relative),
                 restored=None if result is None else result.path,
                 reference=paths["reference"],
+                referenced=reference is not None,
                 degraded=paths["input"],
                 refusal=refusal,
                 no_faces=_NO_FACES,
@@ -194,5 +198,3 @@ def _by_name(folder: Path | None, what: str) -> dict[str, SourcePhoto] | None:
     if not folder.is_dir():
         raise GfpupError(f"there is no folder {folder}: --{what} takes a folder of pictures")
     return pairs.by_name(sources.expand([str(folder)], recursive=True), what=what)
-
-

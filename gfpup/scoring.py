@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,11 +58,12 @@ def load_metrics(names: Sequence[str], supply: Supply, *, device: str = "cpu") -
     return load_scorer(wanted, find=find, device=device, allow=allow)
 
 
-def score_items(items: Sequence[Item], scorer: Scorer, *, memory: bool = False) -> Result:
+def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) -> Result:
     """Score the photos one by one, then the set. `memory` says that peak memory was asked for, which is missing here."""
     _begin_set(scorer)
-    result = Result(photos=len(items))
+    result = Result()
     for item in items:
+        result.photos += 1
         try:
             if item.refusal is not None:
                 raise GfpupError(item.refusal)
@@ -70,10 +71,10 @@ def score_items(items: Sequence[Item], scorer: Scorer, *, memory: bool = False) 
         except GfpupError as error:
             result.unscored[item.name] = str(error)
             result.rows += rows_of(item.name, _nothing(item, scorer, str(error)))
-            continue
-        for note in notes(pictures):
-            result.said[note] = result.said.get(note, 0) + 1
-        result.rows += rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
+        else:
+            for note in notes(pictures):
+                result.said[note] = result.said.get(note, 0) + 1
+            result.rows += rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
     result.rows += rows_of(RUN, scorer.finish())
     if memory:
         result.rows.append(ScoreRow(RUN, None, "peak_memory", None, False, _MEMORY))
@@ -95,7 +96,7 @@ def check_target(target: Path, folder: Path) -> None:
         raise GfpupError(f"{target} holds the scores of {before}: give another --output for those of {folder}")
 
 
-def write_scores(target: Path, result: Result, *, scorer: Scorer, supply: Supply, **origin: Path | None) -> dict[str, Any]:
+def write_scores(target: Path, result: Result, *, supply: Supply, origin: Mapping[str, Path | None]) -> dict[str, Any]:
     """Write `scores.csv` and `scores.json`: metrics scored now replace their earlier lines, the others stay.
 
     The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, and the folders
@@ -146,7 +147,7 @@ def _pictures(item: Item) -> Pictures:
 def _nothing(item: Item, scorer: Scorer, reason: str) -> tuple[PlacedScore, ...]:
     """The scores of a photo that cannot be scored: each is there, with the reason."""
     blank: UInt8 = np.zeros((1, 1, 3), np.uint8)
-    against = Pictures(blank, reference=blank if item.reference is not None or item.damage is not None else None)
+    against = Pictures(blank, reference=blank if item.referenced else None)
     missing = dict.fromkeys(scorer.names, reason)
     scores = score_photo(against, metrics={}, missing=missing, names=[name for name in scorer.names if name != "seconds"])
     if "seconds" in scorer.names:

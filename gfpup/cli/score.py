@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gfpup.errors import GfpupError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from gfpup.pipeline.score import Scorer
     from gfpup.results import Item
     from gfpup.scoring import Result
@@ -63,22 +65,22 @@ def run(words: Sequence[str]) -> int:
     scorer, supply = _load(request, metrics)
     from gfpup.scoring import score_items, write_scores
 
-    facts, status = [], 0
+    if not request.quiet:
+        for warning in supply.warnings:
+            print(f"gfpup: {warning}", file=sys.stderr)
+    facts = []
     for folder, target, items, said in jobs:
-        with _bar(len(items), quiet=request.quiet or request.json) as bar:
-            result = score_items(items, scorer, memory="peak_memory" in metrics, done=bar)
-        origin = {"reference": request.reference, "input": request.input}
-        if target.resolve() != folder.resolve():
-            origin["restored"] = folder
-        summary = write_scores(target, result, scorer=scorer, supply=supply, origin=origin)
-        fact = _facts(folder, target, result, summary, [*said, *supply.warnings])
-        facts.append(fact)
-        status = max(status, 1 if result.unscored else 0)
+        with _bar(quiet=request.quiet or request.json) as bar:
+            result = score_items(bar.track(items, description="scoring"), scorer, memory="peak_memory" in metrics)
+        elsewhere = target.resolve() != folder.resolve()
+        origin = {"restored": folder if elsewhere else None, "reference": request.reference, "input": request.input}
+        summary = write_scores(target, result, supply=supply, origin=origin)
+        facts.append(_facts(folder, target, result, summary, said))
         if not request.json:
-            _report(fact, quiet=request.quiet)
+            _report(facts[-1], quiet=request.quiet)
     if request.json:
         print(json.dumps({"runs": facts}, indent=1))
-    return status
+    return 1 if any(fact["unscored"] for fact in facts) else 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,23 +126,24 @@ def _jobs(request: argparse.Namespace) -> list[tuple[Path, Path, list[Item], lis
         folders, find = [request.restored], items_of_folder
     else:
         folders, find = folders_with(DOCUMENT, request.runs or [request.restored]), items_of_run
-    names = _names(folders)
+    targets = folders if request.output is None else _targets(request.output, folders)
     jobs = []
-    for folder in folders:
-        target = folder if request.output is None else request.output
-        if request.output is not None and len(folders) > 1:
-            target = request.output / names[folder]
+    for folder, target in zip(folders, targets, strict=True):
         check_target(target, folder)
         items, said = find(folder, **given)
         jobs.append((folder, target, items, said))
     return jobs
 
 
-def _names(folders: Sequence[Path]) -> Mapping[Path, str]:
-    names = {folder: folder.resolve().name for folder in folders}
-    if len(set(names.values())) < len(folders):
-        raise GfpupError("two runs have the same folder name: score them into one --output in turn, or without --output.")
-    return names
+def _targets(output: Path, folders: Sequence[Path]) -> list[Path]:
+    """Where the scores of each folder go below `output`: right there for one, else under the folder's name."""
+    if len(folders) == 1:
+        return [output]
+    names = [folder.resolve().name for folder in folders]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise GfpupError(f"two of the runs are called {twice}: leave out --output, or score each into its own.")
+    return [output / name for name in names]
 
 
 def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, Supply]:
@@ -170,10 +173,11 @@ def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, 
     return scorer, supply
 
 
-def _bar(total: int, *, quiet: bool) -> Any:
-    from gfpup.observers.progress import Count
+def _bar(*, quiet: bool) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
 
-    return Count("scoring", total, quiet=quiet)
+    return Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True)
 
 
 def _facts(folder: Path, target: Path, result: Result, summary: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
@@ -207,16 +211,22 @@ def _print_table(fact: Mapping[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    table.title = escape(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
+    print(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("metric", "of", "mean", "n", "good is", "without a value"):
         table.add_column(heading, justify="right" if heading in ("mean", "n") else "left", overflow="fold")
+    empty = [row for row in fact["scores"] if row["n"] == 0 and not row["infinite"]]
     for row in fact["scores"]:
+        if row in empty:
+            continue
         missing = [f"{count}: {reason}" for reason, count in row["missing"].items()]
         missing += [f"{row['infinite']}: infinite, the pictures are equal"] if row["infinite"] else []
         mean = "" if row["mean"] is None else f"{row['mean']:.5g}"
         table.add_row(row["metric"], row["level"], mean, str(row["n"]), _good(row), escape("; ".join(missing)))
-    Console(width=None if sys.stdout.isatty() else 150).print(table)
+    if table.row_count:
+        Console(width=None if sys.stdout.isatty() else 150).print(table)
+    for row in empty:
+        print(f"no {row['metric']}: {'; '.join(row['missing'])}")
 
 
 def _good(row: Mapping[str, Any]) -> str:

@@ -184,12 +184,9 @@ def notes(pictures: Pictures) -> tuple[str, ...]:
 
 
 def affines_of(restored: RestoredPhoto) -> dict[int, Float64]:
-    """The affines of the faces that were restored, by their number."""
-    return {
-        i: face.crop.affine
-        for i, face in enumerate(restored.faces)
-        if (face.restored or face.guarded) and face.crop is not None
-    }
+    """The affines of the faces that were restored, by their number, rounded as a manifest keeps them: both score alike."""
+    faces = enumerate(restored.faces)
+    return {i: face.crop.affine.round(6) for i, face in faces if (face.restored or face.guarded) and face.crop is not None}
 
 
 def affines_of_line(line: Mapping[str, Any]) -> dict[int, Float64]:

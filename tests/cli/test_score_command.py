@@ -173,7 +173,6 @@ def test_faces_of_a_folder_are_the_aligned_ones(tmp_path: Path, gfpup: Callable[
     rows = rows_of(tmp_path / "scores")
     assert rows["aligned.png", 0, "psnr"].value == rows["aligned.png", None, "psnr"].value
     assert ("whole.png", 0, "psnr") not in rows
-    (tmp_path / "weights").mkdir()
 
 
 def test_a_finished_run_gives_its_own_numbers_again(tmp_path: Path, gfpup: Callable[..., int]) -> None:
@@ -192,6 +191,36 @@ def test_a_finished_run_gives_its_own_numbers_again(tmp_path: Path, gfpup: Calla
     assert rows_of(tmp_path / "apart" / "identity") == {
         key: row for key, row in rows_of(tmp_path / "out" / "identity").items() if key[2] == "psnr"
     }
+
+
+def test_a_paired_run_keeps_its_references(
+    folders: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (
+        "--input",
+        "lq",
+        "--reference",
+        "refs",
+        "--aligned",
+        "--backend",
+        "identity",
+        "--device",
+        "cpu",
+        "--output",
+        "x/run",
+    )
+    assert gfpup("run", "--source", "paired", *words, "--quiet", "--metrics", "psnr") == 0
+    before = rows_of(folders / "x" / "run")
+    assert gfpup("score", "x/run", "--metrics", "psnr", "--quiet") == 0
+    assert rows_of(folders / "x" / "run") == before and ("a.png", None, "psnr") in before
+    shutil.copytree("x", "y")
+    assert gfpup("score", "x/run", "y/run", "--metrics", "ssim", "--quiet") == 0, "two runs of one name, each in its place"
+    assert gfpup("score", "x/run", "y/run", "--metrics", "ssim", "--output", "z") == 2
+    shutil.move("refs", "elsewhere")
+    capsys.readouterr()
+    assert gfpup("score", "x/run", "--metrics", "psnr") == 0
+    assert "give them with --reference" in capsys.readouterr().err
+    assert ("a.png", None, "psnr_to_input") in rows_of(folders / "x" / "run")
 
 
 @pytest.mark.parametrize(

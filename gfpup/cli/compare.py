@@ -1,0 +1,127 @@
+"""`gfpup compare`: finished runs side by side, with what may be said of their differences."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gfpup.errors import GfpupError
+
+if TYPE_CHECKING:
+    from gfpup.compare import Comparison, Run
+
+HELP = """\
+usage: gfpup compare RUN RUN [RUN ...] [flags]
+
+Compare scored runs photo by photo: by each metric the mean and its bootstrap interval (photos are resampled, not faces), the
+difference to the baseline with its interval and a sign-flip p-value corrected for the number of comparisons, the share of
+photos won, the ranking, and the Pareto front of quality against seconds. Only photos that all runs share are compared.
+
+RUN is a folder with scores.csv (from gfpup run --metrics or gfpup score), or a sweep's with several of them in it.
+
+  --baseline NAME     hold the others against this run, by the name in the table or its folder (default: the first)
+  --confidence X      level of the intervals, between 0 and 1 (default: 0.95)
+  --seed N            draw the resamples from this number (default: 0)
+  --published NAME    put the published numbers of this protocol beside; your photos must be its test set
+  --json, --csv, --markdown, --latex   print in this form (default: text)
+  --output FILE       also write it to FILE, in the form asked for or that of .json, .csv, .md, .tex
+
+  gfpup compare out/gfpgan out/codeformer
+  gfpup compare out/ --baseline backend=identity
+  gfpup compare out/ --markdown --output comparison.md
+"""
+_BY_EXTENSION = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
+
+
+def run(words: Sequence[str]) -> int:
+    """`gfpup compare`: returns 0."""
+    if not words or {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    request = _parse(words)
+    from gfpup.compare import compare, read_runs
+    from gfpup.observers.scores import TABLE
+    from gfpup.results import folders_with
+
+    folders = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in request.runs])
+    runs = read_runs(folders)
+    baseline = _baseline(request.baseline, runs, folders)
+    comparison = compare(runs, baseline=baseline, confidence=request.confidence, seed=request.seed)
+    if request.published is not None:
+        _check_published(request.published, comparison)
+    asked = request.form
+    print(_rendered(comparison, asked or "text", request.published), end="")
+    if request.output is not None:
+        from gfpup import images
+
+        form = asked or _BY_EXTENSION.get(request.output.suffix.lower(), "text")
+        images.write_atomic(request.output, _rendered(comparison, form, request.published).encode())
+        print(f"gfpup: written to {request.output}", file=sys.stderr)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise GfpupError(f"gfpup compare: {message}; gfpup compare --help explains.")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--baseline")
+    parser.add_argument("--confidence", type=float, default=0.95)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--published")
+    parser.add_argument("--output", type=Path)
+    forms = parser.add_mutually_exclusive_group()
+    for form in ("json", "csv", "markdown", "latex"):
+        forms.add_argument(f"--{form}", action="store_const", dest="form", const=form)
+    request = parser.parse_intermixed_args(list(words))
+    if not 0 < request.confidence < 1:
+        raise GfpupError(f"--confidence {request.confidence:g} is no level: give a number between 0 and 1, such as 0.95.")
+    if request.seed < 0:
+        raise GfpupError(f"--seed {request.seed} is below 0: give 0 or more.")
+    return request
+
+
+def _baseline(given: str | None, runs: Sequence[Run], folders: Sequence[Path]) -> str | None:
+    """The baseline by its name in the table; a folder's path stands for its run."""
+    if given is None or given in [run.name for run in runs]:
+        return given
+    return next(
+        (run.name for run, folder in zip(runs, folders, strict=True) if folder.resolve() == Path(given).resolve()), given
+    )
+
+
+def _check_published(protocol: str, comparison: Comparison) -> None:
+    """Refuse to put published numbers beside photos that cannot be their test set."""
+    from gfpup import published
+    from gfpup.pairs import TEST_SETS
+
+    if protocol not in published.MEASURED_AS:
+        known = ", ".join(published.MEASURED_AS)
+        raise GfpupError(
+            f"no published numbers of protocol {protocol!r} can stand beside measured ones: choose one of {known}."
+        )
+    dataset = next(row.dataset.lower() for row in published.rows() if row.protocol == protocol)
+    counts = TEST_SETS[dataset].photos
+    if comparison.photos not in counts:
+        wanted = " or ".join(str(count) for count in counts)
+        raise GfpupError(
+            f"the numbers of {protocol} are of {wanted} photos and the runs share {comparison.photos}: leave out --published."
+        )
+
+
+def _rendered(comparison: Comparison, form: str, protocol: str | None) -> str:
+    from gfpup.compare import render
+
+    if form == "json":
+        return render.as_json(comparison, protocol=protocol)
+    if form == "markdown":
+        return render.as_markdown(comparison, protocol=protocol)
+    if form == "text":
+        return render.as_text(comparison, protocol=protocol)
+    return render.FORMATS[form](comparison)
