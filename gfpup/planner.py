@@ -100,7 +100,6 @@ def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
         "--match-color": settings.match_color,
         "--identity-min": settings.identity_min is not None,
         "--background realesrgan": settings.background == "realesrgan",
-        "--high-quality": settings.mode == "high-quality",
     }
     if method.name == "upstream":
         choice = settings.choice
@@ -226,6 +225,8 @@ def _plan_tiles(settings: Settings, background: str) -> Reason:
 
 
 def _plan_dtype(settings: Settings, *, on_cpu: bool) -> Reason:
+    if settings.mode != "standard" and backends.facts(settings.backend).whole_photos:
+        return Reason("dtype", "float32", f"{settings.mode} changes nothing of {settings.backend}, which delivers whole photos")
     if settings.mode == "high-quality":
         return Reason("dtype", "float32", "for quality; each face is also restored mirrored, and the two are averaged")
     if settings.mode == "memory-efficient" and not on_cpu:

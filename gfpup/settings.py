@@ -9,6 +9,7 @@ from typing import Any
 
 from gfpup.errors import GfpupError
 from gfpup.faces.select import FaceChoice
+from gfpup.weights import catalogue
 
 DETECTORS = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
 MODES = ("standard", "high-quality", "memory-efficient")
@@ -54,6 +55,7 @@ class Settings:
     detect_size: int | None
     model_path: Path | None
     weights_folder: Path | None
+    weights_files: Mapping[str, Path]
     download: bool
     trust_first_download: bool
     accepted_licences: tuple[str, ...]
@@ -118,6 +120,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         detect_size=at.optional(at.integer, "detect.size", 0),
         model_path=at.path("weights.model"),
         weights_folder=at.path("weights.dir"),
+        weights_files=at.files("weights.files"),
         download=at.flag("weights.download"),
         trust_first_download=at.flag("weights.trust_first_download"),
         accepted_licences=at.words("weights.accept_licences"),
@@ -190,6 +193,15 @@ class _Reader:
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             raise self.refuse(key, value, "a list of names")
         return tuple(value)
+
+    def files(self, key: str) -> dict[str, Path]:
+        files = {}
+        for pair in self.words(key):
+            name, _, path = pair.partition("=")
+            if not name or not path:
+                raise self.refuse(key, pair, "NAME=FILE, a checkpoint's name and your file for it")
+            files[catalogue.find(name).name] = Path(path)
+        return files
 
     def numbers(self, key: str) -> tuple[float, ...]:
         value = self.raw(key)

@@ -1,6 +1,6 @@
 """Time a GFPGAN forward with and without `keep_freed_memory`, in turn, each in a process of its own.
 
-    python experiments/005-freed-memory/run.py [ROUNDS]
+python experiments/005-freed-memory/run.py [ROUNDS]
 """
 
 from __future__ import annotations

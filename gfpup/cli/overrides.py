@@ -96,6 +96,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     ),
     "weights": (
         Flag("--model-path", "weights.model", "restore with this checkpoint of the method, unverified", "text", "FILE"),
+        Flag("--weights-file", "weights.files", "take your file for a published checkpoint; repeat", "list", "NAME=FILE"),
         Flag(
             "--weights-dir",
             "weights.dir",

@@ -96,7 +96,13 @@ def _supply(settings: Settings, downloads: Any) -> Supply:
         trust_first_download=settings.trust_first_download,
         accepted=settings.accepted_licences,
     )
-    return Supply(store, accepted=settings.accepted_licences, dry_run=settings.dry_run, progress=downloads)
+    return Supply(
+        store,
+        accepted=settings.accepted_licences,
+        dry_run=settings.dry_run,
+        progress=downloads,
+        files=settings.weights_files,
+    )
 
 
 def _show_plan(prepared: Prepared) -> None:

@@ -150,3 +150,40 @@ def test_high_quality_and_memory_efficient_say_what_they_changed(gfpup: Run, tmp
     reasons = {r["setting"]: r["why"] for r in manifest(tmp_path / "me")["plan"]["reasons"]}
     assert "memory" in reasons["face_batch"]
     assert "memory" in reasons["workers"]
+
+
+def test_a_user_s_files_stand_in_for_published_ones(
+    gfpup: Run, tmp_path: Path, portrait: np.ndarray, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "a.png", portrait)
+    args = ("-i", "a.png", "--backend", "identity", "--detector", "cascade", "--mask", "bisenet", "--no-download")
+    with written(Golden.load(shared, "bisenet"), tmp_path) as path:
+        assert gfpup("run", *args, "-o", "out", "--weights-file", f"bisenet={path}") == 0
+    assert "unverified" in capsys.readouterr().err
+    assert manifest(tmp_path / "out")["checkpoints"]["mask"]["file"] == "bisenet.pth"
+    assert gfpup("run", *args, "-o", "no", "--weights-file", "bisnet=x.pth") == 2
+    assert gfpup("run", *args, "-o", "no", "--weights-file", "bisenet") == 2
+    assert "NAME=FILE" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_one_sweep_over_all_backends(gfpup: Run, shared: Path, tmp_path: Path) -> None:
+    """Five methods and an ensemble of two over the five real photos, with deterministic weights."""
+    from contextlib import ExitStack
+
+    goldens = {"gfpgan-v1.4": "gfpgan", "codeformer": "codeformer", "restoreformer": "restoreformer"}
+    goldens["restoreformerpp"] = "restoreformerpp"
+    names = ("identity", "classical", "gfpgan", "codeformer", "restoreformer", "restoreformerpp", "ensemble")
+    with ExitStack() as stack:
+        files = [
+            word
+            for name, golden in goldens.items()
+            for word in ("--weights-file", f"{name}={stack.enter_context(written(Golden.load(shared, golden), tmp_path))}")
+        ]
+        args = ("-i", shared / "data/photos", "--detector-path", shared / "weights/retinaface_mobilenet0.25.pth")
+        more = ("--accept-licence", "s-lab-1.0", "--mask", "feather", "--ensemble-backends", "gfpgan,classical", "-q", "-m")
+        assert gfpup("run", *args, "-o", "out", "--backend", ",".join(names), *files, *more) == 0
+    for name in names:
+        record = manifest(tmp_path / f"out/backend={name}")
+        assert record["status"] == "done"
+        assert sum(face["restored"] for photo in record["photos"] for face in photo["faces"]) == 12
