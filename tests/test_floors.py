@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("faces", "backends", "background", "metrics"),
     ("settings", "supply", "methods", "planner", "pipeline"),
     ("observers",),
-    ("runner", "verify", "results", "scoring", "degraded_set", "compare", "bench", "recommend", "doctor"),
+    ("runner", "verify", "results", "scoring", "degraded_set", "compare", "report", "bench", "recommend", "doctor"),
     ("cli", "__main__"),
 )
 PARTS = 4

@@ -18,6 +18,7 @@ usage: gfpup VERB ...
   backends   list the methods side by side, or show one
   score      score a finished run, or any folder, without restoring again
   compare    compare runs: means, intervals, paired tests, Pareto front
+  report     write one page with sliders, scores, failures and the plan
   degrade    damage reference faces by a named protocol
   verify     hold a network to its hash, its goldens and other implementations
   weights    list, fetch, verify and import checkpoints
@@ -29,8 +30,8 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
-VERBS = ("run", "score", "compare", "degrade", "verify", "backends", "weights", "version")
-IN_OWN_MODULE = ("score", "compare", "degrade", "verify", "backends", "weights")
+VERBS = ("run", "score", "compare", "report", "degrade", "verify", "backends", "weights", "version")
+IN_OWN_MODULE = ("score", "compare", "report", "degrade", "verify", "backends", "weights")
 """Verbs that are `run(words)` of the module of their name."""
 
 

@@ -1,0 +1,210 @@
+"use strict";
+(() => {
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const make = (tag, facts = {}, ...inside) => {
+    const element = Object.assign(document.createElement(tag), facts);
+    element.append(...inside);
+    return element;
+  };
+  const within = (value, low, high) => Math.min(high, Math.max(low, value));
+  document.documentElement.classList.add("scripted");
+
+  // The links at the top.
+  for (const heading of all("main > section > h2")) {
+    document.getElementById("contents").append(make("a", { href: `#${heading.parentElement.id}`, textContent: heading.textContent }));
+  }
+
+  // Tables that are sorted by a click on a heading; what has no value stays last.
+  const compare = (a, b, kind, sign) => {
+    const [x, y] = kind === "number" ? [a, b].map((text) => (text === "" ? NaN : Number(text))) : [a, b];
+    if (kind !== "number") return sign * x.localeCompare(y, undefined, { numeric: true });
+    if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
+    return sign * (x - y);
+  };
+  const turn = (head) => {
+    const order = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+    for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", order);
+    return order === "ascending" ? 1 : -1;
+  };
+  const heading = (text, kind, act) => {
+    const head = make("th", { scope: "col" }, make("button", { type: "button", textContent: text }));
+    head.dataset.kind = kind;
+    head.firstChild.addEventListener("click", () => act(head));
+    return head;
+  };
+  for (const table of all("table.sortable")) {
+    all("th", table).forEach((old, column) => {
+      old.replaceWith(heading(old.textContent, old.dataset.kind, (head) => {
+        const sign = turn(head);
+        const value = (row) => row.cells[column].dataset.value;
+        const rows = [...table.tBodies[0].rows];
+        rows.sort((a, b) => compare(value(a), value(b), head.dataset.kind, sign));
+        table.tBodies[0].append(...rows);
+      }));
+    });
+  }
+
+  // The scores of each photo: one metric at a time, fifty photos at a time.
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const scores = document.getElementById("photo-scores");
+  if (scores) {
+    const ROWS = 50;
+    const metric = document.getElementById("metric");
+    const filter = document.getElementById("filter");
+    const pager = document.getElementById("pager");
+    metric.append(...data.metrics.map((one, i) => make("option", { value: i, textContent: one.title })));
+    const several = data.runs.length > 1;
+    let order = [];
+    let first = 0;
+    const text = (value) => (value === null ? "none" : String(Number(value.toPrecision(4))));
+    const cells = (photo) => {
+      const values = data.metrics[metric.value].values.map((run) => run[photo]);
+      const known = values.filter((value) => value !== null);
+      return several ? [...values, known.length > 1 ? Math.max(...known) - Math.min(...known) : null] : values;
+    };
+    const show = () => {
+      const wanted = filter.value.toLowerCase();
+      const found = order.filter((photo) => data.photos[photo][0].toLowerCase().includes(wanted));
+      first = within(first, 0, Math.max(0, found.length - 1));
+      first -= first % ROWS;
+      scores.tBodies[0].replaceChildren(...found.slice(first, first + ROWS).map((photo) => make("tr", {},
+        make("td", {}, make("a", { href: data.photos[photo][1], textContent: data.photos[photo][0] })),
+        ...cells(photo).map((value) => make("td", { className: "number", textContent: text(value) })))));
+      const step = (label, by, possible) => {
+        const button = make("button", { type: "button", textContent: label, disabled: !possible });
+        button.addEventListener("click", () => { first += by; show(); });
+        return button;
+      };
+      const last = Math.min(found.length, first + ROWS);
+      pager.replaceChildren(
+        step("previous", -ROWS, first > 0), step("next", ROWS, last < found.length),
+        make("span", { textContent: found.length ? `${first + 1} to ${last} of ${found.length}` : "no photo has such a name" }));
+    };
+    const columns = ["photo", ...data.runs, ...(several ? ["largest difference"] : [])];
+    scores.tHead.append(make("tr", {}, ...columns.map((name, column) =>
+      heading(name, column ? "number" : "text", (head) => {
+        const sign = turn(head);
+        const value = (photo) => (column ? String(cells(photo)[column - 1] ?? "") : data.photos[photo][0]);
+        order.sort((a, b) => compare(value(a), value(b), head.dataset.kind, sign));
+        first = 0;
+        show();
+      }))));
+    const begin = () => { order = data.photos.map((_, i) => i); first = 0; all("th", scores).forEach((head) => head.removeAttribute("aria-sort")); show(); };
+    metric.addEventListener("change", begin);
+    filter.addEventListener("input", () => { first = 0; show(); });
+    begin();
+  }
+
+  // The switches above the photos.
+  const cards = document.querySelector(".cards");
+  const stages = all(".stage");
+  const isGrid = () => cards.dataset.mode === "grid";
+  const left = document.getElementById("left");
+  const right = document.getElementById("right");
+  const pick = () => {
+    for (const pane of all(".pane", cards)) {
+      pane.classList.toggle("left", pane.dataset.column === left.value);
+      pane.classList.toggle("right", pane.dataset.column === right.value && left.value !== right.value);
+    }
+  };
+  const lay = (mode) => {
+    cards.dataset.mode = mode;
+    for (const button of all(".bar [data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === mode);
+    for (const stage of stages) stage.tabIndex = mode === "grid" ? 0 : -1;
+  };
+  left.addEventListener("change", pick);
+  right.addEventListener("change", pick);
+  for (const button of all(".bar [data-mode]")) button.addEventListener("click", () => lay(button.dataset.mode));
+  pick();
+  lay("slider");
+
+  // Zoom lives in three variables of the stage, so all its versions move together.
+  const MOST = 16;
+  const place = (stage, zoom, x, y) => {
+    const state = { zoom: within(zoom, 1, MOST) };
+    const edge = 0.5 / state.zoom;
+    state.x = within(x, edge, 1 - edge);
+    state.y = within(y, edge, 1 - edge);
+    stage.state = state;
+    stage.style.setProperty("--zoom", state.zoom);
+    stage.style.setProperty("--cx", state.x);
+    stage.style.setProperty("--cy", state.y);
+    stage.classList.toggle("zoomed", state.zoom > 1);
+    for (const button of all("[data-face]", stage.parentElement)) button.setAttribute("aria-pressed", "false");
+  };
+  const zoomBy = (stage, factor) => place(stage, stage.state.zoom * factor, stage.state.x, stage.state.y);
+  const moveBy = (stage, x, y) => place(stage, stage.state.zoom, stage.state.x + x / stage.state.zoom, stage.state.y + y / stage.state.zoom);
+  const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  const split = (stage, percent) => {
+    const range = stage.querySelector(".split");
+    range.value = within(percent, 0, 100);
+    stage.style.setProperty("--split", range.value);
+    range.setAttribute("aria-valuetext", `${Math.round(range.value)} % of the left version`);
+  };
+
+  for (const stage of stages) {
+    place(stage, 1, 0.5, 0.5);
+    split(stage, 50);
+    const range = stage.querySelector(".split");
+    range.addEventListener("input", () => split(stage, range.value));
+    stage.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "+" || event.key === "=") zoomBy(stage, 1.5);
+      else if (event.key === "-") zoomBy(stage, 1 / 1.5);
+      else if (event.key === "0") place(stage, 1, 0.5, 0.5);
+      else if (KEYS[event.key] && stage.state.zoom > 1 && (isGrid() || event.shiftKey)) moveBy(stage, ...KEYS[event.key].map((d) => d * 0.1));
+      else return;
+      event.preventDefault();
+    });
+    stage.addEventListener("wheel", (event) => {
+      if (!event.ctrlKey) return; // without Ctrl the wheel scrolls the page
+      event.preventDefault();
+      zoomBy(stage, Math.exp(-event.deltaY / 200));
+    }, { passive: false });
+
+    const fingers = new Map();
+    const distance = () => { const [a, b] = [...fingers.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
+    stage.addEventListener("pointerdown", (event) => {
+      if (event.button !== 0) return;
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      stage.setPointerCapture(event.pointerId);
+      stage.classList.add("dragged");
+      if (!isGrid() && fingers.size === 1) slide(event);
+    });
+    const slide = (event) => {
+      const box = stage.getBoundingClientRect();
+      split(stage, (100 * (event.clientX - box.left)) / box.width);
+    };
+    stage.addEventListener("pointermove", (event) => {
+      const last = fingers.get(event.pointerId);
+      if (!last) return;
+      const before = fingers.size === 2 ? distance() : 0;
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      if (before) zoomBy(stage, distance() / before);
+      else if (!isGrid()) slide(event);
+      else if (stage.state.zoom > 1) {
+        const pane = stage.querySelector(".pane").getBoundingClientRect();
+        moveBy(stage, (last.x - event.clientX) / pane.width, (last.y - event.clientY) / pane.height);
+      }
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      stage.addEventListener(end, (event) => { fingers.delete(event.pointerId); if (!fingers.size) stage.classList.remove("dragged"); });
+    }
+
+    const tools = stage.parentElement.querySelector(".tools");
+    tools.addEventListener("click", (event) => {
+      const { zoom, face } = event.target.dataset;
+      if (zoom === "fit") place(stage, 1, 0.5, 0.5);
+      else if (zoom) zoomBy(stage, zoom === "in" ? 1.5 : 1 / 1.5);
+      else if (face) {
+        const again = event.target.getAttribute("aria-pressed") === "true";
+        const [x, y, w, h] = face.split(" ").map(Number);
+        if (again) place(stage, 1, 0.5, 0.5);
+        else place(stage, Math.min(0.7 / w, 0.7 / h), x + w / 2, y + h / 2);
+        event.target.setAttribute("aria-pressed", String(!again));
+      }
+    });
+  }
+})();
