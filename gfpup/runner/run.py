@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -191,7 +192,10 @@ def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) ->
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Interrupted` for the length of the block (main thread only)."""
+    """Turn SIGINT and SIGTERM into `Interrupted` for the length of the block; only a main thread may."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(signal_number: int, frame: Any) -> None:
         raise Interrupted
