@@ -19,6 +19,8 @@ usage: gfpup VERB ...
   score      score a finished run, or any folder, without restoring again
   compare    compare runs: means, intervals, paired tests, Pareto front
   report     write one page with sliders, scores, failures and the plan
+  track      log finished runs to MLflow
+  ui         open MLflow's page on the last comparison
   degrade    damage reference faces by a named protocol
   verify     hold a network to its hash, its goldens and other implementations
   weights    list, fetch, verify and import checkpoints
@@ -30,8 +32,8 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
-VERBS = ("run", "score", "compare", "report", "degrade", "verify", "backends", "weights", "version")
-IN_OWN_MODULE = ("score", "compare", "report", "degrade", "verify", "backends", "weights")
+VERBS = ("run", "score", "compare", "report", "track", "ui", "degrade", "verify", "backends", "weights", "version")
+IN_OWN_MODULE = ("score", "compare", "report", "track", "ui", "degrade", "verify", "backends", "weights")
 """Verbs that are `run(words)` of the module of their name."""
 
 

@@ -1,0 +1,182 @@
+"""`gfpup ui`: MLflow's page on the right store, and the address that compares the last sweep."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from urllib.error import URLError
+from urllib.parse import quote
+from urllib.request import urlopen
+
+from gfpup.errors import GfpupError
+
+HELP = """\
+usage: gfpup ui [--uri URI] [--port N] [--host HOST] [--experiment NAME]
+
+Open MLflow's page on the runs that were tracked, and print the addresses that compare the last sweep: pictures side by
+side, and numbers in a table. Ctrl-C ends it.
+
+  --uri URI            store: a folder, sqlite:///FILE, or a server's address (default: mlruns/)
+  --port N             serve on this port (default: 5000)
+  --host HOST          serve on this address (default: 127.0.0.1, this machine alone)
+  --experiment NAME    take the last sweep of this experiment (default: of all)
+  --print              print the addresses and stop
+
+Of a server at --uri only the addresses are printed. The page needs about 20 seconds to start.
+
+  gfpup ui
+  gfpup ui --port 5001 --experiment old-photos
+  gfpup ui --uri http://127.0.0.1:5000
+"""
+START_SECONDS = 180.0
+
+
+def run(words: Sequence[str]) -> int:
+    """`gfpup ui`: returns 0 when the page is closed, 1 where it did not start."""
+    if {"-h", "--help"} & set(words):
+        print(HELP, end="")
+        return 0
+    request = _parse(words)
+    from gfpup.observers.tracking_store import database, shown, store_uri
+
+    uri = store_uri(request.uri)
+    path = database(uri)
+    base = shown(uri).rstrip("/") if uri.startswith("http") else f"http://{request.host}:{request.port}"
+    if path is not None and not path.is_file():
+        raise GfpupError(f"there is no store at {path}; track a run first: gfpup track out/, or give its folder with --uri.")
+    lines = addresses(uri, base, experiment=request.experiment)
+    if request.print or uri.startswith("http"):
+        print("\n".join(lines))
+        return 0
+    _check_port(request.host, request.port)
+    return _serve(uri, base, lines, host=request.host, port=request.port)
+
+
+def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str]:
+    """What to open of the page at `base`: the last sweep's pictures and its numbers, or the experiment where there is none.
+
+    Raises:
+        GfpupError: the store cannot be used, or has no such experiment.
+    """
+    from gfpup.observers import tracking_view
+    from gfpup.observers.tracking_store import TrackingError, children, client, first_line, last_sweep, shown
+    from gfpup.observers.tracking_view import VIEW_TAG
+
+    try:
+        store = client(uri)
+        found = {each.name: str(each.experiment_id) for each in store.search_experiments()}
+        if experiment is not None and experiment not in found:
+            raise GfpupError(f"{shown(uri)} has no experiment {experiment!r}; it has {', '.join(sorted(found)) or 'none'}.")
+        ids = [found[experiment]] if experiment is not None else list(found.values())
+        sweep = last_sweep(store, ids)
+        jobs = [] if sweep is None else children(store, sweep.info.run_id)
+        tags = {} if sweep is None else store.get_experiment(sweep.info.experiment_id).tags
+    except GfpupError:
+        raise
+    except Exception as error:
+        raise TrackingError(f"the store {shown(uri)} cannot be used: {first_line(error)}.") from error
+    if sweep is None:
+        return [f"runs     {base}/#/experiments/{ids[-1]}/runs" if len(ids) == 1 else f"runs     {base}/#/experiments"]
+    return [
+        f"pictures {tracking_view.address(base, sweep, jobs=len(jobs), shared=VIEW_TAG + sweep.info.run_id in tags)}",
+        f"numbers  {numbers_address(base, str(sweep.info.experiment_id), [job.info.run_id for job in jobs])}",
+    ]
+
+
+def numbers_address(base: str, experiment_id: str, run_ids: Sequence[str]) -> str:
+    """MLflow's page that compares runs: parameters that differ, metrics, plots."""
+    runs, experiments = (quote(json.dumps(list(ids), separators=(",", ":"))) for ids in (run_ids, [experiment_id]))
+    return f"{base}/#/compare-runs?runs={runs}&experiments={experiments}"
+
+
+def server_command(uri: str, *, host: str, port: int) -> list[str]:
+    """The command that serves the page: one worker, for each takes seconds and memory of its own."""
+    options = {"--backend-store-uri": uri, "--host": host, "--port": str(port), "--workers": "1"}
+    return [sys.executable, "-m", "mlflow", "server", *(word for option in options.items() for word in option)]
+
+
+def _serve(uri: str, base: str, lines: Sequence[str], *, host: str, port: int) -> int:
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    print(f"gfpup: starting the page at {base} ...", file=sys.stderr)
+    with tempfile.TemporaryFile() as log:
+        # A session of its own: Ctrl-C comes to us alone, and we end the server with all its processes.
+        process = subprocess.Popen(
+            server_command(uri, host=host, port=port), env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            if not _answers(process, base):
+                log.seek(0)
+                tail = log.read().decode(errors="replace").strip().splitlines()[-5:]
+                print("gfpup: the page did not start: " + " | ".join(tail), file=sys.stderr)
+                return 1
+            print("\n".join(lines), flush=True)
+            process.wait()
+        except KeyboardInterrupt:
+            print("gfpup: the page is closed.", file=sys.stderr)
+            return 0
+        finally:
+            _stop(process)
+    return 1
+
+
+def _answers(process: subprocess.Popen[bytes], base: str) -> bool:
+    """Wait until the page answers; False where the server ended, or took too long."""
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urlopen(f"{base}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (URLError, OSError):
+            time.sleep(0.5)
+    return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    _signal(process, signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Tell a server and the workers that it started; where there are no groups of processes, the server alone."""
+    if process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, number)
+    else:
+        process.terminate()
+
+
+def _check_port(host: str, port: int) -> None:
+    try:
+        with socket.create_server((host, port)):
+            return
+    except (OSError, OverflowError) as error:
+        raise GfpupError(f"port {port} of {host} cannot be used: {error}; give another with --port.") from None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise GfpupError(f"gfpup ui: {message}; gfpup ui --help explains.")
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--uri")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--experiment")
+    parser.add_argument("--print", action="store_true")
+    return parser.parse_args(list(words))
