@@ -118,6 +118,10 @@ def _choose_checkpoint(
         return chosen, Reason("backend", name, f"the published weights {published}")
     supply.consent(catalogue.find(published))  # who trains on from published weights does so under their licence
     supply.given(role, model_path)
+    if supply.dry_run:
+        from gfpup.weights.checkpoint import read_state_dict
+
+        read_state_dict(model_path)  # a run refuses a damaged one when it loads it; a dry run never would
     supply.warnings.append(f"{model_path.name} is unverified: nothing says that it holds {published}.")
     return chosen, Reason("backend", name, f"the file {model_path.name}, unverified")
 

@@ -154,6 +154,8 @@ class _Reader:
     def raw(self, key: str) -> Any:
         node: Any = self.config
         for part in key.split("."):
+            if not isinstance(node, Mapping) or part not in node:
+                raise GfpupError(f"{key} is not in the configuration any more; take back what replaced or removed it.")
             node = node[part]
         return node
 
@@ -229,6 +231,7 @@ class _Reader:
     def parameters(self) -> dict[str, Any]:
         """What the `restore` node holds beyond the settings that every run has; null is "not given"."""
         own = ("upscale", "aligned", "strength", "match_color")
+        self.raw("restore.upscale")  # refuses a node that was replaced
         return {key: value for key, value in self.raw("restore").items() if key not in own and value is not None}
 
     def face_choice(self) -> FaceChoice:
@@ -237,14 +240,22 @@ class _Reader:
         if which not in ("all", "largest", "center") and not is_count:
             raise self.refuse("faces.which", which, "all, largest, center or a number of faces")
         regions = self.raw("faces.leave_alone") or []
-        if not isinstance(regions, list) or not all(isinstance(r, list) and len(r) == 4 for r in regions):
-            raise self.refuse("faces.leave_alone", regions, "a list of boxes [x0,y0,x1,y1] in photo pixels")
+        if not isinstance(regions, list) or not all(_is_box(region) for region in regions):
+            raise self.refuse("faces.leave_alone", regions, "boxes [x0,y0,x1,y1] in photo pixels, x0 < x1 and y0 < y1")
         return FaceChoice(
             which=which,
             min_px=self.number("faces.min_px", 0),
             min_score=self.number("faces.min_score", 0, 1),
             leave_alone=tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in regions),
         )
+
+
+def _is_box(region: Any) -> bool:
+    if not isinstance(region, list) or len(region) != 4:
+        return False
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in region):
+        return False
+    return bool(region[0] < region[2] and region[1] < region[3])
 
 
 def _between(low: float, high: float) -> str:

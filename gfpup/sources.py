@@ -87,7 +87,10 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 def _photos_of(given: str, *, recursive: bool, barred: Path | None) -> list[SourcePhoto]:
     path = Path(given)
     if not path.exists() and given.startswith("~"):
-        path = path.expanduser()
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise GfpupError(f"{given} names the home of a user who is not there; write the folder's whole path") from None
     if path.is_dir():
         return _photos_of_folder(path, recursive=recursive, barred=barred)
     if path.exists():

@@ -29,6 +29,7 @@ class Supply:
     missing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     consents: dict[str, str] = field(default_factory=dict)
+    unsaid: list[catalogue.Checkpoint] = field(default_factory=list)
 
     def given(self, role: str, path: Path) -> None:
         """Take the user's own file for `role`; nothing vouches for it, and the record says so by its hash.
@@ -92,9 +93,16 @@ class Supply:
         how = licences.how_accepted(checkpoint.licence_id, self.accepted)
         if how is not None:
             self.consents[checkpoint.licence_id] = how
-        warning = licences.warning_for(checkpoint) if self.dry_run else licences.warn_once(checkpoint)
-        if warning is not None:
+        warning = licences.warning_for(checkpoint)
+        if warning is not None and warning not in self.warnings:
             self.warnings.append(warning)
+            self.unsaid.append(checkpoint)
+
+    def said(self) -> None:
+        """Remember that the warnings about licences were shown to the user; until then they come again."""
+        for checkpoint in self.unsaid:
+            licences.warn_once(checkpoint)
+        self.unsaid.clear()
 
 
 def facts(supply: Supply) -> Mapping[str, object]:

@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GfpupError as error:
         print(f"gfpup: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("gfpup: interrupted.", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # The reader of our output left (`gfpup ... | head`); nothing is left to say to it.
         sys.stderr.close()

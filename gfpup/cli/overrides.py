@@ -133,7 +133,7 @@ FLAGS: dict[str, Flag] = {
 METRIC_PRESETS = ("off", "fast", "full")
 """Choices of the group; anything else is a list of metrics."""
 
-HYDRA_SWITCHES = frozenset({"-m", "--multirun", "--resolve", "--hydra-help", "--version"})
+HYDRA_SWITCHES = frozenset({"-m", "--multirun", "--resolve", "--hydra-help"})
 HYDRA_VALUES = frozenset(
     {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
     | {"--experimental-rerun", "--shell-completion", "-sc"}
@@ -171,6 +171,8 @@ def to_overrides(arguments: Sequence[str]) -> list[str]:
                 if not words or words[0] in FLAGS:
                     raise GfpupError(f"{name} needs a value: {name} {flag.metavar}.")
                 value = words.pop(0)
+            if value == "" and flag.name != "--suffix":
+                raise GfpupError(f"{name} got an empty value: {name} {flag.metavar}.")
             if flag.kind == "metrics" and value not in METRIC_PRESETS and not (sweeping and _is_presets(value)):
                 names = ",".join(_name(flag, part) for part in value.split(","))
                 lists[f"{flag.key}.names"] = [names]

@@ -18,7 +18,7 @@ usage: gfpup weights list|fetch|verify|import [NAME or PATH ...] [flags]
 
 Keep the published checkpoints of the methods.
 
-  list                show each checkpoint, whether it is there, its licence and address
+  list                show each checkpoint, whether it is there and its licence (--json: also address and hash)
   fetch NAME ...      download, check against the published SHA-256, keep
   verify [NAME ...]   hash what is there again (default: all)
   import PATH ...     take in files downloaded by hand, recognised by their SHA-256
@@ -67,7 +67,7 @@ def run(words: Sequence[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup weights: {message}; gfpup weights --help explains.")
+        raise GfpupError(f"{message}; gfpup weights --help explains.")
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -119,6 +119,7 @@ def _fetch(store: Store, request: argparse.Namespace) -> int:
             supply.named(name, name)
     for warning in supply.warnings:
         print(f"gfpup: {warning}", file=sys.stderr)
+    supply.said()
     for name in request.names:
         print(f"{name}  {supply.paths[name]}")
     return 0
@@ -129,7 +130,7 @@ def _facts(row: Stored) -> dict[str, object]:
     return {
         "name": checkpoint.name,
         "state": row.state,
-        "path": str(row.path),
+        "path": None if row.path is None else str(row.path),
         "url": checkpoint.url,
         "sha256": checkpoint.sha256,
         "size_bytes": checkpoint.size_bytes,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -55,11 +55,11 @@ class Manifest:
         except filelock.Timeout:
             raise GfpupError(f"another run is writing to {self.folder}; wait for it, or give another --output.") from None
         except OSError as error:
-            raise OutputError(f"cannot write to the folder {self.folder}: {error.strerror}; give another --output.") from None
+            raise GfpupError(f"cannot write to the folder {self.folder}: {error.strerror}; give another --output.") from None
         for torn in self.folder.rglob(images.TEMPORARY_GLOB):
             torn.unlink(missing_ok=True)  # left by a run that was killed while writing; the lock says that nobody writes now
         path = self.folder / LINES
-        kept, end = _read_lines(path)
+        kept, end = ([], 0) if self.overwrite else _read_lines(path)
         self.photos = {} if self.overwrite else {line["name"]: line for line in kept if "name" in line}
         with _writing(path):
             self._lines = path.open("r+b" if path.exists() else "w+b")
@@ -92,7 +92,14 @@ class Manifest:
             return False
         if faces and not line["face_files"] and any(face["affine"] for face in line["faces"]):
             return False
-        return all((self.folder / file).is_file() for file in [name, *line["face_files"]])
+        files = [self.folder / file for file in [name, *line["face_files"]]]
+        if not all(file.is_file() for file in files):
+            return False
+        return line.get("output_bytes") in (None, files[0].stat().st_size)
+
+    def forget_failures(self, names: Collection[str]) -> None:
+        """Drop failed photos that are not among `names` any more: nothing of them is on disk."""
+        self.photos = {n: line for n, line in self.photos.items() if n in names or line["error"] is None}
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Record one photo."""
@@ -140,12 +147,18 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
     """
     if folder.exists() and not folder.is_dir():
         raise GfpupError(f"--output {folder} is a file; give a folder.")
+    if overwrite:
+        return
     lines, _ = _read_lines(folder / LINES)
     runs = [line["run"] for line in lines if "run" in line]
-    if overwrite or not runs or runs[-1].get("fingerprint") == fingerprint:
+    if not runs or runs[-1].get("fingerprint") == fingerprint:
         return
     before = runs[-1].get("plan", {}).get("pixels", {})
-    changed = [f"{key} was {before.get(key)} and is {value}" for key, value in pixels.items() if before.get(key) != value]
+    changed = [
+        f"{key} was {before.get(key)} and is {value}" if key != "checkpoints" else "its checkpoints were others"
+        for key, value in pixels.items()
+        if before.get(key) != value
+    ]
     raise GfpupError(
         f"{folder} holds results of another plan ({'; '.join(changed) or 'an older version'}); give another --output, "
         "or --overwrite to replace them."
@@ -158,14 +171,25 @@ def _read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         data = path.read_bytes()
     except FileNotFoundError:
         return [], 0
+    except OSError as error:
+        raise GfpupError(f"the record {path} cannot be read: {error.strerror}; give another --output.") from None
     end = data.rfind(b"\n") + 1
     lines = []
     for number, line in enumerate(data[:end].splitlines(), 1):
         try:
-            lines.append(json.loads(line))
-        except ValueError:
-            raise GfpupError(f"line {number} of {path} is damaged; give another --output, or delete that file.") from None
+            lines.append(_checked(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            raise GfpupError(f"line {number} of {path} is damaged; give another --output, or --overwrite.") from None
     return lines, end
+
+
+def _checked(line: Any) -> dict[str, Any]:
+    """A line of a record: a run's header, or a photo with all that resuming looks at."""
+    if "run" in line:
+        return {"run": dict(line["run"])}
+    for key in ("name", "error", "input_sha256", "faces", "face_files"):
+        line[key]
+    return dict(line)
 
 
 def photo_line(
@@ -186,6 +210,7 @@ def photo_line(
         "input": str(input_path.absolute()),
         "input_sha256": input_sha256,
         "output": None if output is None else str(output.absolute()),
+        "output_bytes": None if output is None else output.stat().st_size,
         "faces": [] if restored is None else [_face(result) for result in restored.faces],
         "face_files": list(face_files),
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gfpup import registry
 from gfpup.errors import GfpupError, OutputError
 from gfpup.runner import sweep
-from gfpup.runner.run import ARGV_VARIABLE, Interrupted, execute
+from gfpup.runner.run import ARGV_VARIABLE, Interrupted, execute, interruptible
 
 _statuses: list[int] = []
 
@@ -40,7 +40,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
     for name in registry.plugins("backend"):
         ConfigStore.instance().store(group="backend", name=name, node={"name": name}, provider="an installed package")
     try:
-        with _sweep_arguments(overrides) as arguments:
+        with interruptible(), _sweep_arguments(overrides) as arguments:
             sys.argv = [argv[0], *arguments, *overrides]
             app()
             folder = sweep.folder()

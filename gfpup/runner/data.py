@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,6 +56,8 @@ def load(task: Task) -> Loaded:
     began = time.perf_counter()
     sha256 = photo = reference = error = None
     try:
+        if task.path.exists() and not task.path.is_file():  # a pipe would never end
+            raise PhotoError(f"{task.path} is no ordinary file; name a photo.")
         sha256 = file_sha256(task.path)
         photo = images.read_photo(task.path)
         if task.damage is not None:
@@ -124,3 +128,11 @@ def _start_worker(_: int) -> None:
     # Ctrl-C reaches the whole process group; the parent decides. OpenCV's threads do not survive the fork.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with(parent: int) -> None:
+    """End this process when its parent is gone: one that was killed cannot say so, and a full pipe would hold us for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -126,6 +126,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     if not settings.quiet:
         for warning in plan.warnings:
             print(f"gfpup: {warning}", file=sys.stderr)
+        prepared.supply.said()
     overwrite = settings.existing == "overwrite"
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
@@ -146,11 +147,12 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         "metrics": [] if scorer is None else parts.metrics_record(scorer),
     }
     with Manifest(settings.output, header, overwrite=overwrite) as manifest:
+        manifest.forget_failures({task.name for task in tasks})
         scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
         todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces, scores=scores)]
         status = "stopped"
         try:
-            with _interruptible(), progress.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
+            with interruptible(), progress.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
                 if todo:
                     observers: list[Observer] = [bar] if scores is None else [scores, bar]
                     parts.predict(todo, restorer, scorer, prepared, manifest, observers)
@@ -167,6 +169,8 @@ def _carry_out(prepared: Prepared, began: float) -> int:
             if scores is not None:
                 scores.run_done(document)
     document["manifest"] = str(manifest.path)
+    names = {task.name for task in tasks}
+    document["photos"] = [line for line in document["photos"] if line["name"] in names]
     facts = progress.summary(document, skipped=len(tasks) - len(todo), seconds=time.monotonic() - began)
     if scores is not None:
         facts |= summarise([row for rows in scores.rows.values() for row in rows])
@@ -191,7 +195,7 @@ def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) ->
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Turn SIGINT and SIGTERM into `Interrupted` for the length of the block; only a main thread may."""
     if threading.current_thread() is not threading.main_thread():
         yield

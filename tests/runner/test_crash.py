@@ -71,3 +71,33 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(photos: Path, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-m", "gfpup", *words], check=False)
     assert done.returncode == 0
     assert json.loads((tmp_path / "out/manifest.json").read_text())["status"] == "done"
+
+
+def test_a_killed_run_leaves_no_reader_behind(photos: Path, tmp_path: Path) -> None:
+    for i in range(12):
+        (photos / f"copy{i}.png").write_bytes((photos / "a.png").read_bytes())
+    words = ["run", "-i", str(photos), "--backend", "classical", "--detector", "cascade", "-q", "-o", str(tmp_path / "out")]
+    running = subprocess.Popen([sys.executable, "-m", "gfpup", *words, "hardware.workers=2"], start_new_session=True)
+    lines = tmp_path / "out/manifest.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (lines.exists() and lines.read_text().count("\n") >= 2):
+        time.sleep(0.01)
+    group = running.pid
+    running.kill()
+    running.wait()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and _alive(group):
+        time.sleep(0.2)
+    assert not _alive(group)
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of the group still runs (Linux)."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(process_group) == group and state != "Z":
+            return True
+    return False

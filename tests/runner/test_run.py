@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -247,3 +248,69 @@ def test_a_result_too_large_for_its_format_is_known_before_the_run(
     assert "16383" in capsys.readouterr().out.replace(",", "")
     assert gfpup("run", *args, "-q") == 1
     assert "16383" in str(manifest(tmp_path / "out")["photos"][0]["error"]).replace(",", "")
+
+
+def test_a_pipe_among_the_photos_is_refused_and_does_not_hang(gfpup: Run, photos: Path, tmp_path: Path) -> None:
+    os.mkfifo(photos / "pipe.jpg")
+    assert gfpup("run", "-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q") == 1
+    errors = {photo["name"]: photo["error"] for photo in manifest(tmp_path / "out")["photos"]}
+    assert "no ordinary file" in errors.pop("pipe.jpg")
+    assert set(errors.values()) == {None}
+
+
+def test_the_summary_is_of_the_photos_asked_for(
+    gfpup: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "bad.jpg").write_bytes(b"nothing")
+    args = ("-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "--json")
+    assert gfpup("run", *args) == 1
+    (photos / "bad.jpg").unlink()
+    capsys.readouterr()
+    assert gfpup("run", *args) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["photos"], facts["failed"]) == (3, 0)
+    assert "bad.jpg" not in {photo["name"] for photo in manifest(tmp_path / "out")["photos"]}
+    assert gfpup("run", *args, "--limit", "1") == 0
+    assert json.loads(capsys.readouterr().out)["photos"] == 1
+
+
+def test_an_output_that_was_changed_is_made_again(gfpup: Run, photos: Path, tmp_path: Path) -> None:
+    args = ("-i", photos / "a.png", "-o", "out", "--backend", "identity", "--detector", "cascade", "-q")
+    assert gfpup("run", *args) == 0
+    before = (tmp_path / "out/a.png").read_bytes()
+    (tmp_path / "out/a.png").write_bytes(b"junk")
+    assert gfpup("run", *args) == 0
+    assert (tmp_path / "out/a.png").read_bytes() == before
+
+
+def test_a_damaged_record_is_said_and_can_be_overwritten(
+    gfpup: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("-i", photos / "a.png", "-o", "out", "--backend", "identity", "--detector", "cascade", "-q")
+    for damage in ("{bad\n", '{"name": "x"}\n', "[1]\n"):
+        assert gfpup("run", *args, "--overwrite") == 0
+        with (tmp_path / "out/manifest.jsonl").open("a") as file:
+            file.write(damage)
+        assert gfpup("run", *args) == 2
+        assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-i", ""], "empty value"),
+        (["-i", "~nobody-here/x.jpg"], "~nobody-here"),
+        (["-i", "a.png", "--leave-alone", "30,30,10,10"], "leave_alone"),
+        (["-i", "a.png", "faces.leave_alone=[[a,b,c,d]]"], "leave_alone"),
+        (["-i", "a.png", "restore=5"], "restore"),
+        (["-i", "a.png", "-o", "/proc/none"], "/proc/none"),
+    ],
+)
+def test_more_mistakes_are_refused_in_one_sentence(
+    gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    save(tmp_path / "a.png", portrait)
+    assert gfpup("run", "--backend", "identity", "--detector", "cascade", *words) == 2
+    err = capsys.readouterr().err.strip()
+    assert says in err
+    assert "\n" not in err
