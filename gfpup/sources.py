@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -46,26 +46,40 @@ def expand(inputs: Sequence[str], *, recursive: bool, exclude: Path | None = Non
     return photos
 
 
-def plan_outputs(photos: Sequence[SourcePhoto], *, output: Path, ext: str, suffix: str = "") -> list[Path]:
+def plan_outputs(
+    photos: Sequence[SourcePhoto],
+    *,
+    output: Path,
+    ext: str,
+    suffix: str = "",
+    recorded: Mapping[str, str] | None = None,
+) -> list[Path]:
     """Name the result of each photo: `output`, its sub-folders, `<stem><suffix>.<ext>`, no two alike on any file system.
 
     Names that would meet (`a.jpg` and `a.png` both as PNG, `A.jpg` beside `a.jpg`) get `_2`, `_3`, ... from the second on, in
     the order of the list. With `ext` "auto" a file's extension stands for its format. Plan over the whole list before limiting
-    it, so that names do not depend on the limit.
+    it, so that names do not depend on the limit. What an earlier run called the result of a file stays: `recorded` maps
+    absolute inputs to names inside `output`.
 
     Raises:
         GfpupError: the suffix or extension is not usable, or a result would overwrite one of the photos.
     """
     if re.search(r"[/\\\x00-\x1f]", suffix):
         raise GfpupError(f"cannot name results with the suffix {suffix!r}: it must hold no slash and no control character")
+    recorded = recorded or {}
     wanted = []
     for photo in photos:
         extension = output_extension(photo.relative, ext)
         wanted.append(photo.relative.with_name(f"{photo.relative.stem}{suffix}.{extension}"))
     reserved = {_key(name) for name in wanted}
     used = {_key(folder) for name in wanted for folder in name.parents}
+    kept = [PurePosixPath(recorded[str(p.path.absolute())]) if str(p.path.absolute()) in recorded else None for p in photos]
+    used |= {_key(name) for name in kept if name is not None}
     planned: list[Path] = []
-    for name in wanted:
+    for name, before in zip(wanted, kept, strict=True):
+        if before is not None:
+            planned.append(output / before)
+            continue
         choice, number = name, 1
         while _key(choice) in used or (number > 1 and _key(choice) in reserved):
             number += 1

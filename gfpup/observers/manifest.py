@@ -165,6 +165,12 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
     )
 
 
+def recorded_names(folder: Path) -> dict[str, str]:
+    """What the record in `folder` calls the result of each input, by the input's absolute path."""
+    lines, _ = _read_lines(folder / LINES)
+    return {line["input"]: line["name"] for line in lines if "name" in line and "input" in line}
+
+
 def _read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The complete lines of a record, and where they end."""
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gfpup import background, images, sources
 from gfpup.errors import GfpupError, PhotoError
+from gfpup.observers.manifest import recorded_names
 from gfpup.ops import degrade
 from gfpup.pairs import TEST_SETS, by_name, check_test_set, find_reference, match_pairs
 from gfpup.runner.data import Task
@@ -23,7 +24,10 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
         GfpupError: no photos, references that do not match, a test set that is not whole, names that cannot be written.
     """
     photos = sources.expand(settings.inputs, recursive=settings.recursive, exclude=exclude)
-    names = sources.plan_outputs(photos, output=settings.output, ext=settings.extension, suffix=settings.suffix)
+    recorded = {} if settings.existing == "overwrite" else recorded_names(settings.output)
+    names = sources.plan_outputs(
+        photos, output=settings.output, ext=settings.extension, suffix=settings.suffix, recorded=recorded
+    )
     references, notes = _references(settings, photos)
     damage = None if settings.source != "synthetic" else (_protocol(settings), settings.damage_seed)
     tasks = []

@@ -314,3 +314,20 @@ def test_more_mistakes_are_refused_in_one_sentence(
     err = capsys.readouterr().err.strip()
     assert says in err
     assert "\n" not in err
+
+
+def test_names_once_given_stay(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
+    """A new photo that wants a name that is taken gets another; nothing that was done is renamed or done again."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    save(folder / "x.jpg", portrait)
+    save(folder / "x.png", portrait[::-1].copy())
+    args = ("-i", folder, "-o", "out", "--backend", "identity", "--detector", "cascade", "--ext", "png", "-q")
+    assert gfpup("run", *args) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
+    assert set(before) == {"x.png", "x_2.png"}
+    save(folder / "x.bmp", np.full((50, 50, 3), 7, np.uint8))
+    assert gfpup("run", *args) == 0
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("*.png")}
+    assert set(after) == {"x.png", "x_2.png", "x_3.png"}
+    assert {name: after[name] for name in before} == before
