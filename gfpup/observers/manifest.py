@@ -216,7 +216,7 @@ def photo_line(
         "input": str(input_path.absolute()),
         "input_sha256": input_sha256,
         "output": None if output is None else str(output.absolute()),
-        "output_bytes": None if output is None else output.stat().st_size,
+        "output_bytes": output.stat().st_size if output is not None and output.is_file() else None,
         "faces": [] if restored is None else [_face(result) for result in restored.faces],
         "face_files": list(face_files),
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
