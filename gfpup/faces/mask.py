@@ -21,6 +21,7 @@ from torch import nn
 
 from gfpup.nets import parsing_bisenet, parsing_parsenet
 from gfpup.nets.loading import load_network
+from gfpup.ops.feather import feather_mask
 from gfpup.types import Float32, UInt8
 
 Kind = Literal["bisenet", "parsenet"]
@@ -30,9 +31,6 @@ BLUR_PX = 101
 BLUR_SIGMA_PX = 11.0
 BORDER_PX = 10
 """The official mask's kernel, its deviation (the blur is done twice) and the border that stays 0. Source: as above."""
-
-FADE_PX = 51
-"""Width of the ramp at the crop's edge, the same as the feathered mask's, so that a parsed mask never reaches beyond that."""
 
 OUTSIDE = parsing_parsenet.OUTSIDE
 """Labels that are not pasted. Hair is: the networks restore it with the face, and a hairline between old and new would show."""
@@ -53,7 +51,7 @@ class ParsedMask:
         self._labels = parsing.LABELS
         self._mean = torch.tensor(parsing.MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(parsing.STD, device=device).view(1, 3, 1, 1)
-        self._frame = edge_fade() if kind == "bisenet" else official_border()
+        self._frame = feather_mask() if kind == "bisenet" else official_border()
         self._device = device
 
     def __call__(self, crop: Float32) -> Float32 | None:
@@ -108,17 +106,6 @@ def official_border() -> Float32:
     border[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = 1.0
     border.setflags(write=False)
     return border
-
-
-@cache
-def edge_fade() -> Float32:
-    """The factor (512, 512) float32 that is 0 at the crop's edge and 1 from 51 pixels inwards, with a smooth ramp between."""
-    to_edge = np.minimum(np.arange(SIDE_PX), np.arange(SIDE_PX)[::-1])
-    t = np.clip(to_edge / FADE_PX, 0.0, 1.0)
-    ramp = t * t * (3 - 2 * t)
-    fade = np.outer(ramp, ramp).astype(np.float32)
-    fade.setflags(write=False)
-    return fade
 
 
 def _numbers(labels: tuple[str, ...], names: tuple[str, ...]) -> list[int]:

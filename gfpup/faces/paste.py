@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
 
 from gfpup.ops import geometry
 from gfpup.types import Float32, Float64, Pixels
-
-FEATHER_PX = 51
-"""Width of the ramp at a crop's edge, of 512: the official erosion and blur together reach as far."""
 
 _SHARING = 10.0
 """How fast a face gives way to a nearer one; at 10 the change takes about a tenth of a crop."""
@@ -36,17 +32,6 @@ class Patch:
     pixels: Float32
     mask: Float32
     affine: Float64
-
-
-@cache
-def feather_mask(side_px: int = geometry.CROP_PX) -> Float32:
-    """The mask (side, side) float32 that is 0 at the crop's edge, 1 inside, with a smooth ramp between."""
-    distance = np.minimum(np.arange(side_px), np.arange(side_px)[::-1]) / (FEATHER_PX * side_px / geometry.CROP_PX)
-    t = np.clip(distance, 0.0, 1.0)
-    ramp = t * t * (3 - 2 * t)
-    mask = np.outer(ramp, ramp).astype(np.float32)
-    mask.setflags(write=False)
-    return mask
 
 
 def paste_faces(canvas: Pixels, patches: Sequence[Patch]) -> None:

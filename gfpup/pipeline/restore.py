@@ -13,10 +13,11 @@ import torch
 from gfpup import background
 from gfpup.faces.align import align_faces, aligned_crop
 from gfpup.faces.guard import GuardNote
-from gfpup.faces.paste import Patch, feather_mask, paste_faces
+from gfpup.faces.paste import Patch, paste_faces
 from gfpup.faces.select import FaceChoice, select_faces
 from gfpup.ops import geometry
 from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
+from gfpup.ops.feather import feather_mask
 from gfpup.types import AlignedCrop, Backend, Detector, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]

@@ -15,9 +15,10 @@ import pytest
 
 from gfpup import background
 from gfpup.backends import upstream, upstream_imports
-from gfpup.faces.paste import Patch, feather_mask, paste_faces
+from gfpup.faces.paste import Patch, paste_faces
 from gfpup.images.read import read_photo
 from gfpup.ops import geometry
+from gfpup.ops.feather import feather_mask
 
 ABSENT = upstream_imports.missing()
 needs_official = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)} ({upstream_imports.INSTALL})")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from gfpup import background
-from gfpup.faces.paste import Patch, feather_mask, paste_faces
+from gfpup.faces.paste import Patch, paste_faces
 from gfpup.ops import geometry
+from gfpup.ops.feather import feather_mask
 
 
 def picture(h: int, w: int, seed: int = 0) -> np.ndarray:
