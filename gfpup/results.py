@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from gfpup import pairs, sources
 from gfpup.errors import GfpupError
+from gfpup.metrics.cost import unshared
 from gfpup.observers.manifest import DOCUMENT
 from gfpup.pipeline.score import affines_of_line
 from gfpup.sources import SourcePhoto
@@ -104,7 +105,7 @@ def items_of_run(folder: Path, *, reference: Path | None = None, degraded: Path 
                 referenced=references is not None or damage is not None,
                 refusal=refusal,
                 affines={} if path is None else affines_of_line(line),
-                stages=line["seconds"],
+                stages=unshared(line["seconds"], line.get("reused", {})),
                 damage=None if damage is None else (damage[0], damage[1]),
                 no_input=no_input,
                 no_faces=None if path is not None else f"faces are cut along what was found in the input, and {no_input}",

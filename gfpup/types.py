@@ -121,6 +121,12 @@ class RestoredPhoto:
     seconds: Mapping[str, float]
     scores: tuple[Score, ...] = ()
     warnings: tuple[str, ...] = ()
+    reused: Mapping[str, float] = field(default_factory=dict)
+    """The stages that another job had computed, each with the seconds that it took then; `seconds` has what they took now."""
+    method: str | None = None
+    """The method that was chosen for this photo by `--auto`; None where the run has one method."""
+    notes: tuple[str, ...] = ()
+    """What was decided about this photo, and why; unlike a warning it asks nothing of the user."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,8 @@ class Plan:
     reasons: tuple[Reason, ...] = ()
     warnings: tuple[str, ...] = ()
     missing: tuple[str, ...] = field(default=())
+    share_stages: bool = False
+    """Whether faces, crops and backgrounds are shared with other runs through the cache; it changes no byte."""
 
 
 class Backend(Protocol):
@@ -175,8 +183,10 @@ class BackendSpec:
     """What a backend is loaded with: its `checkpoints` by role, its own `parameters`, and where it is to run.
 
     The method's own file has the role "backend". `parameters` holds only what this backend declares; `members` are an
-    ensemble's, each with its weight. `dtype` is "float32" or "bfloat16". `seed` is None where stored noise is to be used.
-    `memory_efficient` asks for smaller intermediate results at the cost of time.
+    ensemble's, each with its weight. `dtype` is "float32" or "bfloat16", and "float16" only for a class that lists it among its
+    `precisions`. `seed` is None where stored noise is to be used.
+    `memory_efficient` asks for smaller intermediate results at the cost of time. `engine` is what runs the networks: "eager",
+    torch as it is, or one of `gfpup.engines`.
     """
 
     name: str
@@ -187,3 +197,4 @@ class BackendSpec:
     seed: int | None = None
     members: tuple[tuple[BackendSpec, float], ...] = ()
     memory_efficient: bool = False
+    engine: str = "eager"

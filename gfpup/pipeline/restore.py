@@ -15,12 +15,15 @@ from gfpup.faces.align import align_faces, aligned_crop
 from gfpup.faces.guard import GuardNote
 from gfpup.faces.paste import Patch, paste_faces
 from gfpup.faces.select import FaceChoice, select_faces
+from gfpup.hardware import is_out_of_memory, release_memory
 from gfpup.ops import geometry
 from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
 from gfpup.ops.feather import feather_mask
-from gfpup.types import AlignedCrop, Backend, Detector, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
+from gfpup.pipeline.cache import Reuse, noting
+from gfpup.types import AlignedCrop, Backend, Detector, Face, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
+Align = Callable[[UInt8, Sequence[Face]], list[AlignedCrop | str]]
 Masker = Callable[[Float32], Float32 | None]
 Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
 
@@ -29,10 +32,11 @@ Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
 class Restorer:
     """The loaded parts of a run and the few settings they are used with.
 
-    `detector` is None for photos that are aligned faces already. `upsample` enlarges a background to a size; `mask` makes
-    the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in [0, 255], or None where it sees no
-    face in it; then, and without it, the mask is a feathered square. At most `face_batch`
-    faces share a forward; 1 makes a face's bytes independent of its neighbours.
+    `detector` is None for photos that are aligned faces already. `align` cuts faces out of a photo; `upsample` enlarges a
+    background to a size; `mask` makes the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in
+    [0, 255], or None where it sees no face in it; then, and without it, the mask is a feathered square. At most `face_batch`
+    faces share a forward; 1 makes a face's bytes independent of its neighbours. A batch that runs out of memory is halved for
+    the rest of the run, and the photos in it say so.
     """
 
     backend: Backend
@@ -43,12 +47,15 @@ class Restorer:
     choice: FaceChoice = field(default_factory=FaceChoice)
     face_batch: int = 1
     device: str = "cpu"
+    align: Align = align_faces
     upsample: Upsampler = background.resize
     mask: Masker | None = None
     fallback: Backend | None = None
     """The same backend in float32, to redo a face whose output is not finite; None where `backend` is float32 already."""
     guard: Guard | None = None
     """Blends a restored face back towards its input where it no longer looks like it; None trusts the backend."""
+    _too_large: list[int] = field(default_factory=list, init=False, repr=False)
+    """The batches that ran out of memory."""
 
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
@@ -80,7 +87,8 @@ class Restorer:
                 if alpha.dtype == np.uint16:
                     alpha = ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
             h, w = item.photo.size_hw
-            warnings = () if h == w else (f"an aligned face is square, this one of {w}x{h} px was squeezed",)
+            squeezed = () if h == w else (f"an aligned face is square, this one of {w}x{h} px was squeezed",)
+            warnings = (*squeezed, *item.warnings)
             done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds), warnings=warnings))
         return done
 
@@ -91,7 +99,7 @@ class Restorer:
             faces = self.detector.detect(rgb)
         reasons = select_faces(faces, item.photo.size_hw, self.choice)
         with _clock(item, "align"):
-            crops = iter(align_faces(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+            crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
             for face, reason in zip(faces, reasons, strict=True):
                 crop = next(crops) if reason is None else None
                 if isinstance(crop, str):
@@ -102,11 +110,15 @@ class Restorer:
     def _restore_crops(self, work: Sequence[_Work]) -> None:
         """Restore all aligned crops of `work`, `face_batch` at a time, and put the results in their places."""
         places = [(item, i) for item in work for i, result in enumerate(item.results) if result.crop is not None]
-        for start in range(0, len(places), self.face_batch):
-            batch = places[start : start + self.face_batch]
+        while places:
+            batch = places[: min([self.face_batch, *(size // 2 for size in self._too_large)])]
             began = time.perf_counter()
             crops = [item.results[i].crop for item, i in batch]
-            outputs = self._restore_batch([crop for crop in crops if crop is not None])
+            outputs = self._restore_or_halve([crop for crop in crops if crop is not None])
+            if outputs is None:
+                _warn(batch, f"{len(batch)} faces at once ran out of memory; from here on at most {len(batch) // 2}")
+                continue
+            del places[: len(batch)]
             share = (time.perf_counter() - began) / len(batch)
             for (item, i), (pixels, note) in zip(batch, outputs, strict=True):
                 item.seconds["restore"] = item.seconds.get("restore", 0.0) + share
@@ -118,6 +130,19 @@ class Restorer:
                     if self.guard is not None:
                         with _clock(item, "identity"):
                             _hold(item, i, self.guard)
+
+    def _restore_or_halve(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]] | None:
+        """`_restore_batch`, or None where memory ran out and half as many are to be tried; a single face fails instead."""
+        try:
+            return self._restore_batch(crops)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_memory(self.device)  # not in the handler: the error holds on to what did not fit
+        if len(crops) == 1:
+            return [(None, f"out of memory on {self.device}, with this face alone")]
+        self._too_large.append(len(crops))
+        return None
 
     def _restore_batch(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]]:
         """Each crop's restored pixels (512, 512, 3) float32 in [0, 255] or None, and what is to be said about it."""
@@ -162,7 +187,15 @@ class Restorer:
                 patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
             paste_faces(canvas, patches)
         warnings = () if item.results else ("no face was found; the photo was only resized",)
-        return RestoredPhoto(photo, canvas, alpha, tuple(item.results), dict(item.seconds), warnings=warnings)
+        return RestoredPhoto(
+            photo,
+            canvas,
+            alpha,
+            tuple(item.results),
+            dict(item.seconds),
+            warnings=(*warnings, *item.warnings, *item.reuse.remarks),
+            reused=dict(item.reuse.seconds),
+        )
 
 
 @dataclass(eq=False)
@@ -173,11 +206,19 @@ class _Work:
     results: list[FaceResult] = field(default_factory=list)
     restored: dict[int, Float32] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    reuse: Reuse = field(default_factory=Reuse)
 
     def say(self, i: int, remark: str) -> None:
         """Add a remark to what is said of face `i`."""
         before = self.results[i].reason
         self.results[i] = replace(self.results[i], reason=f"{before}; {remark}" if before else remark)
+
+
+def _warn(batch: Sequence[tuple[_Work, int]], warning: str) -> None:
+    """Say `warning` once of every photo that has a face in `batch`."""
+    for item in {id(item): item for item, _ in batch}.values():
+        item.warnings.append(warning)
 
 
 def _hold(item: _Work, i: int, guard: Guard) -> None:
@@ -201,7 +242,8 @@ def _hold(item: _Work, i: int, guard: Guard) -> None:
 @contextmanager
 def _clock(item: _Work, stage: str) -> Iterator[None]:
     began = time.perf_counter()
-    yield
+    with noting(item.reuse):
+        yield
     item.seconds[stage] = item.seconds.get(stage, 0.0) + time.perf_counter() - began
 
 

@@ -64,13 +64,18 @@ class Scorer:
     def __call__(self, pictures: Pictures) -> tuple[PlacedScore, ...]:
         """Score one photo, and remember its faces for the metrics of the whole set."""
         scores = score_photo(pictures, metrics=self.loaded, missing=self.missing, names=self.names)
-        if self.sets is not None:
-            for affine in (pictures.affines or {}).values():
-                restored, _, reference = _face_crops(pictures, affine)
-                self.sets.add_restored(restored)
-                if reference is not None:
-                    self.sets.add_reference(reference)
+        self.remember(pictures)
         return scores
+
+    def remember(self, pictures: Pictures) -> None:
+        """Take a photo's faces into the metrics of the whole set, where such were asked for."""
+        if self.sets is None:
+            return
+        for affine in (pictures.affines or {}).values():
+            restored, _, reference = _face_crops(pictures, affine)
+            self.sets.add_restored(restored)
+            if reference is not None:
+                self.sets.add_reference(reference)
 
     def finish(self) -> tuple[PlacedScore, ...]:
         """The scores of the whole run: set-level metrics and peak memory."""

@@ -12,6 +12,8 @@ import numpy as np
 from gfpup.faces.align import align_faces, aligned_crop
 from gfpup.faces.select import FaceChoice, select_faces
 from gfpup.ops import geometry
+from gfpup.pipeline.cache import Reuse, noting
+from gfpup.pipeline.restore import Align
 from gfpup.types import AlignedCrop, Detector, FaceResult, Photo, RestoredPhoto, UInt8
 
 
@@ -34,6 +36,7 @@ class WholePhotoRestorer:
     results: WholePhotos
     detector: Detector | None
     choice: FaceChoice
+    align: Align = align_faces
 
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Deliver `photos` one by one; a result's own size is kept."""
@@ -48,10 +51,12 @@ class WholePhotoRestorer:
             delivered = FaceResult(crop.face, restored=True, crop=crop, output=aligned_crop(result.rgb8).pixels)
             seconds = {"restore": read - began, "align": time.perf_counter() - read}
             return RestoredPhoto(photo, result.pixels, result.alpha, (delivered,), seconds, warnings=result.warnings)
-        faces = self.detector.detect(photo.rgb8)
-        found = time.perf_counter()
-        reasons = select_faces(faces, photo.size_hw, self.choice)
-        crops = iter(align_faces(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+        rgb = photo.rgb8
+        with noting(reuse := Reuse()):
+            faces = self.detector.detect(rgb)
+            found = time.perf_counter()
+            reasons = select_faces(faces, photo.size_hw, self.choice)
+            crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
         done = []
         for face, reason in zip(faces, reasons, strict=True):
             crop_or_reason = next(crops) if reason is None else reason
@@ -63,7 +68,10 @@ class WholePhotoRestorer:
                 done.append(FaceResult(face, restored=False, failed=reason is None, reason=crop_or_reason))
         seconds = {"restore": read - began, "detect": found - read, "align": time.perf_counter() - found}
         warnings = result.warnings if faces else (*result.warnings, "no face was found")
-        return RestoredPhoto(photo, result.pixels, result.alpha, tuple(done), seconds, warnings=warnings)
+        warnings = (*warnings, *reuse.remarks)
+        return RestoredPhoto(
+            photo, result.pixels, result.alpha, tuple(done), seconds, warnings=warnings, reused=dict(reuse.seconds)
+        )
 
 
 def _same_crop(crop: AlignedCrop, photo: Photo, result: Photo) -> UInt8:

@@ -1,0 +1,255 @@
+"""Results of stages on disk, so that the jobs of a sweep compute once what does not depend on their method.
+
+An entry is named by everything that decides its bytes, so it is never wrong, only missing: whatever is damaged, foreign or
+gone is computed again, and a folder that cannot be written costs time and stops nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+FORMAT: Final = 1
+"""Part of every key: entries of another layout are never read."""
+
+SHARES: Final = {"detect": 1 / 8, "align": 3 / 8, "background": 1 / 2}
+"""Of the limit, for each stage: the faces of a photo take 4 kB, one crop 0.8 MB, and a few large backgrounds would otherwise
+drive out all of both."""
+
+LOCK_SECONDS: Final = 600.0
+"""Longest wait for another job that computes the same; then this one does it too. A killed one's lock is free at once."""
+
+_BLOCK: Final = 4096  # what a file takes on disk at least
+_SUFFIX: Final = ".npz"
+_LEFT_OVER_SECONDS: Final = 24 * 3600.0
+_DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and zipfile raise at files that are not theirs, or not any more (NotImplementedError is a RuntimeError)."""
+
+
+@dataclass(eq=False)
+class Reuse:
+    """What one photo got from the cache: by stage the seconds that computing it took, and what has to be said about it."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+_current: ContextVar[Reuse | None] = ContextVar("gfpup_reuse", default=None)
+
+
+@contextlib.contextmanager
+def noting(reuse: Reuse) -> Iterator[None]:
+    """Let every cache that is asked inside the block tell `reuse` what it had."""
+    token = _current.set(reuse)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def default_folder() -> Path:
+    """Where entries lie unless told otherwise: `GFPUP_CACHE_DIR`, or the user's cache."""
+    given = os.environ.get("GFPUP_CACHE_DIR")
+    return Path(given) if given else platformdirs.user_cache_path("gfpup") / "stages"
+
+
+def digest_of(pixels: npt.NDArray[Any]) -> str:
+    """The BLAKE2 digest of an array: its shape, its dtype and its bytes."""
+    digest = hashlib.blake2b(f"{pixels.shape} {pixels.dtype.str} ".encode(), digest_size=32)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+class StageCache:
+    """Entries of named arrays below `folder`, at most `limit_bytes` of them, least recently used out first.
+
+    What this instance stored or used is not driven out by itself: a set of photos that is larger than the limit keeps its
+    first ones, where plain "least recently used" would lose each one just before the next job asks for it.
+    `warn` is told once that the folder cannot be written, and once a stage that there is no room for more of it.
+    """
+
+    def __init__(self, folder: Path, *, limit_bytes: int, warn: Callable[[str], None] | None = None) -> None:
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        self._warn = warn
+        self._writable = True
+        self._used: set[str] = set()
+        self._full: set[str] = set()
+        self._crowded: set[str] = set()
+        self._room: dict[str, int] = {}
+        self._since_look: dict[str, int] = {}
+
+    def get(self, stage: str, facts: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays of a stage (one of `SHARES`), read if they were computed before, else computed and kept.
+
+        `facts` are all that decides their bytes, ready for JSON. Of several processes that ask at once, one computes and the
+        others wait and read. The arrays are the caller's own, to be written to. Errors of `compute` are handed on.
+        """
+        named = json.dumps([FORMAT, stage, facts], sort_keys=True)
+        key = hashlib.blake2b(named.encode(), digest_size=32).hexdigest()
+        path = self.folder / stage / f"{key}{_SUFFIX}"
+        found = self._read(stage, path, key)
+        if found is not None:
+            return found
+        lock = self._lock(stage, path)
+        try:
+            found = None if lock is None else self._read(stage, path, key)
+            if found is not None:
+                return found
+            began = time.perf_counter()
+            arrays = compute()
+            self._keep(stage, path, key, arrays, seconds=time.perf_counter() - began)
+            return arrays
+        finally:
+            if lock is not None:
+                # Gone before it is let go of: who comes now finds the entry, and who waits looks for it again.
+                with contextlib.suppress(OSError):
+                    Path(lock.lock_file).unlink()
+                with contextlib.suppress(OSError):
+                    lock.release()
+
+    def _read(self, stage: str, path: Path, key: str) -> Arrays | None:
+        try:
+            arrays: Arrays = {}
+            with zipfile.ZipFile(path) as members:
+                if members.testzip() is not None:  # the checksums, before anything is made of it
+                    return None
+                for name in members.namelist():
+                    with members.open(name) as member:
+                        arrays[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
+            facts = json.loads(str(arrays.pop("facts")))
+            if facts["key"] != key:
+                return None
+            seconds = float(facts["seconds"])
+        except (*_DAMAGE, TypeError):
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # "used" is what the file's time says: file systems seldom keep the time of reading
+        self._used.add(path.name)
+        reuse = _current.get()
+        if reuse is not None:
+            reuse.seconds[stage] = reuse.seconds.get(stage, 0.0) + seconds
+        return arrays
+
+    def _lock(self, stage: str, path: Path) -> filelock.BaseFileLock | None:
+        """The lock of one entry, or None where it cannot be had or nothing would be kept anyway."""
+        if not self._writable or stage in self._full:
+            return None
+        lock = filelock.FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except filelock.Timeout:
+            return None
+        except OSError as error:
+            self._give_up(error)
+            return None
+        return lock
+
+    def _keep(self, stage: str, path: Path, key: str, arrays: Arrays, *, seconds: float) -> None:
+        size = _on_disk(sum(array.nbytes for array in arrays.values()) + _BLOCK)
+        if not self._writable or not self._make_room(stage, path.parent, size):
+            return
+        facts = np.array(json.dumps({"key": key, "stage": stage, "seconds": seconds}))
+        temporary = path.with_name(f"{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        try:
+            try:
+                with temporary.open("xb") as file, zipfile.ZipFile(file, "w") as members:
+                    for name, array in {**arrays, "facts": facts}.items():
+                        with members.open(f"{name}.npy", "w", force_zip64=True) as member:
+                            np.lib.format.write_array(member, array, allow_pickle=False)
+                temporary.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+        except OSError as error:
+            self._give_up(error)
+            return
+        self._used.add(path.name)
+
+    def _make_room(self, stage: str, folder: Path, size: int) -> bool:
+        """Whether `size` bytes more may lie in the folder of a stage, after the least recently used entries are gone."""
+        share = int(self.limit_bytes * SHARES[stage])
+        if stage in self._full:
+            return False
+        if size > share:
+            return self._no_room(stage, share)
+        # Other jobs write too, so the folder is looked at again whenever this one has written a little.
+        if stage not in self._room or size > self._room[stage] or self._since_look[stage] > share // 64:
+            self._room[stage] = share - self._trim(folder, share - size)
+            self._since_look[stage] = 0
+            if size > self._room[stage]:
+                self._full.add(stage)
+                return self._no_room(stage, share)
+        self._room[stage] -= size
+        self._since_look[stage] += size
+        return True
+
+    def _no_room(self, stage: str, share: int) -> bool:
+        if stage not in self._crowded:
+            self._crowded.add(stage)
+            self._say(
+                f"the stage cache {self.folder} has no room for more than {share / 1e9:.3g} GB of the stage {stage}: "
+                "what does not fit is computed again; raise cache.max_gb"
+            )
+        return False
+
+    def _trim(self, folder: Path, goal: int) -> int:
+        """Remove old entries until the rest takes `goal` bytes, if that can be reached; returns what it takes."""
+        entries: list[tuple[float, int, str]] = []
+        try:
+            with os.scandir(folder) as listed:
+                for item in listed:
+                    with contextlib.suppress(OSError):  # another job removed it
+                        facts = item.stat()
+                        if item.name.endswith(_SUFFIX):
+                            entries.append((facts.st_mtime, _on_disk(facts.st_size), item.path))
+                        elif item.name.endswith((".lock", ".tmp")) and time.time() - facts.st_mtime > _LEFT_OVER_SECONDS:
+                            Path(item.path).unlink()  # of a process that was killed
+        except OSError:
+            return 0
+        total = sum(size for _, size, _ in entries)
+        if total <= goal:
+            return total
+        for _, size, path in sorted(entries):
+            if total <= goal * 0.9:  # with some to spare, so that not every entry asks for another look
+                break
+            if os.path.basename(path) not in self._used:  # noqa: PTH119 (a hundred thousand of them)
+                with contextlib.suppress(OSError):
+                    Path(path).unlink()
+                total -= size
+        return total
+
+    def _give_up(self, error: OSError) -> None:
+        """Read what is there and write no more; say so once."""
+        self._writable = False
+        self._say(f"the stage cache {self.folder} cannot be written ({error.strerror or error}): stages are computed again")
+
+    def _say(self, said: str) -> None:
+        reuse = _current.get()
+        if reuse is not None:
+            reuse.remarks.append(said)
+        if self._warn is not None:
+            self._warn(said)
+
+
+def _on_disk(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
