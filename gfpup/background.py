@@ -69,7 +69,8 @@ class RealESRGAN:
         tile_overlap_px: int = TILE_OVERLAP_PX,
     ) -> None:
         """Take a filled network; the other arguments and the errors are those of `load`."""
-        from gfpup.nets.loading import DTYPES, channels_last
+        from gfpup.nets.loading import DTYPES
+        from gfpup.nets.rewrites import rewrite
 
         if dtype not in DTYPES:
             raise GfpupError(f"Real-ESRGAN cannot run in {dtype}: choose {' or '.join(DTYPES)}")
@@ -79,7 +80,7 @@ class RealESRGAN:
         self._device = device
         self._tile_px = tile_px
         self._tile_overlap_px = tile_overlap_px
-        self._network = channels_last(network.eval().requires_grad_(False).to(device, self._dtype))
+        self._network = rewrite(network.eval().requires_grad_(False).to(device, self._dtype))
 
     @classmethod
     def load(

@@ -87,7 +87,7 @@ def parity(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A parity folder of one network, made here: BiSeNet's own answer under another salt than the shared one."""
     folder = tmp_path_factory.mktemp("parity")
     row = NETWORKS["bisenet"]
-    network = row.built(plain=True)
+    network = row.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     network.load_state_dict(goldens.filled(shapes, salt=SALT, gain=GAIN), assign=True)
     rgb = np.random.default_rng(3).integers(0, 256, (512, 512, 3), dtype=np.uint8)
@@ -328,7 +328,7 @@ class Twin:
 
     def outputs(self, project: str, architecture: str, state: Mapping[str, torch.Tensor], x: torch.Tensor) -> dict:
         self.states.append(state)
-        network = NETWORKS[architecture].built(plain=True)
+        network = NETWORKS[architecture].built()
         network.load_state_dict(dict(state), strict=True, assign=True)
         with torch.inference_mode():
             return {"output": network.eval()(x) + self.error}

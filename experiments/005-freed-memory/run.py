@@ -13,14 +13,14 @@ CHILD = """
 import sys, time, torch
 from gfpup.hardware import keep_freed_memory
 from gfpup.nets.gfpgan import GFPGAN
-from gfpup.nets.loading import channels_last
+from gfpup.nets.rewrites import rewrite
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 torch.manual_seed(0)
 network = GFPGAN().eval().requires_grad_(False)
 for tensor in network.state_dict().values():
     tensor.copy_(torch.randn(tensor.shape) / max(tensor[0].numel() if tensor.ndim > 1 else 1, 1) ** 0.5)
-channels_last(network)
+rewrite(network)
 x = torch.rand(1, 3, 512, 512)
 seconds = []
 with torch.inference_mode():

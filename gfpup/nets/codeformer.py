@@ -20,6 +20,7 @@ from gfpup.nets.vqgan import (
     ResidualBlock,
     Upsample,
     attend_in_chunks,
+    conv3x3,
     group_norm,
 )
 
@@ -217,7 +218,7 @@ class Fusion(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.encode_enc = ResidualBlock(2 * channels, channels, shortcut="conv_out")
+        self.encode_enc = _residual(2 * channels, channels, paints=True)
         self.scale = _two_convolutions(channels)
         self.shift = _two_convolutions(channels)
 
@@ -236,14 +237,14 @@ class _Blocks(nn.Module):
 
 def _two_convolutions(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, padding=1),
+        conv3x3(channels, channels, paints=True),
         nn.LeakyReLU(0.2, inplace=True),
-        nn.Conv2d(channels, channels, 3, padding=1),
+        conv3x3(channels, channels, paints=True),
     )
 
 
-def _residual(in_channels: int, out_channels: int) -> ResidualBlock:
-    return ResidualBlock(in_channels, out_channels, shortcut="conv_out")
+def _residual(in_channels: int, out_channels: int, *, paints: bool = False) -> ResidualBlock:
+    return ResidualBlock(in_channels, out_channels, shortcut="conv_out", paints=paints)
 
 
 def _middle(channels: int) -> list[nn.Module]:
@@ -270,6 +271,6 @@ def _generator_blocks() -> list[nn.Module]:
     blocks += [_residual(deep, deep), SpatialAttention(deep), _residual(deep, deep), SpatialAttention(deep)]
     channels = deep
     for wide in reversed(CHANNELS[:-1]):
-        blocks += [Upsample(channels), _residual(channels, wide), _residual(wide, wide)]
+        blocks += [Upsample(channels), _residual(channels, wide, paints=True), _residual(wide, wide, paints=True)]
         channels = wide
     return [*blocks, group_norm(channels), nn.Conv2d(channels, 3, 3, padding=1)]

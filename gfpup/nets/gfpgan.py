@@ -7,13 +7,15 @@ SFT on half of the channels). The three versions differ in weights alone. State-
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gfpup.nets.stylegan2 import ConstantInput, ModulatedConv, StyleConv, ToRGB, channels_at, noise_sizes
+from gfpup.nets.convolution import BilinearConv, WinogradConv, doubled
+from gfpup.nets.rewrites import Rewritable
+from gfpup.nets.stylegan2 import LARGE_PX, ConstantInput, StyleConv, ToRGB, channels_at, noise_sizes
 
 
 class GFPGAN(nn.Module):
@@ -22,12 +24,16 @@ class GFPGAN(nn.Module):
     The official network draws fresh noise at each call. This one adds the noise maps stored in the checkpoint, or those given,
     so that a face has one result. float32, or bfloat16 in and float32 out; float16 overflows in the decoder.
 
-    `out_size` and `narrow` make small networks for tests; the checkpoints need the defaults. `plain` keeps the official order
-    of operations, for comparison (see `gfpup.nets.stylegan2.ModulatedConv`): the same result but for rounding.
+    `out_size` and `narrow` make small networks for tests; the checkpoints need the defaults.
     """
 
     def __init__(
-        self, *, out_size: int = 512, narrow: float = 1.0, style_features: int = 512, mlp_layers: int = 8, plain: bool = False
+        self,
+        *,
+        out_size: int = 512,
+        narrow: float = 1.0,
+        style_features: int = 512,
+        mlp_layers: int = 8,
     ) -> None:
         super().__init__()
         sizes = [2**power for power in range(3, out_size.bit_length())]
@@ -36,18 +42,15 @@ class GFPGAN(nn.Module):
         self.style_features = style_features
 
         self.conv_body_first = nn.Conv2d(3, width[out_size], 1)
-        self.conv_body_down = nn.ModuleList(ResBlock(width[s], width[s // 2], factor=0.5) for s in reversed(sizes))
-        self.final_conv = conv3x3(width[4], width[4])
+        self.conv_body_down = nn.ModuleList(DownBlock(width[s], width[s // 2], size=s) for s in reversed(sizes))
+        self.final_conv = conv3x3(width[4], width[4], size=4)
         self.final_linear = nn.Linear(width[4] * 16, (2 * len(sizes) + 2) * style_features)
-        self.conv_body_up = nn.ModuleList(ResBlock(width[s // 2], width[s], factor=2.0) for s in sizes)
-        self.condition_scale = nn.ModuleList(condition(width[s]) for s in sizes)
-        self.condition_shift = nn.ModuleList(condition(width[s]) for s in sizes)
+        self.conv_body_up = nn.ModuleList(UpBlock(width[s // 2], width[s], size=s) for s in sizes)
+        self.condition_scale = nn.ModuleList(condition(width[s], size=s) for s in sizes)
+        self.condition_shift = nn.ModuleList(condition(width[s], size=s) for s in sizes)
         # Intermediate pictures for the training loss: in every checkpoint, never computed here.
         self.toRGB = nn.ModuleList(nn.Conv2d(width[s], 3, 1) for s in sizes)
         self.stylegan_decoder = Decoder(out_size, narrow=narrow, style_features=style_features, mlp_layers=mlp_layers)
-        for module in self.modules():
-            if isinstance(module, ModulatedConv):
-                module.plain = plain
 
     def forward(self, x: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
         """Restore `x`; `noise` replaces the stored maps: one (1 or n, 1, s, s) tensor for each of `stylegan2.noise_sizes`."""
@@ -59,11 +62,13 @@ class GFPGAN(nn.Module):
         features = F.leaky_relu_(self.final_conv(features), 0.2)
         styles = self.final_linear(features.flatten(1)).unflatten(1, (-1, self.style_features))
 
-        conditions = []
+        return self.stylegan_decoder(styles, self._conditions(features, skips), noise)
+
+    def _conditions(self, features: Tensor, skips: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give a (scale, shift) pair a level when the decoder is there, so that no two levels' exist at a time."""
         for up, scale, shift in zip(self.conv_body_up, self.condition_scale, self.condition_shift, strict=True):
             features = up(features + skips.pop())
-            conditions.append((scale(features), shift(features)))
-        return self.stylegan_decoder(styles, conditions, noise)
+            yield scale(features), shift(features)
 
 
 class Decoder(nn.Module):
@@ -82,14 +87,14 @@ class Decoder(nn.Module):
         self.style_convs = nn.ModuleList()
         self.to_rgbs = nn.ModuleList()
         for size in sizes:
-            self.style_convs.append(StyleConv(width[size // 2], width[size], style_features, double=True))
-            self.style_convs.append(StyleConv(width[size], width[size], style_features))
+            self.style_convs.append(StyleConv(width[size // 2], width[size], style_features, double=True, size=size))
+            self.style_convs.append(StyleConv(width[size], width[size], style_features, size=size))
             self.to_rgbs.append(ToRGB(width[size], style_features))
         self.noises = nn.Module()
         for index, size in enumerate(noise_sizes(out_size)):
             self.noises.register_buffer(f"noise{index}", torch.zeros(1, 1, size, size))
 
-    def forward(self, styles: Tensor, conditions: Sequence[tuple[Tensor, Tensor]], noise: Sequence[Tensor] | None) -> Tensor:
+    def forward(self, styles: Tensor, conditions: Iterable[tuple[Tensor, Tensor]], noise: Sequence[Tensor] | None) -> Tensor:
         """Paint from `styles` (n, layers, features) and a (scale, shift) pair a level; returns (n, 3, size, size)."""
         maps = list(self.noises.buffers()) if noise is None else [each.to(styles) for each in noise]
         features = self.style_conv1(self.constant_input(len(styles)), styles[:, 0], maps[0])
@@ -99,36 +104,55 @@ class Decoder(nn.Module):
             # A level's picture and the next level's first convolution share one style, as in StyleGAN2.
             at = 2 * level + 1
             features = first(features, styles[:, at], maps[at])
-            kept, steered = features.chunk(2, 1)
-            features = torch.cat((kept, steered * scale + shift), 1)
+            features[:, features.shape[1] // 2 :].mul_(scale).add_(shift)
             features = second(features, styles[:, at + 1], maps[at + 1])
             picture = to_rgb(features, styles[:, at + 2], picture)
         return picture
 
 
-class ResBlock(nn.Module):
-    """Two 3x3 convolutions with a resize by `factor` (0.5 or 2, bilinear) between them, and a resized 1x1 skip."""
+class DownBlock(nn.Module):
+    """Two 3x3 convolutions with a halving between them, beside a halved 1x1 skip; `size` is that of the input."""
 
-    def __init__(self, inputs: int, outputs: int, *, factor: float) -> None:
+    def __init__(self, inputs: int, outputs: int, *, size: int) -> None:
         super().__init__()
-        self.factor = factor
-        self.conv1 = conv3x3(inputs, inputs)
-        self.conv2 = conv3x3(inputs, outputs)
+        self.conv1 = conv3x3(inputs, inputs, size=size)
+        self.conv2 = conv3x3(inputs, outputs, size=size // 2)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self._resize(F.leaky_relu_(self.conv1(x), 0.2))
-        out = F.leaky_relu_(self.conv2(out), 0.2)
-        return out + self.skip(self._resize(x))
-
-    def _resize(self, x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
+        out = F.leaky_relu_(self.conv2(_halved(F.leaky_relu_(self.conv1(x), 0.2))), 0.2)
+        return out + self.skip(_halved(x))
 
 
-def condition(channels: int) -> nn.Sequential:
+class UpBlock(Rewritable):
+    """Two 3x3 convolutions with a doubling between them, beside a doubled 1x1 skip; `size` is that of the output.
+
+    Without a bias the skip and the doubling may change places, which leaves the skip a quarter of the pixels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, size: int) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(inputs, inputs, size=size // 2)
+        self.conv2 = BilinearConv(inputs, outputs)
+        self.skip = nn.Conv2d(inputs, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.leaky_relu_(self.conv2(F.leaky_relu_(self.conv1(x), 0.2)), 0.2)
+        return out.add_(doubled(self.skip(x)) if self.rewritten else self.skip(doubled(x)))
+
+
+def _halved(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=False)
+
+
+def condition(channels: int, *, size: int) -> nn.Sequential:
     """The two convolutions that turn U-Net features into a scale or a shift of half of the decoder's channels."""
-    return nn.Sequential(conv3x3(channels, channels), nn.LeakyReLU(0.2, inplace=True), conv3x3(channels, channels))
+    return nn.Sequential(
+        conv3x3(channels, channels, size=size), nn.LeakyReLU(0.2, inplace=True), conv3x3(channels, channels, size=size)
+    )
 
 
-def conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
+def conv3x3(inputs: int, outputs: int, *, size: int) -> nn.Conv2d:
+    """The usual convolution, in the form that may save multiplications where there is much to save."""
+    saves = size >= LARGE_PX and min(inputs, outputs) >= 64
+    return WinogradConv(inputs, outputs) if saves else nn.Conv2d(inputs, outputs, 3, padding=1)

@@ -144,7 +144,8 @@ class Decoder(nn.Module):
         self.up = nn.ModuleList()
         for level, wide in enumerate(CHANNELS):
             deeper = CHANNELS[min(level + 1, DEEPEST)]
-            self.up.append(Level(deeper, wide, blocks=3, heads=heads if level in cross_levels else 0))
+            cross = heads if level in cross_levels else 0
+            self.up.append(Level(deeper, wide, blocks=3, heads=cross, paints=True))
             if level > 0:
                 self.up[level].add_module("upsample", Upsample(wide))
         self.norm_out = group_norm(CHANNELS[0])
@@ -163,9 +164,10 @@ class Decoder(nn.Module):
 class Level(nn.Module):
     """Residual blocks at one size, each followed by attention where `heads` is not 0."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, blocks: int, heads: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, blocks: int, heads: int, paints: bool = False) -> None:
         super().__init__()
-        self.block = nn.ModuleList(_residual(out_channels if index else in_channels, out_channels) for index in range(blocks))
+        inputs = [in_channels, *[out_channels] * (blocks - 1)]
+        self.block = nn.ModuleList(_residual(channels, out_channels, paints=paints) for channels in inputs)
         self.attn = nn.ModuleList(Attention(out_channels, heads=heads) for _ in range(blocks if heads else 0))
 
     def forward(self, h: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
@@ -222,5 +224,5 @@ class Attention(ChunkedQueries):
         return x.flatten(2).unflatten(1, (self.heads, -1))
 
 
-def _residual(in_channels: int, out_channels: int) -> ResidualBlock:
-    return ResidualBlock(in_channels, out_channels, shortcut="nin_shortcut")
+def _residual(in_channels: int, out_channels: int, *, paints: bool = False) -> ResidualBlock:
+    return ResidualBlock(in_channels, out_channels, shortcut="nin_shortcut", paints=paints)

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gfpup.nets.convolution import NearestConv, WinogradConv
+
 FEATURES = 64
 GROWTH = 32
 BLOCKS = 23
@@ -37,9 +39,9 @@ class RRDBNet(nn.Module):
         self.conv_first = nn.Conv2d(3 * self.unshuffle**2, FEATURES, 3, padding=1)
         self.body = nn.Sequential(*(ResidualInResidual() for _ in range(blocks)))
         self.conv_body = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.conv_up1 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.conv_up2 = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.conv_hr = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
+        self.conv_up1 = NearestConv(FEATURES, FEATURES)
+        self.conv_up2 = NearestConv(FEATURES, FEATURES)
+        self.conv_hr = WinogradConv(FEATURES, FEATURES)
         self.conv_last = nn.Conv2d(FEATURES, 3, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -48,7 +50,7 @@ class RRDBNet(nn.Module):
         first = self.conv_first(x)
         h = first + self.conv_body(self.body(first))
         for conv in (self.conv_up1, self.conv_up2):
-            h = _leaky(conv(F.interpolate(h, scale_factor=2.0, mode="nearest")))
+            h = _leaky(conv(h))
         out = self.conv_last(_leaky(self.conv_hr(h)))
         return out[:, :, : height * self.scale, : width * self.scale]
 

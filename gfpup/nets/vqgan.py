@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from gfpup.nets.convolution import NearestConv, WinogradConv
+from gfpup.nets.rewrites import Rewritable
+
 CHANNELS = (64, 128, 128, 256, 256, 512)
 """Channels at 512, 256, 128, 64, 32 and 16 pixels: 64 times (1, 2, 2, 4, 4, 8), the same in every published checkpoint."""
 
@@ -29,19 +32,29 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(32, channels, eps=1e-6)
 
 
+def conv3x3(inputs: int, outputs: int, *, paints: bool) -> nn.Conv2d:
+    """The usual convolution; where it `paints`, and does not choose codes, in the form that saves multiplications.
+
+    That form triples rounding, which a choice between two near codes might notice and a picture does not. With 512 channels
+    a convolution works at 16 pixels, too few to save anything.
+    """
+    saves = paints and max(inputs, outputs) < CHANNELS[-1]
+    return WinogradConv(inputs, outputs) if saves else nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
 class ResidualBlock(nn.Module):
     """Two normalised 3x3 convolutions beside a shortcut: (b, in, h, w) to (b, out, h, w).
 
     `shortcut` is the key of the 1x1 convolution that exists where the channels change: the one thing in which the
-    official implementations name this block differently.
+    official implementations name this block differently. `paints` lets it save multiplications.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, shortcut: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, shortcut: str, paints: bool) -> None:
         super().__init__()
         self.norm1 = group_norm(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = conv3x3(in_channels, out_channels, paints=paints)
         self.norm2 = group_norm(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = conv3x3(out_channels, out_channels, paints=paints)
         self.shortcut_key = shortcut if in_channels != out_channels else None
         if self.shortcut_key:
             self.add_module(self.shortcut_key, nn.Conv2d(in_channels, out_channels, 1))
@@ -68,10 +81,10 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = NearestConv(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return self.conv(x)
 
 
 class ChunkedQueries(nn.Module):
@@ -106,8 +119,8 @@ def attend_in_chunks(network: nn.Module, rows: int | None) -> None:
             module.query_chunk = rows
 
 
-class Codebook(nn.Module):
-    """1024 learned vectors of 256 channels, found by number or by nearness."""
+class Codebook(Rewritable):
+    """1024 learned vectors of 256 channels, found by number or by nearness; plain, found by a product with one-hot rows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,7 +131,10 @@ class Codebook(nn.Module):
 
         The same bits as the official product with one-hot rows, which adds zeros to one times the vector.
         """
-        vectors = self.embedding(codes)
+        if self.rewritten:
+            vectors = self.embedding(codes)
+        else:
+            vectors = F.one_hot(codes, CODE_COUNT).to(self.embedding.weight) @ self.embedding.weight
         return vectors.unflatten(1, size_hw).permute(0, 3, 1, 2).contiguous()
 
     def distances(self, latent: torch.Tensor) -> torch.Tensor:

@@ -74,7 +74,7 @@ def verify(
 def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     """Hold a network to its golden: keys and shapes, the official order of operations, then as gfpup loads and runs it."""
     network = NETWORKS[architecture]
-    plain = network.built(plain=True)
+    plain = network.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
     other = golden.first_other_group(shapes)
     if other is not None:
@@ -148,7 +148,7 @@ def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Chec
 def _strict_load(checkpoint: Checkpoint, network: Network, path: Path) -> dict[str, torch.Tensor] | Check:
     """The file's state dict as the network takes it, or the row that says why it does not."""
     try:
-        built = network.built(plain=False)
+        built = network.built()
         load_strictly(built, read_state_dict(path), name=checkpoint.architecture, path=path)
     except CheckpointError as error:
         return Check("strict load", "failed", str(error))
@@ -165,7 +165,7 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
         if reason is not None:
             yield Check(project, "skipped", reason)
             continue
-        plain = network.built(plain=True)
+        plain = network.built()
         if state is None:
             shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
             state = filled(shapes, salt=network.salt, gain=network.gain) if golden is None else golden.state()

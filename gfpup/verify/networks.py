@@ -53,7 +53,7 @@ class Answer:
 class Network:
     """One architecture of the catalogue.
 
-    `make` builds it as gfpup runs it, `make_plain` in the official order of operations. `feed` turns the golden's input,
+    `make` builds it in the official order of operations, as it is until it is rewritten. `feed` turns the golden's input,
     (512, 512, 3) uint8 RGB, into the network's; `ask` runs it. `golden` names the files of the parity folder. `salt` and `gain`
     fill it where no golden says them.
     """
@@ -63,14 +63,13 @@ class Network:
     feed: Callable[[UInt8], torch.Tensor]
     tolerance: Tolerance
     ask: Callable[[Any, torch.Tensor], Answer]
-    make_plain: Callable[[], nn.Module] | None = None
     salt: int = 0
     gain: Mapping[str, float] = field(default_factory=dict)
 
-    def built(self, *, plain: bool) -> nn.Module:
+    def built(self) -> nn.Module:
         """The network without memory, on the meta device."""
         with torch.device("meta"):
-            return (self.make_plain or self.make)() if plain else self.make()
+            return self.make()
 
 
 def unit(rgb: UInt8) -> torch.Tensor:
@@ -123,7 +122,6 @@ NETWORKS: dict[str, Network] = {
     "gfpgan": Network(
         golden="gfpgan",
         make=GFPGAN,
-        make_plain=lambda: GFPGAN(plain=True),
         feed=signed,
         ask=_picture,
         tolerance=CALM,

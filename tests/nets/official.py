@@ -30,8 +30,9 @@ def layout(state: dict[str, torch.Tensor], checkpoint_key: str) -> dict[str, Any
 
     The Lightning file carries what the real one does beside its network: a loss, a count of codes, the epoch.
     """
-    if checkpoint_key == "(top level)":
-        return dict(state)
+    if checkpoint_key.startswith("(top level"):
+        prefix = "module." if "module." in checkpoint_key else ""
+        return {f"{prefix}{name}": tensor for name, tensor in state.items()}
     key, _, note = checkpoint_key.partition(" ")
     if "prefixed vqvae." not in note:
         return {key: state}

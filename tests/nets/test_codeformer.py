@@ -10,6 +10,7 @@ from golden import Golden, fill_randomly
 from torch import nn
 
 from gfpup.nets.codeformer import CodeFormer, SelfAttention, SpatialAttention, adaptive_instance_norm
+from gfpup.nets.rewrites import rewrite
 from gfpup.nets.vqgan import Codebook, smallest_margin
 
 PLAIN_TOLERANCE = 5e-4
@@ -137,6 +138,8 @@ def test_adain_survives_half_precision(spread: float) -> None:
 def test_lookup_gives_the_bits_of_the_one_hot_product() -> None:
     codebook = fill_randomly(Codebook(), seed=2)
     codes = torch.randint(0, 1024, (3, 20), generator=torch.Generator().manual_seed(1))
+    plain = codebook.lookup(codes, size_hw=(4, 5))
+    assert torch.equal(rewrite(codebook).lookup(codes, size_hw=(4, 5)), plain)
     one_hot = torch.nn.functional.one_hot(codes, 1024).float()
     product = torch.matmul(one_hot, codebook.embedding.weight).reshape(3, 4, 5, 256).permute(0, 3, 1, 2)
     assert torch.equal(codebook.lookup(codes, size_hw=(4, 5)), product)
