@@ -50,7 +50,7 @@ TABLE: dict[str, BackendFacts] = {
         summary="denoises, deblurs and sharpens without weights: the baseline every learned method must beat",
         best_for="mild damage, and when nothing may be invented",
         limits="adds no detail; what blur took below the noise stays lost",
-        source="experiments/001-classical-baseline",
+        source="experiments/001-baselines",
     ),
     "gfpgan": BackendFacts(
         entry="gfpup.backends.gfpgan:GFPGAN",
@@ -100,6 +100,13 @@ TABLE: dict[str, BackendFacts] = {
         summary="the weighted mean of several methods' restored faces, pasted once",
         best_for="softening one method's errors by another's",
         limits="costs the sum of its members; detail that they disagree on blurs",
+    ),
+    "auto": BackendFacts(
+        entry="gfpup.pipeline.auto:AutoRestorer",  # never loaded: what it chooses is
+        summary="chooses one of the others for each photo, by visible rules, and says why",
+        best_for="folders of mixed damage; --auto is short for it",
+        limits="chooses among what is here, downloads nothing; the largest face of a photo decides",
+        source="conf/auto.yaml, experiments/010-auto",
     ),
     "precomputed": BackendFacts(
         entry="gfpup.backends.precomputed:Precomputed",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIDE_PX = 512
 
 # The power of an undamaged face falls with the third power of frequency: within 4 dB of their mean on the ten
-# sharp faces looked at (experiments/001-classical-baseline), from 4 to 96 periods a crop. 2.8 and 3.2 restore no better.
+# sharp faces looked at (experiments/001-baselines), from 4 to 96 periods a crop. 2.8 and 3.2 restore no better.
 SPECTRUM_SLOPE = 3.0
 # Coefficients 6 to 20 (3 to 10 periods a crop) fix the face's contrast: lower ones are composition, higher ones may be noise.
 CONTRAST_BAND = (6.0, 20.0)

@@ -6,10 +6,12 @@ import hashlib
 from typing import Self
 
 import torch
+from torch import nn
 
+from gfpup import engines
 from gfpup.nets import gfpgan
 from gfpup.nets.loading import dtype_of, load_network, only_checkpoint
-from gfpup.nets.stylegan2 import seeded_noise
+from gfpup.nets.stylegan2 import noise_sizes, seeded_noise
 from gfpup.types import BackendSpec
 
 
@@ -31,23 +33,34 @@ class GFPGAN:
         dtype: torch.dtype = torch.float32,
         seed: int | None = None,
         memory_efficient: bool = False,
+        engine: str = "eager",
+        side_px: int = 512,
     ) -> None:
-        self._network = network.to(dtype)
-        self._dtype = dtype
+        # A runtime that lowers precision by itself wants the network and its input in float32.
+        self._dtype = torch.float32 if engines.of(engine).lowers else dtype
         self._seed = seed
-        self._one_by_one = memory_efficient
+        self._network = network.to(self._dtype)
+        device = next(network.parameters()).device
+        self._one_by_one = memory_efficient or (engine != "eager" and device.type == "cpu")
+        crop = torch.zeros(1, 3, side_px, side_px, dtype=self._dtype, device=device)
+        noise = [] if seed is None else [torch.zeros(1, 1, size, size, device=device) for size in noise_sizes(side_px)]
+        precision = str(dtype).removeprefix("torch.")
+        self._run = engines.prepare(Flat(self._network), (crop, *noise), engine=engine, dtype=precision)
+        if engine != "eager":
+            del self._network  # the graph has its own copy of the weights
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
         """Load the one checkpoint of `spec`, in float32 or bfloat16.
 
         Raises:
-            GfpupError: not one checkpoint, or float16, in which this decoder overflows.
+            GfpupError: not one checkpoint, float16, in which this decoder overflows, or an engine that cannot be had.
             CheckpointError: the checkpoint is not GFPGAN's (the clean architecture).
         """
         dtype = dtype_of(spec)
+        engines.require(spec.engine, device=spec.device, dtype=spec.dtype)
         network = load_network(gfpgan.GFPGAN, only_checkpoint(spec), name="gfpgan", device=spec.device)
-        return cls(network, dtype=dtype, seed=spec.seed, memory_efficient=spec.memory_efficient)
+        return cls(network, dtype=dtype, seed=spec.seed, memory_efficient=spec.memory_efficient, engine=spec.engine)
 
     @torch.inference_mode()
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
@@ -60,9 +73,21 @@ class GFPGAN:
 
     def _forward(self, crops: torch.Tensor) -> torch.Tensor:
         x = crops.mul(2).sub(1).to(self._dtype, memory_format=torch.channels_last)
-        noise = None if self._seed is None else _noise_of(crops, self._seed)
-        restored: torch.Tensor = self._network(x, noise)
+        noise = [] if self._seed is None else [each.to(crops.device) for each in _noise_of(crops, self._seed)]
+        (restored,) = self._run(x, *noise)
         return restored.float().add(1).div(2).contiguous()
+
+
+class Flat(nn.Module):
+    """The network with its noise maps as inputs of their own, as a graph can have them; with none, the stored ones."""
+
+    def __init__(self, network: gfpgan.GFPGAN) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor, *noise: torch.Tensor) -> torch.Tensor:
+        restored: torch.Tensor = self.network(x, list(noise) or None)
+        return restored
 
 
 def _noise_of(crops: torch.Tensor, seed: int) -> list[torch.Tensor]:

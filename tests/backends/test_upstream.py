@@ -158,7 +158,7 @@ def test_the_official_gfpgan_equals_ours(gfpgan_file: Path) -> None:
     theirs = upstream.Upstream.load(spec)
     seen = remember(theirs.network)
     with torch.device("meta"):
-        ours = GFPGAN(plain=True)
+        ours = GFPGAN()
     load_strictly(ours, read_state_dict(gfpgan_file), name="gfpgan", path=gfpgan_file)
     ours.eval()
     crops = crops_of(5)
