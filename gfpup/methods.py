@@ -1,4 +1,4 @@
-"""Which method a run restores with: its parameters, its checkpoints, and, for an ensemble, its members and their weights."""
+"""Which method a run restores with: its parameters and checkpoints, and an ensemble's members or those to choose from."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from gfpup import backends
-from gfpup.errors import GfpupError
+from gfpup.errors import GfpupError, LicenceError
 from gfpup.settings import Settings
 from gfpup.supply import Supply
 from gfpup.types import BackendSpec, Reason
 from gfpup.weights import catalogue
 
 ROLE = "backend"
-"""The role under which a method's checkpoint is supplied; a member of an ensemble has `backend.NAME`."""
+"""The role under which a method's checkpoint is supplied; a member has `backend.NAME`, by its backend or its `key`."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """A planned method. `weight` is its share in an ensemble; `members` is empty but for an ensemble."""
+    """A planned method. `weight` is its share in an ensemble; `members` are an ensemble's, or what `auto` chooses from."""
 
     name: str
     parameters: Mapping[str, Any]
@@ -30,6 +30,8 @@ class Method:
     members: tuple[Method, ...] = ()
     results: Path | None = None
     """The folder of another tool's results, for `precomputed`."""
+    key: str = ""
+    """What the rules of `auto` call a member: two of them may share a backend."""
     reasons: tuple[Reason, ...] = field(default=(), compare=False)
 
     def pixels(self) -> dict[str, Any]:
@@ -37,7 +39,10 @@ class Method:
         facts: dict[str, Any] = {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
         if self.results is not None:
             facts["results"] = str(self.results)
-        if self.members:
+        if self.name == "auto":
+            facts["rules"] = _rules_sha256()
+            facts["members"] = [{"method": member.key, **member.pixels()} for member in self.members]
+        elif self.members:
             facts["members"] = [{**member.pixels(), "weight": round(member.weight, 6)} for member in self.members]
         return facts
 
@@ -76,6 +81,8 @@ def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method
     parameters, dropped = _sift(settings.parameters, known, name, sweeping=sweeping)
     if settings.model_path is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
         raise GfpupError(f"backend {name!r} has no weights of its own; leave out --model-path.")
+    if name == "auto":
+        return _plan_auto(supply, dropped)
     version, reason = _choose_checkpoint(name, parameters, ROLE, supply, model_path=settings.model_path)
     results = settings.precomputed_folder.absolute() if name == "precomputed" and settings.precomputed_folder else None
     return Method(name, {**parameters, **version}, results=results, reasons=(reason, *dropped))
@@ -115,7 +122,9 @@ def _choose_checkpoint(
     published = facts.versions[version]
     if model_path is None:
         supply.named(role, published)
-        return chosen, Reason("backend", name, f"the published weights {published}")
+        own = supply.files.get(published)
+        said = f"the published weights {published}" if own is None else f"the file {own.name} for {published}, unverified"
+        return chosen, Reason("backend", name, said)
     supply.consent(catalogue.find(published))  # who trains on from published weights does so under their licence
     supply.given(role, model_path)
     if supply.dry_run:
@@ -157,12 +166,63 @@ def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Met
     return Method("ensemble", {}, members=shares, reasons=(first, *reasons, *dropped))
 
 
+def _plan_auto(supply: Supply, dropped: list[Reason]) -> Method:
+    """The methods of the rules that can run here: nothing is downloaded for them, and what is left out says why."""
+    from gfpup.pipeline.auto import rules
+
+    members: list[Method] = []
+    reasons: list[Reason] = []
+    for key, facts in rules()["methods"].items():
+        backend, parameters, role = facts["backend"], dict(facts["parameters"]), f"{ROLE}.{key}"
+        published = _published(backend, parameters)
+        own = published in supply.files
+        lack = None if published is None or own else supply.store.missing(published)
+        if lack is None:
+            try:
+                version, reason = _choose_checkpoint(backend, parameters, role, supply)
+            except GfpupError as error:
+                if own and not isinstance(error, LicenceError):
+                    raise  # the user named this very file
+                lack = str(error)
+                supply.warnings.append(f"--auto goes on without {key}: {error}")
+        if lack is not None:
+            reasons.append(Reason(f"auto.{key}", "left out", lack))
+            continue
+        members.append(Method(backend, {**parameters, **version}, role=role, key=key))
+        reasons.append(Reason(f"auto.{key}", "in", reason.why))
+    if not members:
+        raise GfpupError("none of the methods that --auto chooses from can run here; name one with --backend.")
+    if not any(backends.facts(member.name).versions for member in members):
+        supply.warnings.append(
+            f"--auto downloads nothing and no learned method is here, so it chooses among {_listed(members)}; "
+            "gfpup weights fetch brings others."
+        )
+    first = Reason("backend", "auto", f"chooses for each photo among {_listed(members)}, by the rules of conf/auto.yaml")
+    return Method("auto", {}, members=tuple(members), reasons=(first, *reasons, *dropped))
+
+
+def _published(backend: str, parameters: Mapping[str, Any]) -> str | None:
+    """The catalogue's name of a method's checkpoint; None where it needs none."""
+    facts = backends.facts(backend)
+    return facts.versions[str(parameters.get("version", facts.default_version))] if facts.versions else None
+
+
+def _listed(members: list[Method]) -> str:
+    return ", ".join(member.key for member in members)
+
+
+def _rules_sha256() -> str:
+    from gfpup.pipeline.auto import rules_sha256
+
+    return rules_sha256()
+
+
 def _check_weights(names: list[str], given: tuple[float, ...]) -> list[float]:
     if not names:
         raise GfpupError("an ensemble needs members; name them with --ensemble-backends gfpgan,codeformer.")
     if len(set(names)) < len(names):
         raise GfpupError(f"--ensemble-backends {','.join(names)} names a method twice; give it one larger weight instead.")
-    lonely = [name for name in names if name in ("ensemble", "precomputed", "upstream")]
+    lonely = [name for name in names if name in ("ensemble", "auto", "precomputed", "upstream")]
     if lonely:
         raise GfpupError(f"{lonely[0]!r} cannot be a member of an ensemble; leave it out of --ensemble-backends.")
     if not given:

@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gfpup import backends, hardware
-from gfpup.background import TILE_OVERLAP_PX, TILE_PX
+from gfpup.background import TILE_OVERLAP_PX
 from gfpup.errors import GfpupError
 from gfpup.faces import detect
+from gfpup.footing import Footing, find_footing
 from gfpup.methods import Method, plan_method
 from gfpup.settings import Settings
 from gfpup.supply import Supply
 from gfpup.types import Plan, Reason
 
-GPU_FACE_BATCH = 8
-"""Faces a forward on a GPU: fits every network here into 8 GB."""
-
 GPU_PHOTO_BATCH = 4
 """Photos whose faces share forwards on a GPU."""
-
-
-SMALL_TILE_PX = 128
-"""Side of the tiles of --memory-efficient: a tenth of the memory of the usual ones."""
 
 
 def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, sweeping: bool = False) -> tuple[Plan, Method]:
@@ -35,24 +29,28 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
     Raises:
         GfpupError: the request cannot be carried out, with what to change.
     """
-    device = hardware.choose_device(settings.device, machine)
-    on_cpu = device.value == "cpu"
-    method = plan_method(settings, supply, sweeping=sweeping)
+    if settings.backend == "auto":  # which downloads nothing, so that its methods may be known before the rest is
+        method = plan_method(settings, supply, sweeping=sweeping)
+        members = tuple(member.name for member in method.members)
+        footing = find_footing(replace(settings, ensemble_backends=members), machine, sweeping=sweeping)
+    else:
+        footing = find_footing(settings, machine, sweeping=sweeping)
+        method = plan_method(settings, supply, sweeping=sweeping)
+    on_cpu = footing.on_cpu
     _refuse_what_whole_photos_lack(settings, method)
     detector = _plan_detector(settings, supply)
-    mask = _plan_mask(settings, supply)
+    mask = _plan_mask(settings, supply, method)
     guard = _plan_guard(settings, supply)
-    background = _plan_background(settings, supply, on_cpu=on_cpu)
-    tiles = _plan_tiles(settings, background.value)
-    dtype = _plan_dtype(settings, on_cpu=on_cpu)
-    face_batch = _plan_face_batch(settings, on_cpu=on_cpu)
+    background = _plan_background(settings, supply, footing)
+    tiles = _plan_tiles(settings, background.value, footing)
     workers = _plan_workers(settings, machine)
-    threads = settings.threads or machine.cores
+    threads = _plan_threads(settings, machine)
     pixels: dict[str, Any] = {
         **method.pixels(),
         "damage": [settings.protocol, settings.damage_seed] if settings.source == "synthetic" else None,
         "mode": settings.mode,
-        "dtype": dtype.value,
+        "dtype": footing.dtype.value,
+        "engine": footing.engine.value,
         "seed": settings.seed,
         "upscale": settings.upscale,
         "aligned": settings.aligned,
@@ -66,26 +64,32 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
         "identity_min": guard.value,
         "background": background.value,
         "tiles": tiles.value,
-        "device": device.value.partition(":")[0],
+        "device": footing.device.value.partition(":")[0],
         # Sums are taken in another order with another number of threads; nobody sees it, but the bytes do.
-        "threads": threads if on_cpu else None,
+        "threads": threads.value if on_cpu else None,
         "checkpoints": dict(sorted(supply.digests.items())),
         "write": {
             "ext": settings.extension,
             "suffix": settings.suffix,
             "metadata": settings.keep_metadata,
             "jpeg_quality": settings.jpeg_quality,
+            "webp_quality": settings.webp_quality,
+            "png_compression": settings.png_compression,
+            "layout": settings.layout,
         },
     }
     plan = Plan(
         pixels=pixels,
-        device=device.value,
-        face_batch=face_batch.value,
-        photo_batch=1 if on_cpu or settings.mode == "memory-efficient" else GPU_PHOTO_BATCH,
+        device=footing.device.value,
+        face_batch=footing.face_batch.value,
+        photo_batch=min(GPU_PHOTO_BATCH, footing.face_batch.value),
         workers=workers.value,
-        threads=threads,
-        reasons=(device, *method.reasons, dtype, detector, mask, guard, background, tiles, face_batch, workers),
-        warnings=tuple(supply.warnings),
+        threads=threads.value,
+        reasons=(
+            *(footing.tier, footing.device, *method.reasons, footing.dtype, footing.engine),
+            *(detector, mask, guard, background, tiles, footing.face_batch, workers, threads, footing.memory),
+        ),
+        warnings=(*supply.warnings, *footing.warnings),
         missing=tuple(supply.missing),
     )
     return plan, method
@@ -141,9 +145,9 @@ def _plan_detector(settings: Settings, supply: Supply) -> Reason:
     return Reason("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {lack}")
 
 
-def _plan_mask(settings: Settings, supply: Supply) -> Reason:
+def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Reason:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
-    facts = backends.facts(settings.backend)
+    facts = [backends.facts(one.name) for one in (method, *method.members)]
     if settings.aligned:
         return Reason("mask", "none", "nothing is pasted")
     if settings.backend == "precomputed":
@@ -155,8 +159,10 @@ def _plan_mask(settings: Settings, supply: Supply) -> Reason:
         return Reason("mask", settings.mask, "asked for")
     if settings.mask == "feather":
         return Reason("mask", "feather", "asked for")
-    if not (facts.versions or facts.own_file) and settings.backend != "ensemble":
-        return Reason("mask", "feather", f"{settings.backend} changes too little for a parsed mask to matter")
+    if not any(one.versions or one.own_file for one in facts) and settings.backend != "ensemble":
+        names = " and ".join(one.name for one in method.members or (method,))
+        changes = "changes" if len(method.members) < 2 else "change"
+        return Reason("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
     lack = supply.try_named("mask", "bisenet")
     if lack is None:
         return Reason("mask", "bisenet", "the parsed face: hair, hats and background stay")
@@ -181,7 +187,7 @@ def _plan_guard(settings: Settings, supply: Supply) -> Reason:
     return Reason("identity_min", settings.identity_min, "faces less like their input are blended back towards it")
 
 
-def _plan_background(settings: Settings, supply: Supply, *, on_cpu: bool) -> Reason:
+def _plan_background(settings: Settings, supply: Supply, footing: Footing) -> Reason:
     if settings.aligned:
         return Reason("background", "none", "an aligned face has no background")
     if backends.facts(settings.backend).whole_photos:
@@ -197,16 +203,16 @@ def _plan_background(settings: Settings, supply: Supply, *, on_cpu: bool) -> Rea
     if settings.background == "realesrgan":
         supply.take("background", name, settings.background_path)
         return Reason("background", "realesrgan", f"asked for: {name}")
-    if on_cpu:
-        return Reason("background", "none", "Lanczos: Real-ESRGAN takes minutes a photo on a CPU")
+    if not footing.upsampler.value:
+        return Reason("background", "none", footing.upsampler.why)
     lack = supply.try_named("background", name)
     if lack is None:
-        return Reason("background", "realesrgan", f"{name}, as a GPU is there")
+        return Reason("background", "realesrgan", f"{name}, {footing.upsampler.why}")
     supply.warnings.append(f"the background is enlarged by Lanczos. {lack}")
     return Reason("background", "none", f"Lanczos: {lack}")
 
 
-def _plan_tiles(settings: Settings, background: str) -> Reason:
+def _plan_tiles(settings: Settings, background: str, footing: Footing) -> Reason:
     """Tile side and overlap in px; they never switch a background on."""
     overlap = TILE_OVERLAP_PX if settings.tile_overlap_px is None else settings.tile_overlap_px
     if background == "spandrel":
@@ -215,38 +221,7 @@ def _plan_tiles(settings: Settings, background: str) -> Reason:
         return Reason(
             "tiles", None, "there is nothing to tile" if settings.tile_px is None else "tiles mean nothing to Lanczos"
         )
-    if settings.tile_px is not None:
-        return Reason("tiles", [settings.tile_px, overlap], "asked for")
-    if settings.mode == "high-quality":
-        return Reason("tiles", [0, overlap], "the whole photo at once, for quality")
-    if settings.mode == "memory-efficient":
-        return Reason("tiles", [SMALL_TILE_PX, overlap], "small ones, for memory")
-    return Reason("tiles", [TILE_PX, overlap], "bounds the memory")
-
-
-def _plan_dtype(settings: Settings, *, on_cpu: bool) -> Reason:
-    if settings.mode != "standard" and backends.facts(settings.backend).whole_photos:
-        return Reason("dtype", "float32", f"{settings.mode} changes nothing of {settings.backend}, which delivers whole photos")
-    if settings.mode == "high-quality":
-        return Reason("dtype", "float32", "for quality; each face is also restored mirrored, and the two are averaged")
-    if settings.mode == "memory-efficient" and not on_cpu:
-        return Reason("dtype", "bfloat16", "for memory; a face whose output is not finite is redone in float32")
-    return Reason("dtype", "float32", "exact")
-
-
-def _plan_face_batch(settings: Settings, *, on_cpu: bool) -> Reason:
-    if settings.mode == "memory-efficient":
-        return Reason("face_batch", 1, "one face at a time, for memory")
-    if on_cpu:
-        if (settings.face_batch or 1) > 1:
-            raise GfpupError(
-                f"hardware.face_batch={settings.face_batch} is for a GPU; on a CPU each face is a forward of its own, "
-                "so that its bytes do not depend on its neighbours."
-            )
-        return Reason("face_batch", 1, "on a CPU batching buys nothing, and so a face's bytes do not depend on its neighbours")
-    if settings.face_batch is not None:
-        return Reason("face_batch", settings.face_batch, "asked for")
-    return Reason("face_batch", GPU_FACE_BATCH, "a GPU computes several faces at once")
+    return Reason("tiles", [footing.tile_px.value, overlap], footing.tile_px.why)
 
 
 def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
@@ -257,6 +232,17 @@ def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
     return Reason("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
 
 
+def _plan_threads(settings: Settings, machine: hardware.Machine) -> Reason:
+    """Threads of one forward: the cores that this process may use, and no more than OMP_NUM_THREADS says."""
+    if settings.threads is not None:
+        return Reason("threads", settings.threads, "asked for")
+    if machine.omp_threads is not None and machine.omp_threads < machine.cores:
+        return Reason("threads", machine.omp_threads, f"OMP_NUM_THREADS says so; this process may use {machine.cores} cores")
+    return Reason("threads", machine.cores, "; ".join(("one for each core that this process may use", *machine.limits)))
+
+
 def fingerprint(plan: Plan) -> str:
     """The identity of a plan: equal for plans whose results may lie in one folder."""
-    return hashlib.sha256(json.dumps(plan.pixels, sort_keys=True).encode()).hexdigest()[:16]
+    # Folders made before there were engines stay what they are: eager is what made them.
+    pixels = {key: value for key, value in plan.pixels.items() if (key, value) != ("engine", "eager")}
+    return hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:16]

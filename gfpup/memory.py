@@ -1,0 +1,147 @@
+"""How much memory a plan will need, predicted from the networks that it names: before anything is loaded or downloaded.
+
+What is predicted is a sum: the weights of all networks, the intermediate results of a batch of faces, of a tile of the
+background and of the largest aid (detector, parser), and the photos that are held. A real run holds less, as the stages come
+one after another; but torch keeps what a stage gave back.
+
+Source: measured on a CPU, each forward in a process of its own (`experiments/009-memory`): the resident set at its highest
+less what it was before, with one thread and the official architectures. A GPU was not measured: its convolutions may take
+working memory beside these, for which `KEPT_FREE` of its memory is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+MB = 10**6
+
+KEPT_FREE = 0.2
+"""Share of a GPU's free memory that a plan leaves alone: for what convolutions borrow, and for gaps between tensors."""
+
+TYPICAL_PHOTO_WIDTH_PX = 4000
+TYPICAL_PHOTO_PX = TYPICAL_PHOTO_WIDTH_PX * 3000
+"""A photo of today's phones: what is held of photos is predicted for one of these, as none was opened yet."""
+
+PROCESS_BYTES = 440 * MB
+"""Resident set of a run that has imported torch, Lightning and OpenCV, and loaded nothing."""
+
+HELD_ROWS = 3
+"""Float pictures, enlarged, as wide as the photo and as high as a tile: a row of tiles, the fade to the next, its rounding."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Bytes of a network: its weights, and the intermediate results of one face (of one input pixel, for an upsampler)."""
+
+    weights: Mapping[str, int]
+    each: Mapping[str, int]
+
+
+def _faces(weights: float, each: float, low_weights: float, low_each: float) -> Network:
+    """From megabytes in float32 and in bfloat16; float16 takes what bfloat16 takes."""
+    low_w, low_e = round(low_weights * MB), round(low_each * MB)
+    return Network(
+        {"float32": round(weights * MB), "bfloat16": low_w, "float16": low_w},
+        {"float32": round(each * MB), "bfloat16": low_e, "float16": low_e},
+    )
+
+
+METHODS: dict[str, Network] = {
+    # The code-book methods lower their decoder alone.
+    "gfpgan": _faces(349, 627, 175, 430),
+    "codeformer": _faces(377, 429, 288, 287),
+    "restoreformer": _faces(291, 440, 205, 354),
+    "restoreformerpp": _faces(294, 466, 207, 354),
+}
+
+UPSAMPLERS: dict[int, Network] = {
+    # By the network's scale; bytes a pixel of the input, the highest of tiles of 128, 256 and 384 px.
+    2: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 3300, "bfloat16": 1900}),
+    4: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 11000, "bfloat16": 5800}),
+}
+
+AIDS: dict[str, Network] = {
+    # Always float32. The detectors at a short side of 640 px and the longest photo that is not reduced further (4:1).
+    "retinaface-resnet50": _faces(110, 541, 110, 541),
+    "retinaface-mobilenet0.25": _faces(2, 27, 2, 27),
+    "bisenet": _faces(54, 70, 54, 70),
+    "parsenet": _faces(86, 572, 86, 572),
+    "arcface-ir-se50": _faces(176, 34, 176, 34),
+}
+
+UNKNOWN = _faces(377, 627, 377, 627)
+"""A method that was never measured is taken for the largest in each respect."""
+
+NOTHING = _faces(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Predicted bytes, by what they are for."""
+
+    weights: int
+    faces: int
+    background: int
+    aids: int
+    photos: int
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return self.weights + self.faces + self.background + self.aids + self.photos
+
+    def __str__(self) -> str:
+        parts = {"weights": self.weights, "faces": self.faces, "background": self.background, "aids": self.aids}
+        named = [f"{name} {size / 1e9:.2f}" for name, size in {**parts, "photos": self.photos}.items() if size]
+        return ", ".join(named) or "nothing"
+
+
+def predict(
+    methods: Sequence[Network],
+    *,
+    dtype: str,
+    face_batch: int,
+    aids: Sequence[Network] = (),
+    background_scale: int | None = None,
+    tile_px: int = 0,
+    upscale: float = 2.0,
+    on_cpu: bool = False,
+    redo: bool = False,
+) -> Need:
+    """What a run with `methods` (an ensemble's members all at once) needs at its highest.
+
+    Args:
+        methods: the networks that restore; their batches come one after another.
+        dtype: "float32", "bfloat16" or "float16".
+        face_batch: faces a forward.
+        aids: detector, parser, identity network.
+        background_scale: 2 or 4, the upsampler's scale; None where Lanczos enlarges.
+        tile_px: side of its tiles; 0 for a typical photo in one piece.
+        upscale: size of the result relative to the photo.
+        on_cpu: whether photos lie in the same memory, and Python with them.
+        redo: whether the methods are also loaded in float32, to redo a face that lower precision spoils.
+    """
+    weights = sum(network.weights[dtype] for network in methods) + sum(aid.weights["float32"] for aid in aids)
+    if redo:
+        weights += sum(network.weights["float32"] for network in methods)
+    background = held = 0
+    if background_scale is not None:
+        # Real-ESRGAN refuses float16; a plan that asks for it is refused elsewhere.
+        kind = dtype if dtype != "float16" else "bfloat16"
+        upsampler = UPSAMPLERS[background_scale]
+        weights += upsampler.weights[kind]
+        pixels = min(tile_px**2 or TYPICAL_PHOTO_PX, TYPICAL_PHOTO_PX)
+        background = upsampler.each[kind] * pixels
+        row = tile_px * TYPICAL_PHOTO_WIDTH_PX if tile_px else TYPICAL_PHOTO_PX
+        held = HELD_ROWS * 3 * 4 * row * background_scale**2
+    if on_cpu:
+        # The photo and its 8-bit copy, the result and the copy that is written.
+        held += PROCESS_BYTES + round(3 * TYPICAL_PHOTO_PX * 2 * (1 + upscale**2))
+    return Need(
+        weights=weights,
+        faces=face_batch * max((network.each[dtype] for network in methods), default=0),
+        background=background,
+        aids=max((aid.each["float32"] for aid in aids), default=0),
+        photos=held,
+    )

@@ -1,0 +1,106 @@
+"""The memory model against the networks that it speaks of."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from gfpup import memory
+from gfpup.nets import codeformer, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
+from gfpup.nets.arcface import ArcFaceIRSE50
+
+NETWORKS = {
+    "gfpgan": gfpgan.GFPGAN,
+    "codeformer": codeformer.CodeFormer,
+    "restoreformer": restoreformer.RestoreFormer,
+    "restoreformerpp": restoreformer.RestoreFormerPlusPlus,
+}
+AIDS = {
+    "retinaface-resnet50": lambda: retinaface.RetinaFace("resnet50"),
+    "retinaface-mobilenet0.25": lambda: retinaface.RetinaFace("mobilenet0.25"),
+    "bisenet": parsing_bisenet.BiSeNet,
+    "parsenet": parsing_parsenet.ParseNet,
+    "arcface-ir-se50": ArcFaceIRSE50,
+}
+
+
+def size(network: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_weights_of_methods(name: str, dtype: str) -> None:
+    with torch.device("meta"):
+        network = NETWORKS[name]()
+    lowered = getattr(torch, dtype)
+    network = network.decoder_to(lowered) if hasattr(network, "decoder_to") else network.to(lowered)
+    assert memory.METHODS[name].weights[dtype] == pytest.approx(size(network), rel=0.02)
+
+
+@pytest.mark.parametrize("name", memory.AIDS)
+def test_weights_of_aids(name: str) -> None:
+    with torch.device("meta"):
+        network = AIDS[name]()
+    assert memory.AIDS[name].weights["float32"] == pytest.approx(size(network), rel=0.03, abs=memory.MB)
+
+
+@pytest.mark.parametrize("scale", memory.UPSAMPLERS)
+def test_weights_of_upsamplers(scale: int) -> None:
+    with torch.device("meta"):
+        network = rrdbnet.RRDBNet(scale=scale)
+    assert memory.UPSAMPLERS[scale].weights["float32"] == pytest.approx(size(network), rel=0.02)
+
+
+MEASURE = """
+import gc, torch
+from pathlib import Path
+from gfpup.nets.rrdbnet import RRDBNet
+torch.set_num_threads(1)
+network = RRDBNet(scale=2).eval()
+def held(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+with torch.inference_mode():
+    network(torch.rand(1, 3, 16, 16))
+    before = held("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    network(torch.rand(1, 3, 128, 128).contiguous(memory_format=torch.channels_last))
+    print(held("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the highest resident set can be reset on Linux alone")
+def test_a_tile_takes_no_more_than_is_predicted_and_not_much_less() -> None:
+    try:
+        measured = int(subprocess.check_output([sys.executable, "-c", MEASURE], text=True, stderr=subprocess.PIPE))
+    except subprocess.CalledProcessError as error:
+        if "clear_refs" in error.stderr:
+            pytest.skip("this kernel does not let a process reset its highest resident set")
+        raise
+    predicted = memory.UPSAMPLERS[2].each["float32"] * 128**2
+    assert predicted / 3 < measured < predicted * 1.1
+
+
+def test_the_parts_sum_up_and_grow_with_what_causes_them() -> None:
+    method = [memory.METHODS["gfpgan"]]
+    one = memory.predict(method, dtype="float32", face_batch=1)
+    eight = memory.predict(method, dtype="float32", face_batch=8)
+    assert eight.faces == 8 * one.faces
+    assert eight.weights == one.weights
+    assert one.total == one.weights + one.faces
+    lower = memory.predict(method, dtype="bfloat16", face_batch=8, redo=True)
+    assert lower.faces < eight.faces
+    assert lower.weights == method[0].weights["bfloat16"] + method[0].weights["float32"], "float32 stays at hand"
+    tiled = memory.predict(method, dtype="float32", face_batch=1, background_scale=2, tile_px=256)
+    whole = memory.predict(method, dtype="float32", face_batch=1, background_scale=2, tile_px=0)
+    assert one.total < tiled.total < whole.total
+    assert memory.predict(method, dtype="float32", face_batch=1, on_cpu=True).photos > memory.PROCESS_BYTES
+    two = memory.predict([*method, memory.METHODS["codeformer"]], dtype="float32", face_batch=1)
+    assert two.weights == one.weights + memory.METHODS["codeformer"].weights["float32"]
+    assert two.faces == one.faces, "the members of an ensemble come one after another"
+    assert "weights" in str(two)

@@ -1,0 +1,192 @@
+"""Which tier a faked machine belongs to, what each plans, and what falls back, with its reason, before a run."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from machines import GB, NO_GPU, gpu, machine, request
+
+from gfpup.errors import GfpupError
+from gfpup.footing import Footing, find_footing
+from gfpup.hardware import Machine
+from gfpup.tiers import GPU_TIERS, TIERS, tier_of
+
+NO_CAPABILITY = "this torch holds no code for its compute capability 3.5"
+
+
+def footing(faked: Machine, *overrides: str, sweeping: bool = False) -> Footing:
+    return find_footing(request(*overrides), faked, sweeping=sweeping)
+
+
+def facts(found: Footing) -> tuple[str, str, str, int]:
+    return found.tier.value, found.device.value, found.dtype.value, found.face_batch.value
+
+
+@pytest.mark.parametrize(
+    ("total_gb", "free_gb", "tier"),
+    [
+        (85.0, 84.0, "high"),
+        (8.2, 7.9, "high"),  # a card sold as 8 GB
+        (7.9, 7.8, "mid"),
+        (4.1, 4.0, "mid"),
+        (3.9, 3.8, "low"),
+        (2.0, 1.9, "low"),
+        (0.0, 0.0, "low"),  # does not tell
+        (85.0, 6.0, "mid"),  # the rest is in use by others
+        (85.0, 0.5, "low"),
+        (8.2, 7.3, "high"),  # a desktop's share is not "others"
+    ],
+)
+def test_the_tier_of_a_gpu(total_gb: float, free_gb: float, tier: str) -> None:
+    assert tier_of(gpu(total_gb, free_gb=free_gb)) == tier
+
+
+@pytest.mark.parametrize(
+    ("faked", "words", "expected"),
+    [
+        (NO_GPU, (), ("cpu", "cpu", "float32", 1)),
+        (machine(gpu(85)), (), ("high", "cuda:0", "bfloat16", 8)),
+        (machine(gpu(85, bfloat16=False)), (), ("high", "cuda:0", "float32", 8)),
+        (machine(gpu(85)), ("hardware.device=cpu",), ("cpu", "cpu", "float32", 1)),
+        (machine(gpu(85)), ("hardware=cpu",), ("cpu", "cpu", "float32", 1)),
+        (machine(gpu(85)), ("hardware=mid",), ("mid", "cuda:0", "bfloat16", 4)),
+        (machine(gpu(85)), ("hardware=low",), ("low", "cuda:0", "bfloat16", 1)),
+        (machine(gpu(85, free_gb=0.2), gpu(6)), (), ("mid", "cuda:1", "bfloat16", 4)),
+        (machine(gpu(24, trouble=NO_CAPABILITY), gpu(6)), (), ("mid", "cuda:1", "bfloat16", 4)),
+        (machine(gpu(24, trouble=NO_CAPABILITY)), (), ("cpu", "cpu", "float32", 1)),
+        (machine(gpu(0)), (), ("low", "cuda:0", "bfloat16", 1)),
+        (machine(gpu(85, free_gb=0.5)), (), ("low", "cpu", "float32", 1)),
+        (replace(machine(), mps=True), (), ("mps", "mps", "float32", 4)),
+        (replace(machine(), mps=True), ("hardware=mps", "hardware.precision=bf16"), ("mps", "mps", "bfloat16", 4)),
+        (replace(machine(), mps=True, mps_bytes=3 * GB), ("background=none",), ("mps", "mps", "float32", 2)),
+        (replace(machine(), mps=True), ("hardware.device=cpu",), ("cpu", "cpu", "float32", 1)),
+    ],
+)
+def test_every_machine_gets_a_plan(faked: Machine, words: tuple[str, ...], expected: tuple[str, str, str, int]) -> None:
+    found = footing(faked, *words)
+    assert facts(found) == expected
+    for reason in (found.tier, found.device, found.dtype, found.engine, found.face_batch, found.tile_px, found.memory):
+        assert reason.why, reason.setting
+
+
+def test_reasons_name_what_is_in_the_way() -> None:
+    shared = footing(machine(gpu(85, free_gb=0.5)))
+    assert "84.5 are in use by others" in shared.tier.why
+    assert re.search(r"gfpgan needs [\d.]+ GB even at its least, and cuda:0 has 0.4 GB", shared.device.why)
+    assert NO_CAPABILITY in footing(machine(gpu(24, trouble=NO_CAPABILITY))).device.why
+    assert "does not tell" in footing(machine(gpu(0))).tier.why
+    assert "no GPU" in footing(NO_GPU).device.why
+
+
+@pytest.mark.parametrize("backend", ["gfpgan", "codeformer", "restoreformer", "restoreformerpp", "identity"])
+@pytest.mark.parametrize("free_gb", [0.3, 0.6, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0, 7.9, 16.0, 80.0])
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_whatever_is_free_the_plan_fits_it(backend: str, free_gb: float, precision: str) -> None:
+    """On the GPU the prediction stays within four fifths of what is free; else the run goes to the processor."""
+    found = footing(machine(gpu(80.3, free_gb=free_gb)), f"backend={backend}", f"hardware.precision={precision}")
+    if found.device.value == "cpu":
+        assert free_gb < 4 or backend != "identity"
+    else:
+        assert float(found.memory.value.removesuffix(" GB")) <= 0.8 * free_gb + 0.05
+        assert found.face_batch.value >= 1
+
+
+@pytest.mark.parametrize(
+    ("total_gb", "free_gb", "members", "expected", "says"),
+    [
+        # (faces a forward, side of a tile, Real-ESRGAN)
+        (24.0, 23.5, "gfpgan", (8, 512, True), None),
+        (8.2, 7.3, "gfpgan", (4, 256, True), "8 faces a forward would need 10.2 GB in all, and cuda:0 has 5.8 GB for it"),
+        (4.2, 3.3, "gfpgan", (1, 128, True), "tiles of 256 px would need"),
+        (4.2, 3.21, "gfpgan,codeformer", (1, 128, False), "Lanczos: Real-ESRGAN beside the faces would need"),
+    ],
+)
+def test_what_falls_back_does_so_in_order_and_says_why(
+    total_gb: float, free_gb: float, members: str, expected: tuple[int, int, bool], says: str | None
+) -> None:
+    """Less and less memory: fewer faces, smaller tiles, then Lanczos; the processor comes after that."""
+    words = ("hardware.precision=fp32", "restore.upscale=4", "backend=ensemble", f"ensemble.backends=[{members}]")
+    found = footing(machine(gpu(total_gb, free_gb=free_gb)), *words)
+    assert found.device.value == "cuda:0"
+    assert (found.face_batch.value, found.tile_px.value, found.upsampler.value) == expected
+    whys = [found.face_batch.why, found.tile_px.why, found.upsampler.why]
+    assert says is None or any(says in why for why in whys), whys
+    assert sum("would need" in why for why in whys) == (0, 2, 3)[(says is not None) + (not found.upsampler.value)]
+
+
+def test_one_piece_becomes_tiles_where_it_does_not_fit() -> None:
+    assert footing(machine(gpu(85)), "mode=high-quality").tile_px.value == 0, "80 GB hold a photo of 12 megapixels in one piece"
+    tiled = footing(machine(gpu(9)), "mode=high-quality").tile_px
+    assert tiled.value == 512
+    assert "a photo of 12 megapixels in one piece would need" in tiled.why
+    assert footing(NO_GPU, "mode=high-quality", "background=realesrgan").tile_px.value == 0, "a processor can swap"
+
+
+@pytest.mark.parametrize("backend", ["restoreformerpp", "ensemble"])
+def test_restoreformerpp_goes_to_the_processor_under_4_gb_as_the_guide_says(backend: str) -> None:
+    words = (f"backend={backend}", "ensemble.backends=[gfpgan,restoreformerpp]" if backend == "ensemble" else "seed=1")
+    found = footing(machine(gpu(3.5)), *words)
+    assert (found.tier.value, found.device.value, found.face_batch.value) == ("low", "cpu", 1)
+    assert "under 4 GB" in found.device.why
+    assert footing(machine(gpu(3.5)), *words, "hardware.device=cuda").device.value == "cuda:0", "asked for, and it fits"
+    assert footing(machine(gpu(3.5)), "backend=codeformer").device.value == "cuda:0"
+    assert footing(machine(gpu(6)), *words).device.value == "cuda:0", "4 to 8 GB hold it by prediction"
+    crowded = footing(machine(gpu(6, free_gb=1.0)), "backend=restoreformerpp")
+    assert crowded.device.value == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("faked", "words", "says"),
+    [
+        (NO_GPU, ("hardware=high",), "hardware=high is for a CUDA GPU of 8 GB or more"),
+        (NO_GPU, ("hardware=low",), "hardware=low is for a CUDA GPU,"),
+        (machine(gpu(6)), ("hardware=high",), "6.0 GB"),
+        (machine(gpu(6)), ("hardware=high", "hardware.device=cpu"), "hardware=high"),
+        (machine(gpu(6)), ("hardware=cpu", "hardware.device=cuda"), "hardware=cpu does not go with --device cuda"),
+        (NO_GPU, ("hardware=mps",), "no Apple GPU"),
+        (machine(gpu(24, trouble=NO_CAPABILITY)), ("hardware.device=cuda",), "compute capability 3.5"),
+        (machine(gpu(85, free_gb=0.3)), ("hardware.device=cuda",), "cuda:0 has 0.2 GB for it; use --device cpu"),
+        (machine(gpu(85, free_gb=5)), ("hardware.face_batch=64",), "--face-batch 64 needs"),
+        (machine(gpu(85, free_gb=5)), ("background=realesrgan", "background.tile_px=4000"), "--tile 4000 needs"),
+        (NO_GPU, ("hardware.face_batch=4",), "face_batch"),
+        (machine(gpu(85)), ("mode=memory-efficient", "hardware.face_batch=4"), "--memory-efficient restores one face"),
+        (machine(gpu(85)), ("hardware.engine=openvino", "hardware.device=cuda"), "engine openvino computes on the processor"),
+    ],
+)
+def test_what_was_asked_for_is_honoured_or_refused(faked: Machine, words: tuple[str, ...], says: str) -> None:
+    with pytest.raises(GfpupError, match=re.escape(says)) as error:
+        footing(faked, *words)
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(".")
+
+
+def test_an_explicit_batch_is_kept_where_it_fits() -> None:
+    assert footing(machine(gpu(85)), "hardware.face_batch=32").face_batch.value == 32
+    found = footing(machine(gpu(85, free_gb=5)), "hardware.face_batch=6", "background=none")
+    assert (found.face_batch.value, found.face_batch.why) == (6, "asked for")
+
+
+def test_a_smaller_tier_than_the_gpu_s_holds_a_run_to_its_memory() -> None:
+    for name in GPU_TIERS[1:]:
+        found = footing(machine(gpu(85)), f"hardware={name}", "hardware.precision=fp32")
+        ceiling = TIERS[name].ceiling_bytes
+        assert ceiling is not None
+        assert float(found.memory.value.removesuffix(" GB")) <= 0.8 * ceiling / GB + 0.05
+
+
+def test_a_small_machine_is_warned_and_still_runs() -> None:
+    tiny = Machine(1, 2 * GB, free_bytes=GB, limits=("this container may hold 2.0 GB",))
+    found = footing(tiny, "backend=restoreformerpp")
+    assert found.device.value == "cpu"
+    assert "1.0 GB are free" in found.warnings[0]
+    assert "this container may hold" in found.memory.why
+    assert not footing(NO_GPU).warnings
+    assert not footing(Machine(1, 0)).warnings, "nothing is known, and so nothing is claimed"
+
+
+def test_tiles_on_a_processor_depend_on_all_memory_and_not_on_what_is_free_now() -> None:
+    words = ("background=realesrgan", "restore.upscale=4", "backend=gfpgan")
+    assert footing(NO_GPU, *words).tile_px == footing(replace(NO_GPU, free_bytes=GB), *words).tile_px
+    assert footing(replace(NO_GPU, memory_bytes=2 * GB), *words).tile_px.value == 128
