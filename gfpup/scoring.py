@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from gfpup.observers.manifest import DOCUMENT
 from gfpup.observers.scores import RUN, SUMMARY, TABLE, ScoreRow, as_csv, read, rows_of, summarise
 from gfpup.ops import geometry
 from gfpup.pipeline.score import Pictures, PlacedScore, Scorer, load_scorer, notes, score_photo
-from gfpup.results import Item
+from gfpup.results import Item, items_of_run
 from gfpup.supply import Supply
 from gfpup.types import UInt8
 from gfpup.weights import licences
@@ -79,6 +79,20 @@ def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) 
     if memory:
         result.rows.append(ScoreRow(RUN, None, "peak_memory", None, False, _MEMORY))
     return result
+
+
+def remember_earlier(scorer: Scorer, folder: Path, *, seen: Collection[str]) -> None:
+    """Take into the metrics of the whole set what a run's record holds beside the photos `seen` by `scorer`, from its files.
+
+    Raises:
+        GfpupError: the record cannot be read, or a photo of it.
+    """
+    if scorer.sets is None:
+        return
+    items, _ = items_of_run(folder)
+    for item in items:
+        if item.name not in seen and item.refusal is None:
+            scorer.remember(_pictures(item))
 
 
 def check_target(target: Path, folder: Path) -> None:

@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gfpup.errors import GfpupError
+from gfpup.configuration import Reader
 from gfpup.faces.select import FaceChoice
-from gfpup.weights import catalogue
 
 DETECTORS = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
 MODES = ("standard", "high-quality", "memory-efficient")
 MASKS = ("auto", "feather", "bisenet", "parsenet")
 BACKGROUNDS = ("auto", "none", "realesrgan", "spandrel")
+TIERS = ("auto", "high", "mid", "low", "cpu", "mps")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+ENGINES = ("auto", "eager", "compile", "openvino", "onnxruntime")
+LAYOUTS = ("flat", "gfpgan")
+TRACKING = ("auto", "mlflow", "none")
 EXTENSIONS = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")
 
 
@@ -65,8 +69,15 @@ class Settings:
     identity_path: Path | None
     choice: FaceChoice
     background: str
+    tier: str
     device: str
+    precision: str
+    engine: str
+    compile: bool
     threads: int | None
+    devices: int | None
+    num_nodes: int
+    strategy: str
     workers: int | None
     face_batch: int | None
     extension: str
@@ -74,8 +85,23 @@ class Settings:
     save_faces: bool
     keep_metadata: bool
     jpeg_quality: int
+    webp_quality: int
+    png_compression: int
+    layout: str
+    save_compared: bool
     json: bool
     quiet: bool
+    verbose: bool
+    cache_enabled: bool | None
+    cache_folder: Path | None
+    cache_gb: float
+    tracking: str
+    tracking_uri: str | None
+    tracking_experiment: str
+    tracking_images: int
+    tracking_image_px: int
+    report: bool
+    objective: str | None
     resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -85,7 +111,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     Raises:
         GfpupError: a value that means nothing, with its key, the value and what would do.
     """
-    at = _Reader(config)
+    at = Reader(config)
     return Settings(
         inputs=at.texts("source.paths"),
         recursive=at.flag("source.recursive"),
@@ -130,133 +156,38 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         identity_path=at.path("guard.path"),
         choice=at.face_choice(),
         background=at.choice("background.name", BACKGROUNDS),
+        tier=at.choice("hardware.tier", TIERS),
         device=at.text("hardware.device"),
+        precision=at.choice("hardware.precision", PRECISIONS),
+        engine=at.choice("hardware.engine", ENGINES),
+        compile=at.flag("hardware.compile"),
         threads=at.optional(at.integer, "hardware.threads", 1),
+        devices=at.count("hardware.devices"),
+        num_nodes=at.integer("hardware.num_nodes", 1),
+        strategy=at.choice("hardware.strategy", ("auto", "ddp")),
         workers=at.optional(at.integer, "hardware.workers", 0),
         face_batch=at.optional(at.integer, "hardware.face_batch", 1),
         extension=at.choice("write.ext", EXTENSIONS),
         suffix=at.text("write.suffix", empty=True),
-        save_faces=at.flag("write.faces"),
+        save_faces=at.flag("write.faces") or at.text("write.layout") == "gfpgan",
         keep_metadata=at.flag("write.metadata"),
         jpeg_quality=at.integer("write.jpeg_quality", 1, 100),
+        webp_quality=at.integer("write.webp_quality", 1, 100),
+        png_compression=at.integer("write.png_compression", 0, 9),
+        layout=at.choice("write.layout", LAYOUTS),
+        save_compared=at.flag("write.compare"),
         json=at.flag("screen.json"),
         quiet=at.flag("screen.quiet"),
+        verbose=at.flag("screen.verbose"),
+        cache_enabled=at.optional(at.flag, "cache.enabled"),
+        cache_folder=at.path("cache.dir"),
+        cache_gb=at.number("cache.max_gb", 0.001),
+        tracking=at.choice("tracking.name", TRACKING),
+        tracking_uri=at.optional(at.text, "tracking.uri"),
+        tracking_experiment=at.text("tracking.experiment"),
+        tracking_images=at.integer("tracking.max_images", 0),
+        tracking_image_px=at.integer("tracking.image_px", 1),
+        report=at.flag("report"),
+        objective=at.optional(at.text, "objective"),
         resolved=config,
     )
-
-
-class _Reader:
-    """Reads values by their dotted key and refuses each wrong one in the same words."""
-
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = config
-
-    def raw(self, key: str) -> Any:
-        node: Any = self.config
-        for part in key.split("."):
-            if not isinstance(node, Mapping) or part not in node:
-                raise GfpupError(f"{key} is not in the configuration any more; take back what replaced or removed it.")
-            node = node[part]
-        return node
-
-    @staticmethod
-    def refuse(key: str, value: Any, wanted: str) -> GfpupError:
-        return GfpupError(f"{key}={value!r} means nothing; it takes {wanted}.")
-
-    def optional(self, read: Any, key: str, *limits: float) -> Any:
-        return None if self.raw(key) is None else read(key, *limits)
-
-    def flag(self, key: str) -> bool:
-        value = self.raw(key)
-        if not isinstance(value, bool):
-            raise self.refuse(key, value, "true or false")
-        return value
-
-    def number(self, key: str, low: float, high: float = float("inf")) -> float:
-        value = self.raw(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise self.refuse(key, value, f"a number {_between(low, high)}")
-        return float(value)
-
-    def integer(self, key: str, low: int, high: float = float("inf")) -> int:
-        value = self.raw(key)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.refuse(key, value, f"a whole number {_between(low, high)}")
-        return value
-
-    def text(self, key: str, *, empty: bool = False) -> str:
-        value = self.raw(key)
-        if isinstance(value, bool | dict | list) or value is None or (not empty and str(value) == ""):
-            raise self.refuse(key, value, "a text")
-        return str(value)
-
-    def words(self, key: str) -> tuple[str, ...]:
-        value = self.raw(key)
-        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-            raise self.refuse(key, value, "a list of names")
-        return tuple(value)
-
-    def files(self, key: str) -> dict[str, Path]:
-        files = {}
-        for pair in self.words(key):
-            name, _, path = pair.partition("=")
-            if not name or not path:
-                raise self.refuse(key, pair, "NAME=FILE, a checkpoint's name and your file for it")
-            files[catalogue.find(name).name] = Path(path)
-        return files
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        value = self.raw(key)
-        if not isinstance(value, list) or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
-            raise self.refuse(key, value, "a list of numbers")
-        return tuple(float(v) for v in value)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self.raw(key)
-        if isinstance(value, str):
-            return (value,)
-        if not isinstance(value, list) or not value or any(v is None or isinstance(v, dict | list) for v in value):
-            raise GfpupError("nothing to restore was named; give a photo, a folder or a pattern with --input.")
-        return tuple(str(v) for v in value)
-
-    def path(self, key: str) -> Path | None:
-        return None if self.raw(key) is None else Path(self.text(key))
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        value = self.raw(key)
-        if value not in allowed:
-            raise self.refuse(key, value, "one of " + ", ".join(allowed))
-        return str(value)
-
-    def parameters(self) -> dict[str, Any]:
-        """What the `restore` node holds beyond the settings that every run has; null is "not given"."""
-        own = ("upscale", "aligned", "strength", "match_color")
-        self.raw("restore.upscale")  # refuses a node that was replaced
-        return {key: value for key, value in self.raw("restore").items() if key not in own and value is not None}
-
-    def face_choice(self) -> FaceChoice:
-        which = self.raw("faces.which")
-        is_count = isinstance(which, int) and not isinstance(which, bool) and which > 0
-        if which not in ("all", "largest", "center") and not is_count:
-            raise self.refuse("faces.which", which, "all, largest, center or a number of faces")
-        regions = self.raw("faces.leave_alone") or []
-        if not isinstance(regions, list) or not all(_is_box(region) for region in regions):
-            raise self.refuse("faces.leave_alone", regions, "boxes [x0,y0,x1,y1] in photo pixels, x0 < x1 and y0 < y1")
-        return FaceChoice(
-            which=which,
-            min_px=self.number("faces.min_px", 0),
-            min_score=self.number("faces.min_score", 0, 1),
-            leave_alone=tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in regions),
-        )
-
-
-def _is_box(region: Any) -> bool:
-    if not isinstance(region, list) or len(region) != 4:
-        return False
-    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in region):
-        return False
-    return bool(region[0] < region[2] and region[1] < region[3])
-
-
-def _between(low: float, high: float) -> str:
-    return f"of {low:g} or more" if high == float("inf") else f"from {low:g} to {high:g}"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gfpup.errors import CheckpointError, GfpupError
+from gfpup.settings import Settings
 from gfpup.weights import catalogue, licences
-from gfpup.weights.store import Store
+from gfpup.weights.store import Store, default_folder, mirrors_from_environment
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a checkpoint's name, the bytes done and the bytes in all (None where the server does not say)."""
@@ -103,6 +104,27 @@ class Supply:
         for checkpoint in self.unsaid:
             licences.warn_once(checkpoint)
         self.unsaid.clear()
+
+
+def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supply:
+    """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
+    if not settings.dry_run:
+        for licence in settings.accepted_licences:
+            licences.accept(licence)
+    store = Store(
+        settings.weights_folder or default_folder(),
+        mirrors=mirrors_from_environment(),
+        offline=not settings.download,
+        trust_first_download=settings.trust_first_download,
+        accepted=settings.accepted_licences,
+    )
+    return Supply(
+        store,
+        accepted=settings.accepted_licences,
+        dry_run=settings.dry_run,
+        progress=progress,
+        files=settings.weights_files,
+    )
 
 
 def facts(supply: Supply) -> Mapping[str, object]:

@@ -19,7 +19,7 @@ def complete(arguments: Sequence[str], *, verbs: Sequence[str] = ("run", "versio
         if len(words) < 2:
             print(" ".join(verb for verb in verbs if verb.startswith(words[0] if words else "")))
             return 0
-        if words[0] != "run":
+        if words[0] not in ("run", "sweep"):
             return 0
         if words[-1].startswith("-"):
             spellings = [flag.name for group in GROUPS.values() for flag in group]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from gfpup.errors import GfpupError
@@ -15,6 +15,9 @@ gfpup restores faces in photographs, and measures which method did it best.
 usage: gfpup VERB ...
 
   run        restore photos
+  sweep      restore by every combination of several backends and settings, and compare
+  recommend  name the method to take, by the guide or by your own runs
+  doctor     check this installation, and say what to do about what is wrong
   backends   list the methods side by side, or show one
   score      score a finished run, or any folder, without restoring again
   compare    compare runs: means, intervals, paired tests, Pareto front
@@ -23,6 +26,8 @@ usage: gfpup VERB ...
   ui         open MLflow's page on the last comparison
   degrade    damage reference faces by a named protocol
   verify     hold a network to its hash, its goldens and other implementations
+  export     write a method's network as an ONNX or OpenVINO graph
+  bench      measure how fast a method is on this machine
   weights    list, fetch, verify and import checkpoints
   version    print the version
 
@@ -32,16 +37,52 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
-VERBS = ("run", "score", "compare", "report", "track", "ui", "degrade", "verify", "backends", "weights", "version")
-IN_OWN_MODULE = ("score", "compare", "report", "track", "ui", "degrade", "verify", "backends", "weights")
+VERBS = (
+    "run",
+    "sweep",
+    "score",
+    "compare",
+    "report",
+    "track",
+    "ui",
+    "degrade",
+    "verify",
+    "export",
+    "bench",
+    "recommend",
+    "doctor",
+    "backends",
+    "weights",
+    "version",
+)
+IN_OWN_MODULE = (
+    "score",
+    "compare",
+    "report",
+    "track",
+    "ui",
+    "degrade",
+    "verify",
+    "export",
+    "bench",
+    "recommend",
+    "doctor",
+    "backends",
+    "weights",
+)
 """Verbs that are `run(words)` of the module of their name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 0 all done, 1 some failed, 2 refused, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return contained(lambda: _dispatch(words))
+
+
+def contained(work: Callable[[], int]) -> int:
+    """Do the work of a command; what a user can mend is one sentence and an exit status."""
     try:
-        return _dispatch(words)
+        return work()
     except GfpupError as error:
         print(f"gfpup: {error}", file=sys.stderr)
         return 2
@@ -68,8 +109,8 @@ def _dispatch(words: list[str]) -> int:
 
         print(f"gfpup {__version__}")
         return 0
-    if verb == "run":
-        return run(rest)
+    if verb in ("run", "sweep"):
+        return run(rest, verb=verb)
     if verb in IN_OWN_MODULE:
         return int(import_module(f"gfpup.cli.{verb}").run(rest))
     from gfpup.registry import unknown
@@ -77,17 +118,21 @@ def _dispatch(words: list[str]) -> int:
     raise GfpupError(unknown("verb", verb, VERBS))
 
 
-def run(words: Sequence[str]) -> int:
-    """`gfpup run`: translate the flags and hand over to Hydra."""
+def run(words: Sequence[str], *, verb: str = "run", command: Sequence[str] = ()) -> int:
+    """`gfpup run`, and `gfpup sweep`, which is `run -m`: translate the flags and hand over to Hydra.
+
+    `command` is what was typed, where that was another command.
+    """
     if {"-h", "--help"} & set(words):
-        print(run_help(), end="")
+        print(run_help() if verb == "run" else SWEEP_HELP, end="")
         return 0
     from gfpup.cli.overrides import to_overrides
 
-    overrides = [_known_backends(override) for override in to_overrides(words)]
+    several = ["-m"] if verb == "sweep" and not {"-m", "--multirun"} & set(words) else []
+    overrides = [_known_backends(override) for override in to_overrides([*words, *several])]
     from gfpup.runner import app
 
-    return app.main(overrides, command=["gfpup", "run", *words])
+    return app.main(overrides, command=command or ["gfpup", verb, *words])
 
 
 def _known_backends(override: str) -> str:
@@ -98,6 +143,27 @@ def _known_backends(override: str) -> str:
     from gfpup import backends
 
     return f"backend={','.join(backends.canonical(name) for name in value.split(','))}"
+
+
+SWEEP_HELP = """\
+Restore by every combination of several values, score each, and show them side by side.
+
+usage: gfpup sweep --input PATH [flags of gfpup run, with several values] [key.path=value,value ...]
+
+  --backend gfpgan,codeformer  one job for each value; every flag may take several but those whose value is a list
+  'restore.fidelity=range(0.1,1,0.2)'  ranges and choices, as Hydra writes them
+  --experiment NAME            a study of conf/experiment, or of a folder of yours: --config-dir DIR
+  hydra/launcher=joblib        several jobs at once, the threads divided between them; submitit_local, submitit_slurm
+  hydra/sweeper=NAME           another sweeper that is installed; objective=psnr says what it optimises
+
+Each job has a folder in --output. What means the same (a fidelity for a backend without one) is done once, and same_as.json
+points at it. Faces are found once for all jobs. The same command again does only what is missing. At the end report.html shows
+all jobs, and MLflow has them below one run: gfpup ui opens it. Exit status: 0 all done, 1 some failed, 2 all were refused.
+
+  gfpup sweep --input photos/ --backend gfpgan,codeformer,restoreformerpp --fidelity 0.3,0.5,0.7 --metrics full --output out/
+  gfpup sweep --input photos/ --backend identity,classical --metrics fast --output out/ hydra/launcher=joblib
+  gfpup sweep --experiment 001-baselines --input photos/ --output out/
+"""
 
 
 def run_help() -> str:

@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("--source", "source", "folder|paired|synthetic or a test set such as celeba-test", metavar="NAME"),
         Flag("--reference", "source.reference", "score against the references of the same names in this folder", "text", "DIR"),
         Flag("--limit", "source.limit", "stop after N photos", metavar="N"),
+        Flag("--experiment", "experiment", "take this study's settings from conf/experiment, or --config-dir", metavar="NAME"),
         Flag("--output", "output", "write to this folder (default: out)", "text", "DIR", short="-o"),
         Flag("--resume", "existing", "skip what the folder holds already (the default)", "switch", value="resume"),
         Flag("--overwrite", "existing", "replace what the folder holds, of another plan too", "switch", value="overwrite"),
@@ -48,6 +49,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     ),
     "method": (
         Flag("--backend", "backend", "restore with this method (default: gfpgan)", metavar="NAME"),
+        Flag("--auto", "backend", "choose a method for each photo by its damage", "switch", value="auto"),
         Flag("--version", "restore.version", "take this published version of the method", metavar="V"),
         Flag("--fidelity", "restore.fidelity", "CodeFormer's w, 0 (the method) to 1 (the input) (default: 0.5)", metavar="X"),
         Flag("--strength", "restore.strength", "blend this much of the restored face in, 0 to 1 (default: 1)", metavar="X"),
@@ -81,6 +83,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("--only-center-face", "faces.which", "restore only the face nearest the centre", "switch", value="center"),
         Flag("--faces", "faces.which", "restore all|largest|center|N, the N largest (default: all)", metavar="WHICH"),
         Flag("--min-face", "faces.min_px", "leave faces alone whose box is narrower, in px (default: 0)", metavar="PX"),
+        Flag("--min-eye-distance", "faces.min_eye_distance_px", "leave faces alone whose eyes are nearer, in px", metavar="PX"),
         Flag("--min-score", "faces.min_score", "leave faces alone that score lower, 0 to 1 (default: 0)", metavar="X"),
         Flag(
             "--leave-alone",
@@ -116,12 +119,25 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     ),
     "metrics": (
         Flag("--metrics", "metrics", "off|fast|full or a list such as lpips,dists,identity (default: off)", "metrics", "WHICH"),
+        Flag("--tracking", "tracking", "log to MLflow: auto (sweeps, runs with metrics)|mlflow|none", metavar="WHEN"),
+        Flag("--tracking-uri", "tracking.uri", "log to this folder or server (default: mlruns/)", "text", "URI"),
+        Flag("--no-report", "report", "write no report at the end of a sweep", "switch", value="false"),
         Flag("--require-metrics", "metrics.require", "refuse to begin where one cannot be computed", "switch", value="true"),
     ),
     "machine": (
         Flag("--device", "hardware.device", "compute on auto|cpu|cuda|cuda:N|mps (default: auto)", metavar="NAME"),
+        Flag("--devices", "hardware.devices", "share the photos out to N processes, on a GPU each; auto: all", metavar="N"),
+        Flag("--num-nodes", "hardware.num_nodes", "share the photos out to N machines, each with --devices", metavar="N"),
+        Flag("--precision", "hardware.precision", "compute in auto|fp32|bf16|fp16 (default: auto, fp32 on a CPU)", metavar="P"),
+        Flag("--engine", "hardware.engine", "run networks by eager|compile|openvino|onnxruntime (eager)", metavar="NAME"),
+        Flag("--compile", "hardware.compile", "compile networks where that works, else eager", "switch", value="true"),
+        Flag("--threads", "hardware.threads", "compute with N threads (default: OMP_NUM_THREADS, or the cores)", metavar="N"),
+        Flag("--face-batch", "hardware.face_batch", "restore N faces at once on a GPU (default: as many as fit)", metavar="N"),
+        Flag("--cache", "cache.enabled", "read faces, crops and backgrounds that an earlier run made", "switch", value="true"),
+        Flag("--no-cache", "cache.enabled", "share none of them between the jobs of a sweep", "switch", value="false"),
         Flag("--dry-run", "dry_run", "print the plan and do nothing else", "switch", value="true"),
         Flag("--json", "screen.json", "print the summary, or the plan, as JSON on stdout", "switch", value="true"),
+        Flag("--verbose", "screen.verbose", "print the plan before the run", "switch", value="true"),
         Flag("--quiet", "screen.quiet", "print errors only", "switch", value="true", short="-q"),
     ),
 }
@@ -209,7 +225,7 @@ def quote(text: str) -> str:
     """
     text = re.sub(r"(\\*)\$\{", lambda m: m.group(1) * 2 + r"\${", text)
     text = re.sub(r"(\\*)(')", lambda m: m.group(1) * 2 + r"\'", text)
-    return "'" + re.sub(r"(\\+)$", lambda m: m.group(1) * 2, text) + "'"
+    return "'" + re.sub(r"(\\+)\Z", lambda m: m.group(1) * 2, text) + "'"
 
 
 def _set(singles: dict[str, tuple[str, str]], flag: Flag, value: str) -> None:

@@ -82,12 +82,17 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
         raise GfpupError("one run is given twice: name different runs to compare")
-    names = [folder.name for folder in resolved]
-    depth = 1
+    return [Run(name, tuple(read(folder / TABLE))) for name, folder in zip(names_of(folders), folders, strict=True)]
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """What different runs are called: by their folders, with as many parents as tell them apart."""
+    resolved = [folder.resolve() for folder in folders]
+    names, depth = [folder.name for folder in resolved], 1
     while len(set(names)) < len(names):
         depth += 1
         names = ["/".join(folder.parts[-depth:]) for folder in resolved]
-    return [Run(name, tuple(read(folder / TABLE))) for name, folder in zip(names, folders, strict=True)]
+    return names
 
 
 def compare(runs: Sequence[Run], *, baseline: str | None = None, confidence: float = 0.95, seed: int = 0) -> Comparison:

@@ -14,12 +14,13 @@ from gfpup.types import Face
 class FaceChoice:
     """The rule: `which` is "all", "largest", "center" or a number N (the N largest).
 
-    `min_px` bounds the shorter side of a face's box, `min_score` the detector's score. A face whose centre lies in one of
-    `leave_alone` (boxes xyxy, photo pixels) is not touched.
+    `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes, `min_score` the
+    detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not touched.
     """
 
     which: str | int = "all"
     min_px: float = 0.0
+    min_eye_distance_px: float = 0.0
     min_score: float = 0.0
     leave_alone: tuple[tuple[float, float, float, float], ...] = ()
 
@@ -39,6 +40,9 @@ def _refusal(face: Face, choice: FaceChoice) -> str | None:
     side = min(x1 - x0, y1 - y0)
     if side < choice.min_px:
         return f"its box is {side:.0f} px, under the minimum of {choice.min_px:g}"
+    eyes = float(np.linalg.norm(face.landmarks_xy[0] - face.landmarks_xy[1]))
+    if eyes < choice.min_eye_distance_px:
+        return f"its eyes are {eyes:.0f} px apart, under the minimum of {choice.min_eye_distance_px:g}"
     if face.score < choice.min_score:
         return f"its score is {face.score:.2f}, under the minimum of {choice.min_score:g}"
     cx, cy = _centre(face)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+import shutil
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +26,8 @@ SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
 DOCUMENT = "manifest.json"
 LINES = "manifest.jsonl"
 LOCK = ".manifest.lock"
+PARTS = ".ranks"
+"""Below the output folder: a folder for each rank that shares the work (`gfpup.observers.parts`), until they are merged."""
 
 
 class Manifest:
@@ -56,12 +59,13 @@ class Manifest:
             raise GfpupError(f"another run is writing to {self.folder}; wait for it, or give another --output.") from None
         except OSError as error:
             raise GfpupError(f"cannot write to the folder {self.folder}: {error.strerror}; give another --output.") from None
+        self._take_over_parts()
         for torn in self.folder.rglob(images.TEMPORARY_GLOB):
             torn.unlink(missing_ok=True)  # left by a run that was killed while writing; the lock says that nobody writes now
         path = self.folder / LINES
-        kept, end = ([], 0) if self.overwrite else _read_lines(path)
+        kept, end = ([], 0) if self.overwrite else read_lines(path)
         self.photos = {} if self.overwrite else {line["name"]: line for line in kept if "name" in line}
-        with _writing(path):
+        with writing(path):
             self._lines = path.open("r+b" if path.exists() else "w+b")
             # A line cut short by a crash goes; with --overwrite all of them do.
             self._lines.truncate(0 if self.overwrite else end)
@@ -73,6 +77,21 @@ class Manifest:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lines.close()
         self._lock.release()
+
+    def _take_over_parts(self) -> None:
+        """Refuse a folder that a rank of an earlier run still writes to; with --overwrite, forget what such ranks left."""
+        for part in sorted((self.folder / PARTS).glob("*")):
+            lock = filelock.FileLock(part / LOCK, timeout=0)
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                self._lock.release()
+                raise GfpupError(
+                    f"rank {part.name} of an earlier run is still writing to {self.folder}; end it, or wait for it."
+                ) from None
+            lock.release()
+        if self.overwrite:
+            shutil.rmtree(self.folder / PARTS, ignore_errors=True)
 
     @property
     def path(self) -> Path:
@@ -106,26 +125,42 @@ class Manifest:
         self._append(line)
         self.photos[line["name"]] = dict(line)
 
+    def absorb(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Record photos that others restored, in one step."""
+        lines = list(lines)
+        self._append(*lines)
+        self.photos |= {line["name"]: dict(line) for line in lines}
+
     def close(self, status: str, **facts: Any) -> dict[str, Any]:
         """Write the document: `status` is "done", "failed", "interrupted" or "stopped". Returns it."""
         self.header.update(facts)
         return self._write_document(status)
 
-    def _append(self, line: Mapping[str, Any]) -> None:
-        with _writing(self.folder / LINES):
-            self._lines.write(json.dumps(line).encode() + b"\n")
-            self._lines.flush()
-            os.fsync(self._lines.fileno())
+    def _append(self, *lines: Mapping[str, Any]) -> None:
+        append(self._lines, lines, path=self.folder / LINES)
 
     def _write_document(self, status: str) -> dict[str, Any]:
         photos = [self.photos[name] for name in sorted(self.photos)]
-        document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header, "photos": photos}
+        document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header}
+        document |= {"reused": reused(photos), "photos": photos}
         path = self.path
         images.write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
         return document
 
 
-class _writing:  # noqa: N801 (reads as a phrase: with _writing(path))
+def append(file: Any, lines: Iterable[Mapping[str, Any]], *, path: Path) -> None:
+    """Write lines to the open record `path`; they are on the disk when this returns.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    with writing(path):
+        file.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class writing:  # noqa: N801 (reads as a phrase: with writing(path))
     """Turn an operating system's refusal into the error that stops a run."""
 
     def __init__(self, path: Path) -> None:
@@ -149,7 +184,7 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
         raise GfpupError(f"--output {folder} is a file; give a folder.")
     if overwrite:
         return
-    lines, _ = _read_lines(folder / LINES)
+    lines, _ = read_lines(folder / LINES)
     runs = [line["run"] for line in lines if "run" in line]
     if not runs or runs[-1].get("fingerprint") == fingerprint:
         return
@@ -167,11 +202,12 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
 
 def recorded_names(folder: Path) -> dict[str, str]:
     """What the record in `folder` calls the result of each input, by the input's absolute path."""
-    lines, _ = _read_lines(folder / LINES)
+    records = [folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}"))]
+    lines = [line for record in records for line in read_lines(record)[0]]
     return {line["input"]: line["name"] for line in lines if "name" in line and "input" in line}
 
 
-def _read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The complete lines of a record, and where they end."""
     try:
         data = path.read_bytes()
@@ -220,9 +256,24 @@ def photo_line(
         "faces": [] if restored is None else [_face(result) for result in restored.faces],
         "face_files": list(face_files),
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+        "reused": {} if restored is None else {stage: round(value, 4) for stage, value in restored.reused.items()},
+        "method": None if restored is None else restored.method,
+        "notes": [] if restored is None else list(restored.notes),
         "warnings": list(warnings),
         "error": error,
     }
+
+
+def reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By stage, for how many photos it was not computed but read, of how many that went through it, and the seconds saved."""
+    found: dict[str, dict[str, Any]] = {}
+    for stage, value in ((stage, value) for line in photos for stage, value in line.get("reused", {}).items()):
+        entry = found.setdefault(stage, {"photos": 0, "of": 0, "seconds": 0.0})
+        entry["photos"] += 1
+        entry["seconds"] = round(entry["seconds"] + value, 4)
+    for stage, entry in found.items():
+        entry["of"] = sum(stage in line["seconds"] for line in photos)
+    return found
 
 
 def _face(result: FaceResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,9 +22,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from gfpup.observers.manifest import reused
 from gfpup.types import Plan, RestoredPhoto
 
 FAILURES_SHOWN = 20
+NOTES_SHOWN = 20
 
 
 class ProgressBar:
@@ -116,7 +119,9 @@ def summary(document: Mapping[str, Any], *, skipped: int, seconds: float) -> dic
         "faces_restored": sum(face["restored"] for face in faces),
         "faces_failed": sum(face["failed"] for face in faces),
         "faces_guarded": sum(face.get("guarded", False) for face in faces),
+        "methods": dict(Counter(photo["method"] for photo in photos if photo.get("method")).most_common()),
         "seconds": round(seconds, 3),
+        "reused": reused(photos),
         "median_seconds": {stage: round(statistics.median(values), 4) for stage, values in stages.items()},
     }
 
@@ -129,13 +134,23 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
     counts = {"failed": facts["faces_failed"], "left_alone": left_alone, "guarded": facts["faces_guarded"]}
     table.add_row("faces restored", _count(facts["faces_restored"], **counts))
     table.add_row("photos without a face", str(facts["without_faces"]))
+    if facts.get("methods"):
+        table.add_row("methods", "  ".join(f"{method} {count}" for method, count in facts["methods"].items()))
     table.add_row("seconds", f"{facts['seconds']:.1f}")
+    if facts["reused"]:
+        shared = [f"{stage} {entry['photos']} of {entry['of']}" for stage, entry in facts["reused"].items()]
+        table.add_row("reused", "  ".join(shared))
     medians = [f"{stage} {value:.2f}" for stage, value in facts["median_seconds"].items()]
     table.add_row("median seconds a photo", "  ".join(medians))
     table.add_row("record", escape(facts["manifest"]))
     console.print(table)
     if facts.get("scores"):
         console.print(_score_table(facts["scores"]))
+    notes = [f"{photo['name']}: {note}" for photo in photos for note in photo.get("notes", ())]
+    for note in notes[:NOTES_SHOWN]:
+        console.print(escape(note), highlight=False, soft_wrap=True)
+    if len(notes) > NOTES_SHOWN:
+        console.print(f"and {len(notes) - NOTES_SHOWN} more: see the record", highlight=False)
     failures = [photo["error"] for photo in photos if photo["error"]]
     failures += [
         f"{photo['input']}: face {i}: {face['reason']}"
@@ -159,6 +174,18 @@ def _score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
         better = "higher" if row["higher_is_better"] else "lower"
         table.add_row(row["metric"], row["level"], mean, better, str(row["n"]), escape(reasons))
     return table
+
+
+def print_failed_jobs(failed: Sequence[tuple[str, str]], *, jobs: int, console: Console) -> None:
+    """Print which of a sweep's jobs failed, and why; the same command does only what is missing."""
+    table = Table(
+        title=f"{len(failed)} of {jobs} jobs failed; the same command does only what is missing", title_justify="left"
+    )
+    table.add_column("job", overflow="fold")
+    table.add_column("because", overflow="fold")
+    for job, reason in failed:
+        table.add_row(escape(job), escape(reason))
+    console.print(table)
 
 
 def print_plan(plan: Plan, photos: Sequence[Any], *, console: Console) -> None:

@@ -156,18 +156,26 @@ class ScoreWriter:
         if self.path.exists() and not fresh:
             for row in read(self.path):
                 self.rows.setdefault(row.photo, []).append(row)
-        self.rows.pop(RUN, None)
+        self.earlier_run = self.rows.pop(RUN, [])
+        """The scores of the whole run as it was before; they hold where nothing is done again."""
         self._begun = False
 
     def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
         """Keep one photo's scores, and append them to the table at once."""
-        rows = rows_of(line["name"], restored.scores) if restored is not None else []
-        self.rows[line["name"]] = rows
+        self.keep(line["name"], rows_of(line["name"], restored.scores) if restored is not None else [])
+
+    def keep(self, photo: str, rows: Sequence[ScoreRow]) -> None:
+        """Keep the lines of one photo, however they were found."""
+        self.rows[photo] = list(rows)
         self._append(rows)
 
     def run_scores(self, scores: Iterable[Score]) -> None:
         """Keep the scores of the whole run; call it before `run_done`."""
         self.rows[RUN] = rows_of(RUN, scores)
+
+    def keep_run_scores(self) -> None:
+        """Let the earlier scores of the whole run stand."""
+        self.rows[RUN] = self.earlier_run
 
     def run_done(self, document: Mapping[str, Any]) -> None:
         """Write the table anew, in order and each photo once, and its summary."""

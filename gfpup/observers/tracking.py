@@ -96,6 +96,10 @@ class Tracker:
         """Open the run and log what is known beforehand: configuration, plan, versions, weights' hashes."""
         self._contained(lambda: self._open(header))
 
+    def replace(self, run_id: str) -> None:
+        """Take away what an earlier, unfinished run in the same folder logged: this one logs it all."""
+        self._contained(lambda: self._store.delete_run(run_id))
+
     def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
         """Take note of a photo; it is logged by the thread."""
         if restored is not None:

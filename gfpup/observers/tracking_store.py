@@ -144,14 +144,19 @@ def first_line(error: BaseException) -> str:
     return re.sub(r"//[^/@\s]+@", "//", text)[:300].rstrip(".")
 
 
-def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str], output: Path) -> str:
+def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str], output: Path, again: bool = False) -> str:
     """Open the run that stands for a sweep, in the process that starts its jobs; returns its id, which jobs are given.
+
+    With `again` the run of an earlier sweep in the folder `output` is opened again, where there is one.
 
     Raises:
         TrackingError: the store cannot be written.
     """
     try:
         store = client(uri)
+        if again and (run_id := _sweep_in(store, experiment_id, output)) is not None:
+            store.update_run(run_id, status="RUNNING")
+            return run_id
         tags = {
             KIND: "sweep",
             "gfpup.output": str(output.absolute()),
@@ -163,6 +168,12 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
     except Exception as error:
         raise TrackingError(f"the sweep is not tracked in {shown(uri)}: {first_line(error)}.") from error
     return run_id
+
+
+def _sweep_in(store: Any, experiment_id: str, output: Path) -> str | None:
+    found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000)
+    at = str(output.absolute())  # compared here: a path may hold what MLflow's filters cannot quote
+    return next((str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == at), None)
 
 
 def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path] = ()) -> None:

@@ -170,7 +170,7 @@ def _said(subject: Subject, photo: str) -> str:
     faces = f"{' or '.join(map(str, sorted(counts)))} face{'s' * (counts != {1})}" if counts else "not restored"
     notes = []
     for run, line in lines:
-        own = [line["error"]] if line["error"] else list(line["warnings"])
+        own = [line["error"]] if line["error"] else [*line.get("notes", ()), *line["warnings"]]
         own += [f"face {i + 1}: {face['reason']}" for i, face in enumerate(line["faces"]) if face["reason"]]
         notes += [f"<li>{escape(f'{run}: {note}' if len(subject.runs) > 1 else note)}</li>" for note in own]
     if not notes:

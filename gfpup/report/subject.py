@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from gfpup import results
-from gfpup.compare import Comparison, Line, Run, compare, statistics
+from gfpup.compare import Comparison, Line, Run, compare, names_of, statistics
 from gfpup.errors import GfpupError
 from gfpup.observers.manifest import DOCUMENT
 from gfpup.observers.scores import RUN, TABLE, ScoreRow, per_photo, read
@@ -77,7 +77,7 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     folders = _folders(given)
     notes: list[str] = []
     runs = []
-    for name, folder in zip(_names(folders), folders, strict=True):
+    for name, folder in zip(names_of(folders), folders, strict=True):
         try:
             runs.append(_read(name, folder, notes))
         except GfpupError as error:
@@ -86,7 +86,7 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
             notes.append(f"{name} is left out: {error}")
     if not runs:
         raise GfpupError(f"none of the {len(folders)} runs can be reported: {notes[0]}")
-    chosen = _baseline(baseline, runs, dict(zip(_names(folders), folders, strict=True)))
+    chosen = _baseline(baseline, runs, dict(zip(names_of(folders), folders, strict=True)))
     photos = {photo: run.lines[photo]["name"] for run in reversed(runs) for photo in run.lines}
     lines, comparison = _lines(runs, chosen, notes)
     return Subject(
@@ -95,8 +95,8 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
         baseline=chosen,
         lines=lines,
         comparison=comparison,
+        lost_jobs=tuple(_lost_jobs(given, notes)),
         notes=tuple(notes),
-        lost_jobs=tuple(_lost_jobs(given)),
     )
 
 
@@ -111,16 +111,6 @@ def _folders(given: Sequence[Path]) -> list[Path]:
     if not folders:
         raise GfpupError("a report needs at least one run: give a folder that gfpup run wrote.")
     return list(folders.values())
-
-
-def _names(folders: Sequence[Path]) -> list[str]:
-    """As `gfpup compare` names them: by folder, with as many parents as tell them apart."""
-    resolved = [folder.resolve() for folder in folders]
-    names, depth = [folder.name for folder in resolved], 1
-    while len(set(names)) < len(names):
-        depth += 1
-        names = ["/".join(folder.parts[-depth:]) for folder in resolved]
-    return names
 
 
 def _read(name: str, folder: Path, notes: list[str]) -> ReportedRun:
@@ -183,8 +173,8 @@ def _means(run: ReportedRun) -> list[Line]:
     return lines
 
 
-def _lost_jobs(given: Sequence[Path]) -> list[tuple[str, str]]:
-    """The jobs of a sweep that an error ended: what was asked for, and why it failed."""
+def _lost_jobs(given: Sequence[Path], notes: list[str]) -> list[tuple[str, str]]:
+    """The jobs of a sweep that an error ended: what was asked for, and why it failed; doubles of others go to `notes`."""
     lost = []
     for path in given:
         for file in sorted(path.glob(SWEEP_STATUS), key=lambda file: natural_key(file.name)):
@@ -192,6 +182,12 @@ def _lost_jobs(given: Sequence[Path]) -> list[tuple[str, str]]:
                 facts = json.loads(file.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            if isinstance(facts, dict) and facts.get("error"):
-                lost.append((" ".join(map(str, facts.get("overrides", []))) or file.stem, str(facts["error"])))
+            if not isinstance(facts, dict):
+                continue
+            if facts.get("same_as"):
+                notes.append(
+                    f"{Path(facts['output']).name} means the same as {Path(facts['same_as']).name}, and was not repeated"
+                )
+            if facts.get("error"):
+                lost.append((Path(facts["output"]).name, str(facts["error"])))
     return lost

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gfpup.compare import Line, verdict
 from gfpup.metrics import TO_INPUT
-from gfpup.metrics.cost import OUTSIDE
+from gfpup.metrics.cost import OUTSIDE, unshared
 from gfpup.observers.scores import RUN
 from gfpup.report.charts import COLOURS, number
 from gfpup.report.subject import Key, ReportedRun, Subject
@@ -149,7 +149,10 @@ def commands(subject: Subject) -> str:
     """Each command line once, quoted for a shell, with the runs that came of it."""
     by_command: dict[str, list[str]] = {}
     for run in subject.runs:
-        by_command.setdefault(shlex.join(run.document["argv"]), []).append(run.name)
+        command = shlex.join(run.document["argv"])
+        if "cwd" in run.document:
+            command = f"cd {shlex.quote(run.document['cwd'])}\n{command}"
+        by_command.setdefault(command, []).append(run.name)
     parts = []
     for command, names in by_command.items():
         note = f"<p>{escape(', '.join(names))}</p>" if len(by_command) > 1 else ""
@@ -199,7 +202,8 @@ def _interval(interval: tuple[float, float] | None, *, signed: bool = False) -> 
 
 def _seconds(run: ReportedRun) -> float | None:
     """The mean time of a photo, counted as the metric of that name does."""
-    took = [sum(v for stage, v in photo["seconds"].items() if stage not in OUTSIDE) for photo in run.document["photos"]]
+    stages = [unshared(photo["seconds"], photo.get("reused", {})) for photo in run.document["photos"]]
+    took = [sum(v for stage, v in photo.items() if stage not in OUTSIDE) for photo in stages]
     return statistics.fmean(took) if took else None
 
 

@@ -21,8 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gfpup import registry
 from gfpup.errors import GfpupError, OutputError
-from gfpup.runner import sweep
-from gfpup.runner.run import ARGV_VARIABLE, Interrupted, execute, interruptible
+from gfpup.runner import sweep, sweep_end
+from gfpup.runner.interruption import Interrupted, interruptible
+from gfpup.runner.run import ARGV_VARIABLE, Ended, execute
 
 _statuses: list[int] = []
 
@@ -42,11 +43,11 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
     try:
         with interruptible(), _sweep_arguments(overrides) as arguments:
             sys.argv = [argv[0], *arguments, *overrides]
-            app()
-            folder = sweep.folder()
-            if folder is not None:
-                return sweep.exit_status(sweep.statuses(folder))
-            return max(_statuses, default=0)
+            try:
+                app()
+            finally:
+                status = sweep_end.close() if sweep.started() is not None else max(_statuses, default=0)
+        return status
     except (HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return refuse(GfpupError(" ".join(f"{error} {cause}".split())))
@@ -80,32 +81,42 @@ def _sweep_arguments(overrides: Sequence[str]) -> Iterator[list[str]]:
 
 
 @hydra.main(version_base="1.3", config_path="pkg://gfpup.conf", config_name="run")
-def app(config: DictConfig) -> None:
-    """The Hydra application: one call a job."""
+def app(config: DictConfig) -> float | None:
+    """The Hydra application: one call a job. Returns the objective, for sweepers that optimise it."""
     hydra_config = HydraConfig.get()
     if hydra_config.mode != RunMode.MULTIRUN:
-        _statuses.append(_status(config)[0])
-        return
-    folder, root = Path(str(hydra_config.sweep.dir)), Path(str(config.output))
-    output = root / str(hydra_config.sweep.subdir)
-    status, error = _status(config, output=output, sweep=root)
-    sweep.leave_status(
-        folder,
-        int(hydra_config.job.num),
-        overrides=hydra_config.overrides.task,
-        output=output,
-        status=status,
-        error=error,
-    )
+        status, _, ended = _status(config)
+        _statuses.append(status)
+        return None if ended is None else ended.objective
+    root = Path(str(config.output))
+    subdir = str(hydra_config.sweep.subdir)
+    job = sweep.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
+    overrides = list(hydra_config.overrides.task)
+    sweep.leave_status(job, overrides, status=None)
+    status, error, ended = _status(config, job=job)
+    if ended is not None and ended.rank != 0:
+        return None
+    sweep.leave_status(job, overrides, status=status, error=error, same_as=None if ended is None else ended.same_as)
+    return None if ended is None else ended.objective
 
 
-def _status(config: DictConfig, *, output: Path | None = None, sweep: Path | None = None) -> tuple[int, str | None]:
-    """Execute one job: its exit status, and the error that ended it. Errors end here, before Hydra adds a line of its own."""
+def _status(config: DictConfig, *, job: sweep.Job | None = None) -> tuple[int, str | None, Ended | None]:
+    """Execute one job: its exit status, the error that ended it, its end.
+
+    Errors end here, before Hydra adds lines of its own.
+    """
     try:
-        return execute(config, output=output, sweep=sweep), None
+        ended = execute(config, job=job)
+        return ended.status, None, ended
     except GfpupError as error:
         status = refuse(error)
-        return (1 if isinstance(error, OutputError) else status), str(error)
+        return (1 if isinstance(error, OutputError) else status), str(error), None
+    except BaseException as error:  # a bug or an interruption goes on its way, but the sweep's end is told from files
+        if job is not None:
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            said = "interrupted" if stopped else f"{type(error).__name__}: {error}"
+            sweep.leave_status(job, list(HydraConfig.get().overrides.task), status=130 if stopped else 1, error=said)
+        raise
 
 
 if __name__ == "__main__":

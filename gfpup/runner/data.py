@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,14 +102,31 @@ class _Photos(Dataset[Loaded]):
 
 
 class PhotoData(lightning.LightningDataModule):
-    """Batches of `photo_batch` loaded photos, as lists, in the order of `tasks`."""
+    """Batches of `photo_batch` loaded photos, as lists, in the order of `tasks`.
 
-    def __init__(self, tasks: Sequence[Task], *, photo_batch: int, workers: int) -> None:
+    Where several ranks do the work, `share` says which of them are this one's; it is asked when the ranks have met.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        photo_batch: int,
+        workers: int,
+        share: Callable[[Sequence[Task]], Sequence[Task]] | None = None,
+    ) -> None:
         super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # there may be fewer photos than ranks
         self.tasks = tasks
         self.photo_batch = photo_batch
+        self.workers = workers
+        self.share = share
+
+    def setup(self, stage: str) -> None:
+        if self.share is not None:
+            self.tasks = self.share(self.tasks)
         # A worker costs a process; one photo has nothing to read ahead of.
-        self.workers = min(workers, len(tasks) - 1)
+        self.workers = max(0, min(self.workers, len(self.tasks) - 1))
 
     def predict_dataloader(self) -> DataLoader[Loaded]:
         return DataLoader(
@@ -117,6 +135,8 @@ class PhotoData(lightning.LightningDataModule):
             num_workers=self.workers,
             collate_fn=list,
             worker_init_fn=_start_worker if self.workers else None,
+            # In a process of joblib's the default is joblib's own way, which starts no workers.
+            multiprocessing_context="fork" if self.workers and sys.platform == "linux" else None,
         )
 
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
@@ -128,11 +148,16 @@ def _start_worker(_: int) -> None:
     # Ctrl-C reaches the whole process group; the parent decides. OpenCV's threads do not survive the fork.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    leave_with_parent()
 
 
-def _leave_with(parent: int) -> None:
+def leave_with_parent() -> None:
     """End this process when its parent is gone: one that was killed cannot say so, and a full pipe would hold us for ever."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -13,10 +13,14 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 
 from gfpup import images
 from gfpup.errors import PhotoError
+from gfpup.hardware import is_out_of_memory, release_memory
+from gfpup.metrics.cost import unshared
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest, photo_line
+from gfpup.observers.parts import Part
 from gfpup.pipeline.score import Pictures, Scorer, affines_of, as_8_bit, notes
 from gfpup.runner.data import Loaded
+from gfpup.runner.layout import FacePictures
 from gfpup.types import Metadata, Photo, RestoredPhoto
 
 PhotoRestorer = Callable[[Sequence[Photo]], list[RestoredPhoto]]
@@ -46,29 +50,42 @@ class RestoreModule(lightning.LightningModule):
         return [results.get(id(loaded), Outcome(loaded, None, loaded.error)) for loaded in batch]
 
     def _restore(self, batch: Sequence[Loaded]) -> list[Outcome]:
+        restored: list[RestoredPhoto] | None = None
         try:
             restored = self.restorer([loaded.photo for loaded in batch if loaded.photo is not None])
-        except MemoryError:
-            if len(batch) > 1:
-                return [outcome for loaded in batch for outcome in self._restore([loaded])]
-            error = f"{batch[0].task.path} needs more memory than is free; use a smaller --upscale."
-            return [Outcome(batch[0], None, error)]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
         except PhotoError as error:
             if len(batch) > 1:
                 return [outcome for loaded in batch for outcome in self._restore([loaded])]
             path = str(batch[0].task.path)
             return [Outcome(batch[0], None, str(error) if path in str(error) else f"{path}: {error}")]
+        if restored is None:
+            return self._after_memory_ran_out(batch)
         restored = [self._score(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
         return [
             Outcome(loaded, result, self._whole_failure(loaded, result)) for loaded, result in zip(batch, restored, strict=True)
         ]
+
+    def _after_memory_ran_out(self, batch: Sequence[Loaded]) -> list[Outcome]:
+        """Try the photos of `batch` one by one; name a single one as too large."""
+        release_memory(str(self.device))
+        if len(batch) > 1:
+            return [outcome for loaded in batch for outcome in self._restore([loaded])]
+        less = "a smaller --upscale" if self.device.type == "cpu" else "a smaller --detect-size or --upscale, or --device cpu"
+        return [Outcome(batch[0], None, f"{batch[0].task.path} needs more memory than is free; use {less}.")]
 
     def _score(self, loaded: Loaded, result: RestoredPhoto) -> RestoredPhoto:
         if self.scorer is None:
             return result
         began = time.perf_counter()
         pictures = Pictures(
-            as_8_bit(result.pixels), result.photo.rgb8, loaded.reference, affines_of(result), stages=result.seconds
+            as_8_bit(result.pixels),
+            result.photo.rgb8,
+            loaded.reference,
+            affines_of(result),
+            stages=unshared(result.seconds, result.reused),
         )
         scores = self.scorer(pictures)
         seconds = {**result.seconds, "score": time.perf_counter() - began}
@@ -82,22 +99,28 @@ class RestoreModule(lightning.LightningModule):
 
 
 class PhotoWriter(BasePredictionWriter):
-    """Writes each photo, then its line in the manifest, then tells the observers, in this order."""
+    """Writes each photo, then its line in the record, then tells the observers, in this order."""
 
     def __init__(
-        self, folder: Path, manifest: Manifest, options: images.WriteOptions, *, save_faces: bool, observers: Sequence[Observer]
+        self,
+        folder: Path,
+        record: Manifest | Part,
+        options: images.WriteOptions,
+        *,
+        faces: FacePictures | None,
+        observers: Sequence[Observer],
     ) -> None:
         super().__init__(write_interval="batch")
         self.folder = folder
-        self.manifest = manifest
+        self.record = record
         self.options = options
-        self.save_faces = save_faces
+        self.faces = faces
         self.observers = observers
 
     def write_on_batch_end(self, trainer: Any, pl_module: Any, prediction: Sequence[Outcome], *_: Any) -> None:
         for outcome in prediction:
             line = self._write(outcome)
-            self.manifest.add(line)
+            self.record.add(line)
             for observer in self.observers:
                 observer.photo_done(line, outcome.restored if line["error"] is None else None)
 
@@ -116,7 +139,7 @@ class PhotoWriter(BasePredictionWriter):
                 warnings += images.write_photo(
                     output, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=self.options
                 )
-                face_files = self._write_faces(task.name, restored) if self.save_faces else ()
+                face_files = self._write_faces(task.name, restored)
             except PhotoError as refusal:
                 output, error = None, str(refusal)
             seconds["write"] = time.perf_counter() - began
@@ -133,13 +156,9 @@ class PhotoWriter(BasePredictionWriter):
         )
 
     def _write_faces(self, name: str, restored: RestoredPhoto) -> tuple[str, ...]:
-        """Write the aligned and the restored crop of each face to `faces/<photo>/`; returns their names."""
+        """Write the pictures of a photo's faces, where they are wanted; returns their names."""
         files = []
-        for i, face in enumerate(restored.faces):
-            pictures = {"aligned": None if face.crop is None else face.crop.pixels, "restored": face.output}
-            for kind, pixels in pictures.items():
-                if pixels is not None:
-                    file = f"faces/{name}/{i:02d}_{kind}.png"
-                    images.write_photo(self.folder / file, pixels, alpha=None, metadata=Metadata("PNG"), options=self.options)
-                    files.append(file)
+        for file, pixels in () if self.faces is None else self.faces(name, restored):
+            images.write_photo(self.folder / file, pixels, alpha=None, metadata=Metadata("PNG"), options=self.options)
+            files.append(file)
         return tuple(files)

@@ -7,17 +7,21 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import torch
 
 import gfpup
 from gfpup import backends, background, images, metrics
 from gfpup.backends.flip import FlipEnsemble
 from gfpup.backends.precomputed import Precomputed
+from gfpup.faces.align import align_faces
 from gfpup.faces.detect import load_detector
 from gfpup.faces.guard import load_guard
 from gfpup.faces.mask import load_mask
@@ -25,12 +29,18 @@ from gfpup.hardware import keep_freed_memory
 from gfpup.methods import Method
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest
+from gfpup.observers.parts import Part
 from gfpup.observers.scores import ScoreWriter
+from gfpup.pipeline.auto import AutoRestorer
 from gfpup.pipeline.restore import Guard, Restorer, Upsampler
 from gfpup.pipeline.score import Scorer, load_scorer, require
+from gfpup.pipeline.stages import load_shared
 from gfpup.pipeline.whole import WholePhotoRestorer
+from gfpup.runner import layout
 from gfpup.runner.data import PhotoData, Task, file_sha256
 from gfpup.runner.module import PhotoRestorer, PhotoWriter, RestoreModule
+from gfpup.runner.ranks import started
+from gfpup.runner.team import Team
 from gfpup.settings import Settings
 from gfpup.supply import Supply
 from gfpup.types import Backend, Plan
@@ -38,7 +48,9 @@ from gfpup.weights import licences
 from gfpup.weights.metric_files import locate
 
 if TYPE_CHECKING:
-    from gfpup.runner.run import Prepared
+    from lightning.pytorch.callbacks import Callback
+
+    from gfpup.runner.request import Prepared
 
 VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
 
@@ -46,6 +58,7 @@ VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headl
 def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
     """Load the detector, the method and whatever else `plan` names."""
     torch.set_num_threads(plan.threads)
+    cv2.setNumThreads(plan.threads)
     keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
     if method.name == "upstream" and not settings.aligned:
@@ -59,31 +72,52 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
             detect_size=settings.detect_size,
             device=plan.device,
         )
+    upsample, align = _load_background(plan, supply), align_faces
+    shared = load_shared(settings, plan, supply, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
+    if shared is not None and detector is not None:
+        detector, upsample, align = shared.detector(detector), shared.upsampler(upsample), shared.align
     if method.name == "precomputed":
         assert settings.precomputed_folder is not None
         results = Precomputed(settings.precomputed_folder, settings.precomputed_mapping)
-        return WholePhotoRestorer(results, detector, settings.choice)
-    backend = _load_backend(settings, plan, method, supply, dtype=plan.pixels["dtype"])
+        return WholePhotoRestorer(results, detector, settings.choice, align)
+    mask = load_mask(plan.pixels["mask"], supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None
+    guard = _load_guard(settings, plan, supply)
     exact = plan.pixels["dtype"] == "float32"
-    return Restorer(
-        backend=backend,
-        fallback=None if exact else _load_backend(settings, plan, method, supply, dtype="float32"),
-        detector=detector,
-        upscale=settings.upscale,
-        strength=settings.strength,
-        match_colors=settings.match_color,
-        choice=settings.choice,
-        face_batch=plan.face_batch,
-        device=plan.device,
-        mask=load_mask(plan.pixels["mask"], supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None,
-        upsample=_load_background(plan, supply),
-        guard=_load_guard(settings, plan, supply),
-    )
+
+    def make(one: Method) -> Restorer:
+        return Restorer(
+            backend=_load_backend(settings, plan, one, supply, dtype=plan.pixels["dtype"]),
+            fallback=None if exact else _load_backend(settings, plan, one, supply, dtype="float32"),
+            detector=detector,
+            upscale=settings.upscale,
+            strength=settings.strength,
+            match_colors=settings.match_color,
+            choice=settings.choice,
+            face_batch=plan.face_batch,
+            device=plan.device,
+            mask=mask,
+            align=align,
+            upsample=upsample,
+            guard=guard,
+        )
+
+    if method.name != "auto":
+        return make(method)
+    makers = {member.key: partial(make, member) for member in method.members}
+    return AutoRestorer(detector, makers, selection=settings.choice, from_files=settings.source != "synthetic")
 
 
 def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply, *, dtype: str) -> Backend:
     memory_efficient = settings.mode == "memory-efficient"
-    spec = method.spec(supply, device=plan.device, dtype=dtype, seed=settings.seed, memory_efficient=memory_efficient)
+    spec = method.spec(
+        supply,
+        device=plan.device,
+        dtype=dtype,
+        seed=settings.seed,
+        memory_efficient=memory_efficient,
+        # What redoes a face in float32 is seldom asked, and not worth a second graph.
+        engine=plan.pixels["engine"] if dtype == plan.pixels["dtype"] else "eager",
+    )
     backend = backends.load(spec)
     return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
 
@@ -169,27 +203,51 @@ def predict(
     restorer: PhotoRestorer,
     scorer: Scorer | None,
     prepared: Prepared,
-    manifest: Manifest,
+    record: Manifest | Part,
     observers: Sequence[Observer],
-) -> None:
-    """Restore and write `tasks` by Lightning's predict loop."""
+) -> Sequence[Task]:
+    """Restore and write `tasks` by Lightning's predict loop; returns those that this process did.
+
+    Where several ranks share the work, rank 0 brings the tasks of all, and this ends when all of them are done.
+    """
     settings, plan = prepared.settings, prepared.plan
     _quiet_lightning()
     from lightning import Trainer
 
     kind, _, index = plan.device.partition(":")
-    options = images.WriteOptions(jpeg_quality=settings.jpeg_quality, keep_metadata=settings.keep_metadata)
-    trainer = Trainer(
-        accelerator={"cuda": "gpu"}.get(kind, kind),
-        devices=[int(index)] if index else 1,
-        callbacks=[PhotoWriter(settings.output, manifest, options, save_faces=settings.save_faces, observers=observers)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+    options = images.WriteOptions(
+        jpeg_quality=settings.jpeg_quality,
+        webp_quality=settings.webp_quality,
+        png_compression=settings.png_compression,
+        keep_metadata=settings.keep_metadata,
     )
-    data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers)
-    trainer.predict(RestoreModule(restorer, aligned=settings.aligned, scorer=scorer), datamodule=data, return_predictions=False)
+    faces: layout.FacePictures | None = layout.flat if settings.save_faces else None
+    if settings.layout == "gfpgan":
+        faces = layout.as_gfpgan(suffix=settings.suffix, compare=settings.save_compared)
+    callbacks: list[Callback] = [PhotoWriter(settings.output, record, options, faces=faces, observers=observers)]
+    with ExitStack() as stack:
+        team = None
+        if prepared.place.ddp:
+            # The scores of other ranks come with their parts.
+            watches = [observer.photo_done for observer in observers if not isinstance(observer, ScoreWriter)]
+            team = Team(prepared.place, record, plan, crew=stack.enter_context(started(prepared)), watches=watches)
+            callbacks.append(team)
+        trainer = Trainer(
+            accelerator={"cuda": "gpu"}.get(kind, kind),
+            **({"devices": [int(index)] if index else 1} if team is None else team.trainer_arguments()),
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        share = None if team is None else team.share
+        data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers, share=share)
+        module = RestoreModule(restorer, aligned=settings.aligned, scorer=scorer)
+        trainer.predict(module, datamodule=data, return_predictions=False)
+        if team is not None:
+            team.wait()
+    return data.tasks
 
 
 def versions() -> dict[str, str]:

@@ -4,53 +4,49 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from gfpup.errors import GfpupError
-from gfpup.methods import Method
-from gfpup.settings import Settings, read_settings
-from gfpup.supply import Supply
+from gfpup.runner import ranks
+from gfpup.runner.interruption import Interrupted, interruptible
+from gfpup.runner.request import Prepared, prepare
+from gfpup.runner.sweep import Job, claim, key_of
+from gfpup.settings import read_settings
 from gfpup.supply import facts as supply_facts
 from gfpup.types import Plan
-from gfpup.weights import licences
-from gfpup.weights.store import Store, default_folder, mirrors_from_environment
+
+if TYPE_CHECKING:
+    from gfpup.observers.scores import ScoreWriter
+    from gfpup.pipeline.score import Scorer
 
 ARGV_VARIABLE = "GFPUP_ARGV"
 """Carries the command line as typed into the manifest, also of jobs in other processes."""
 
 
-class Interrupted(BaseException):
-    """Ctrl-C or a polite kill. Not KeyboardInterrupt: Lightning turns that into exit status 1."""
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: `status` 0 all done, 1 some photos or faces failed; `objective` is what a sweeper is to optimise.
+
+    `same_as` is the folder that has the results, where that is another job's. `rank` 0 speaks for all.
+    """
+
+    status: int
+    same_as: Path | None = None
+    objective: float | None = None
+    rank: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A request that was not refused."""
-
-    settings: Settings
-    tasks: Sequence[Any]
-    machine: Any
-    plan: Plan
-    method: Method
-    supply: Supply
-
-
-def execute(config: DictConfig, *, output: Path | None = None, sweep: Path | None = None) -> int:
-    """Carry out one composed configuration; returns 0 (all done) or 1 (some photos or faces failed).
-
-    `output` goes before the configuration's own; `sweep` is the folder of the multirun that this is a job of.
+def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
+    """Carry out one composed configuration, which is that of the multirun's `job` where one is given.
 
     Raises:
         GfpupError: refused before the first photo.
@@ -60,50 +56,47 @@ def execute(config: DictConfig, *, output: Path | None = None, sweep: Path | Non
     began = time.monotonic()
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    if output is not None:
-        plain["output"] = str(output)
-    prepared = _prepare(read_settings({str(key): value for key, value in plain.items()}), sweep=sweep)
-    if prepared.settings.dry_run:
+    if job is not None:
+        plain["output"] = str(job.output)
+    settings = read_settings({str(key): value for key, value in plain.items()})
+    prepared = prepare(settings, sweep=None if job is None else job.root, sweeping=job is not None)
+    settings, rank = prepared.settings, prepared.place.rank
+    owner = settings.output if job is None else claim(job, key_of(_meaning(prepared)))
+    if job is not None and owner != job.output:
+        if not (settings.quiet or settings.json):
+            print(f"gfpup: {job.output.name} means the same as {owner.name}, which does it.", file=sys.stderr)
+        return Ended(0, same_as=owner, objective=objective_of(owner, settings.objective), rank=rank)
+    if settings.dry_run or (settings.verbose and rank == 0 and not settings.json):
         _show_plan(prepared)
-        return 0
-    return _carry_out(prepared, began)
+    if settings.dry_run:
+        return Ended(0, rank=rank)
+    if rank != 0:
+        with interruptible():
+            ranks.follow(prepared)
+        return Ended(0, rank=rank)
+    status = _carry_out(prepared, began)
+    return Ended(status, objective=objective_of(owner, settings.objective))
 
 
-def _prepare(settings: Settings, *, sweep: Path | None) -> Prepared:
-    """Find the photos and make the plan: whatever can be refused without loading anything is refused here."""
-    from gfpup.runner.tasks import find_tasks
+def objective_of(folder: Path, objective: str | None) -> float | None:
+    """The mean of the metric that a sweeper optimises ("psnr", "psnr/faces") in a folder's scores; None where there is none."""
+    from gfpup.observers import scores
 
-    tasks, notes = find_tasks(settings, exclude=sweep or settings.output)
-    from gfpup import hardware, planner
-    from gfpup.observers import progress
-
-    machine = hardware.probe()
-    with progress.Downloads(quiet=settings.quiet or settings.json) as downloads:
-        supply = _supply(settings, downloads)
-        supply.warnings += notes
-        plan, method = planner.make_plan(settings, machine, supply, sweeping=sweep is not None)
-    return Prepared(settings, tasks, machine, plan, method, supply)
+    if objective is None or not (folder / scores.TABLE).exists():
+        return None
+    metric, _, level = objective.partition("/")
+    found = scores.summarise(scores.read(folder / scores.TABLE))["scores"]
+    wanted = (metric, level or "photo")
+    return next((row["mean"] for row in found if (row["metric"], row["level"]) == wanted), None)
 
 
-def _supply(settings: Settings, downloads: Any) -> Supply:
-    """The store that the settings describe; consents given with them are remembered, but for a dry run."""
-    if not settings.dry_run:
-        for licence in settings.accepted_licences:
-            licences.accept(licence)
-    store = Store(
-        settings.weights_folder or default_folder(),
-        mirrors=mirrors_from_environment(),
-        offline=not settings.download,
-        trust_first_download=settings.trust_first_download,
-        accepted=settings.accepted_licences,
-    )
-    return Supply(
-        store,
-        accepted=settings.accepted_licences,
-        dry_run=settings.dry_run,
-        progress=downloads,
-        files=settings.weights_files,
-    )
+def _meaning(prepared: Prepared) -> list[Any]:
+    """What two jobs of a sweep have in common that need not both be done."""
+    from gfpup import planner
+
+    settings = prepared.settings
+    photos = [[str(task.path), task.name, str(task.reference)] for task in prepared.tasks]
+    return [planner.fingerprint(prepared.plan), photos, settings.metrics, settings.require_metrics, settings.save_faces]
 
 
 def _show_plan(prepared: Prepared) -> None:
@@ -120,7 +113,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     from gfpup.observers import Observer, progress
     from gfpup.observers.manifest import Manifest, check_folder
     from gfpup.observers.scores import ScoreWriter, summarise
-    from gfpup.runner import parts
+    from gfpup.runner import parts, tracked
 
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
     if not settings.quiet:
@@ -137,27 +130,33 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         "title": f"{settings.backend} at {settings.upscale:g}x",
         "started": _now(),
         "fingerprint": fingerprint,
-        "argv": json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv,
-        "configuration": settings.resolved,
+        "argv": tracked.without_password(json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv),
+        "cwd": str(Path.cwd()),
+        "configuration": tracked.without_password(settings.resolved),
         "versions": parts.versions(),
         "commit": parts.commit(),
         "hardware": asdict(prepared.machine),
         "plan": _plan_facts(plan),
         **supply_facts(prepared.supply),
         "metrics": [] if scorer is None else parts.metrics_record(scorer),
+        "tracking": None if overwrite else tracked.before(settings.output),
     }
     with Manifest(settings.output, header, overwrite=overwrite) as manifest:
-        manifest.forget_failures({task.name for task in tasks})
         scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
+        ranks.merge(manifest, scores)
+        manifest.forget_failures({task.name for task in tasks})
         todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces, scores=scores)]
+        names = [task.name for task in tasks]
+        tracker = tracked.start_run(settings, header, names=names, idle=not todo, sweeping=prepared.sweeping)
         status = "stopped"
+        done: Sequence[Any] = []
         try:
             with interruptible(), progress.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
-                if todo:
-                    observers: list[Observer] = [bar] if scores is None else [scores, bar]
-                    parts.predict(todo, restorer, scorer, prepared, manifest, observers)
-            if scores is not None and scorer is not None:
-                scores.run_scores(scorer.finish())
+                if todo or prepared.place.external:  # ranks that others started wait to hear that there is nothing
+                    observers: list[Observer | None] = [scores, bar, tracker]
+                    present = [one for one in observers if one is not None]
+                    done = parts.predict(todo, restorer, scorer, prepared, manifest, present)
+            ranks.merge(manifest, scores)
             lines = [manifest.photos[task.name] for task in tasks]
             failed = any(line["error"] or any(face["failed"] for face in line["faces"]) for line in lines)
             status = "failed" if failed else "done"
@@ -165,12 +164,18 @@ def _carry_out(prepared: Prepared, began: float) -> int:
             status = "interrupted"
             raise
         finally:
-            document = manifest.close(status, finished=_now())
-            if scores is not None:
+            if status in ("stopped", "interrupted"):
+                ranks.merge(manifest, scores)
+            record = header["tracking"] if tracker is None else tracker.record()
+            document = manifest.close(status, finished=_now(), tracking=record)
+            if scores is not None and scorer is not None:
+                if status in ("done", "failed"):
+                    _score_run(scorer, scores, settings.output, todo, seen=done)
                 scores.run_done(document)
+            if tracker is not None:
+                document = tracked.finish_run(tracker, manifest, document)
     document["manifest"] = str(manifest.path)
-    names = {task.name for task in tasks}
-    document["photos"] = [line for line in document["photos"] if line["name"] in names]
+    document["photos"] = [line for line in document["photos"] if line["name"] in set(names)]
     facts = progress.summary(document, skipped=len(tasks) - len(todo), seconds=time.monotonic() - began)
     if scores is not None:
         facts |= summarise([row for rows in scores.rows.values() for row in rows])
@@ -179,6 +184,24 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     elif not settings.quiet:
         progress.print_summary(facts, document["photos"], console=_console())
     return 1 if failed else 0
+
+
+def _score_run(scorer: Scorer, scores: ScoreWriter, folder: Path, done: Sequence[Any], *, seen: Sequence[Any]) -> None:
+    """The scores of the whole run, which an earlier, interrupted one began; where nothing was `done` they stand already.
+
+    `seen` are the photos of this process; those of other ranks, like those of an earlier run, are taken from their files.
+    """
+    from gfpup.scoring import remember_earlier
+
+    if not done and scores.earlier_run:
+        scores.keep_run_scores()
+        return
+    try:
+        remember_earlier(scorer, folder, seen={task.name for task in seen})
+    except GfpupError as error:
+        scores.run_scores([replace(score, value=None, missing_reason=str(error)) for score in scorer.finish()])
+        return
+    scores.run_scores(scorer.finish())
 
 
 def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) -> None:
@@ -192,25 +215,6 @@ def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) ->
             raise GfpupError(
                 f"{folder / task.name} is there already and no run of gfpup made it; give another --output, or --overwrite."
             )
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Interrupted` for the length of the block; only a main thread may."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signal_number: int, frame: Any) -> None:
-        raise Interrupted
-
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop) for number in handled]
-    try:
-        yield
-    finally:
-        for number, handler in zip(handled, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _plan_facts(plan: Plan) -> Mapping[str, Any]:

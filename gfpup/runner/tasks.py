@@ -10,6 +10,7 @@ from gfpup.errors import GfpupError, PhotoError
 from gfpup.observers.manifest import recorded_names
 from gfpup.ops import degrade
 from gfpup.pairs import TEST_SETS, by_name, check_test_set, find_reference, match_pairs
+from gfpup.runner import layout
 from gfpup.runner.data import Task
 from gfpup.settings import Settings
 from gfpup.sources import SourcePhoto
@@ -25,9 +26,14 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
     """
     photos = sources.expand(settings.inputs, recursive=settings.recursive, exclude=exclude)
     recorded = {} if settings.existing == "overwrite" else recorded_names(settings.output)
-    names = sources.plan_outputs(
-        photos, output=settings.output, ext=settings.extension, suffix=settings.suffix, recorded=recorded
-    )
+    root = settings.output
+    if settings.layout == "gfpgan":
+        root = root / layout.RESTORED
+        begin = f"{layout.RESTORED}/"
+        recorded = {path: name.removeprefix(begin) for path, name in recorded.items() if name.startswith(begin)}
+    names = sources.plan_outputs(photos, output=root, ext=settings.extension, suffix=settings.suffix, recorded=recorded)
+    if settings.layout == "gfpgan":
+        layout.refuse_shared_bases([name.relative_to(settings.output).as_posix() for name in names], suffix=settings.suffix)
     references, notes = _references(settings, photos)
     damage = None if settings.source != "synthetic" else (_protocol(settings), settings.damage_seed)
     tasks = []

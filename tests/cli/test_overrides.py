@@ -34,7 +34,14 @@ def test_the_issue_s_lines() -> None:
 def test_every_flag_is_one_override_of_a_key_that_exists(flag: str) -> None:
     spec = FLAGS[flag]
     sample = {"word": "1", "text": "x", "list": "x", "box": "1,2,3,4", "names": "1,2", "metrics": "psnr,ssim"}
-    value = {"backend": "identity", "background": "none", "source": "paired"}.get(spec.key, sample.get(spec.kind, ""))
+    groups = {
+        "backend": "identity",
+        "background": "none",
+        "source": "paired",
+        "experiment": "001-baselines",
+        "tracking": "none",
+    }
+    value = groups.get(spec.key, sample.get(spec.kind, ""))
     overrides = to_overrides([flag] if spec.kind == "switch" else [flag, value])
     assert len(overrides) == 1
     assert overrides[0].startswith((spec.key + "=", spec.key + ".names="))

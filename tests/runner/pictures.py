@@ -10,6 +10,7 @@ import numpy as np
 
 def save(path: Path, rgb: np.ndarray) -> None:
     _, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data.tobytes())
 
 
