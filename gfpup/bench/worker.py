@@ -1,0 +1,121 @@
+"""A process that holds one side and runs it once for each question: a line of JSON in, a line of JSON out.
+
+Sides have a process each, because the official packages and others bring modules of the same names, and because a process's
+highest memory is one number. The side that waits reads from a pipe, which takes no CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gfpup.errors import GfpupError
+
+if TYPE_CHECKING:
+    import torch
+
+    from gfpup.bench.forward import Outcome
+
+
+class Worker:
+    """Answers questions about one side."""
+
+    def __init__(self) -> None:
+        self._run: Callable[[], Outcome] | None = None
+        self._output: torch.Tensor | None = None
+        self._device = "cpu"
+
+    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to {"do": "load" | "once" | "usage" | "save" | "ceiling", ...}."""
+        return {
+            "load": self._load,
+            "once": self._once,
+            "usage": self._usage,
+            "save": self._save,
+            "ceiling": self._ceiling,
+        }[question["do"]](question)
+
+    def _load(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        from gfpup.bench.request import Side
+
+        began = time.perf_counter()
+        side = Side.from_json(question["side"])
+        self._prepare(side.threads, side.device)
+        if side.name == "gfpup":
+            from gfpup.hardware import keep_freed_memory
+
+            keep_freed_memory()
+        if side.workload is None:
+            from gfpup.bench.forward import forward_of
+
+            self._run = forward_of(side)
+        else:
+            from gfpup.bench.pipeline import photo_run_of
+
+            self._run = photo_run_of(side)
+        return {"seconds": time.perf_counter() - began}
+
+    def _once(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._run is not None
+        cpu, began = time.process_time(), time.perf_counter()
+        output, stages = self._run()
+        self._wait_for_device()
+        wall = time.perf_counter() - began
+        self._output = output
+        return {"wall": wall, "cpu": time.process_time() - cpu, "stages": dict(stages)}
+
+    def _usage(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        from gfpup.bench.memory import device_peak_bytes, peak_bytes
+
+        return {"cpu": time.process_time(), "peak": peak_bytes(), "device_peak": device_peak_bytes(self._device)}
+
+    def _save(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        import numpy as np
+
+        assert self._output is not None
+        np.save(question["path"], self._output.detach().cpu().numpy())
+        return {}
+
+    def _ceiling(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        from gfpup.bench.ceiling import measure
+
+        self._prepare(question["threads"], question["device"])
+        return measure(question["device"], bfloat16=question["bfloat16"])
+
+    def _prepare(self, threads: int, device: str) -> None:
+        import cv2
+        import torch
+
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+        # As `gfpup run` computes; also what makes the sides' float32 the same on a GPU.
+        torch.backends.cudnn.allow_tf32 = False
+        self._device = device
+
+    def _wait_for_device(self) -> None:
+        if self._device.startswith("cuda"):
+            import torch
+
+            torch.cuda.synchronize(self._device)
+
+
+def main() -> int:
+    """Answer questions from stdin until it ends; whatever is printed on the way goes to stderr."""
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
+        os.dup2(2, 1)
+        worker = Worker()
+        for line in sys.stdin:
+            try:
+                answer = worker.answer(json.loads(line))
+            except GfpupError as error:
+                answer = {"refused": str(error)}
+            print(json.dumps(answer), file=answers, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""`gfpup bench` as a command: its JSON, its tables, its refusals."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from gfpup.backends import upstream_imports
+from gfpup.cli import bench
+from gfpup.cli.main import main
+
+NUMBER = {"type": "number", "exclusiveMinimum": 0}
+SPREAD = {"type": "object", "required": ["median", "q1", "q3", "values"], "properties": {"median": NUMBER}}
+SIDE = {
+    "type": "object",
+    "required": ["backend", "side", "engine", "precision", "batch", "wall", "cpu", "stages", "peak_memory_bytes", "weights"],
+    "properties": {"wall": SPREAD, "cpu": SPREAD, "peak_memory_bytes": {"type": ["integer", "null"]}},
+}
+SCHEMA = {
+    "type": "object",
+    "required": ["speedup", "speedup_cpu", "sides", "quartiles", "ceiling", "warning", "backends", "machine", "date", "what"],
+    "properties": {
+        "speedup": {"type": ["number", "null"]},
+        "speedup_cpu": {"type": ["number", "null"]},
+        "sides": {"type": "array", "items": SIDE, "minItems": 1},
+        "warning": {"type": ["string", "null"]},
+        "machine": {"type": "object", "required": ["processor", "commit", "versions", "threads", "cores"]},
+        "ceiling": {"type": "object", "required": ["wall", "cpu"]},
+    },
+}
+
+
+def measured(*words: str) -> dict[str, Any]:
+    """What the command prints with --json, from a process of its own, held to the schema."""
+    run = subprocess.run(
+        [sys.executable, "-m", "gfpup", "bench", *words, "--json"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    (line,) = run.stdout.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    jsonschema.validate(found, SCHEMA)
+    return found
+
+
+def test_a_forward_is_measured() -> None:
+    found = measured("--backend", "identity,classical", "--repeat", "2", "--threads", "1", "--batch", "2")
+    assert [side["backend"] for side in found["sides"]] == ["identity", "classical"]
+    assert found["speedup"] is None and found["machine"]["threads"] == 1
+    for side in found["sides"]:
+        assert len(side["wall"]["values"]) == 2 and side["batch"] == 2
+        assert side["wall"]["q1"] <= side["wall"]["median"] <= side["wall"]["q3"]
+    identity, classical = found["sides"]
+    assert identity["wall"]["median"] < classical["wall"]["median"]
+
+
+def test_a_photo_is_measured_by_stages() -> None:
+    photo = ("--pipeline", "--size", "320x240", "--faces", "3", "--detector", "cascade", "--mask", "feather")
+    found = measured("--backend", "identity", *photo, "--repeat", "1", "--warmup", "0")
+    (side,) = found["sides"]
+    assert {"detect", "align", "restore", "background", "paste"} <= set(side["stages"])
+    assert sum(side["stages"].values()) <= side["wall"]["median"] * 1.01
+    assert found["workload"]["faces"] == 3 and found["workload"]["size_wh"] == [320, 240]
+
+
+@pytest.mark.slow
+def test_gfpgan_is_faster_than_its_plain_form_and_paints_the_same() -> None:
+    found = measured("--backend", "gfpgan", "--against", "plain", "--repeat", "2")
+    (row,) = found["backends"]
+    assert [side["side"] for side in found["sides"]] == ["plain", "gfpup"]
+    assert row["difference"]["levels"] <= 1
+    assert found["speedup_cpu"] > 1.2 and found["speedup"] > 0
+    assert all(side["of_ceiling"] > 0 and side["peak_memory_bytes"] > 5e8 for side in found["sides"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["codeformer", "restoreformerpp"])
+def test_a_whole_photo_against_plain_is_the_same_photo(backend: str) -> None:
+    words = f"--backend {backend} --pipeline --size 400x300 --faces 1 --background realesrgan --repeat 1 --against plain"
+    found = measured(*words.split(), "--warmup", "0")
+    (row,) = found["backends"]
+    assert row["difference"]["levels"] <= 1
+
+
+@pytest.mark.slow
+def test_scaling_draws_its_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from gfpup.bench import scaling
+
+    monkeypatch.setattr(scaling, "FACES", (1, 3))
+    monkeypatch.setattr(scaling, "MEGAPIXELS", (0.25, 1.0))
+    words = f"bench --scaling --detector cascade --mask feather --repeat 1 --json --output {tmp_path / 'out'}"
+    assert main(words.split()) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [point["x"] for point in found["points"]["faces"]] == [1, 3] and set(found["fits"]) == {"faces", "megapixels"}
+    assert (tmp_path / "out" / "scaling.svg").read_text().startswith("<svg") and (tmp_path / "out" / "scaling.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--backend gfpgann", "did you mean 'gfpgan'"),
+        ("--backend precomputed", "cannot be measured"),
+        ("--against upstrem", "did you mean 'upstream'"),
+        ("--engine openvin", "did you mean 'openvino'"),
+        ("--precision fp16", "--precision"),
+        ("--repeat 0", "--repeat 0"),
+        ("--batch 0", "--batch 0"),
+        ("--threads 0", "--threads 0"),
+        ("--size 512x512", "add --pipeline"),
+        ("--pipeline --size big", "--size 'big'"),
+        ("--pipeline --size 10x10", "--size '10x10'"),
+        ("--pipeline --faces -1", "--faces -1"),
+        ("--pipeline --upscale 0", "--upscale 0"),
+        ("--pipeline --upscale nan", "--upscale nan"),
+        ("--pipeline --detect-size 5", "--detect-size 5"),
+        ("--pipeline --background lanczos", "--background"),
+        ("--output out", "add --scaling"),
+        ("--device cuda:99 --backend identity", "cuda:99"),
+        ("--nonsense", "gfpup bench --help"),
+        ("--batch many", "gfpup bench --help"),
+    ],
+)
+def test_bad_input_is_refused_in_one_sentence(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", *words.split()]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and sentence in said.err and len(said.err.strip().splitlines()) == 1
+
+
+def test_missing_official_packages_are_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream_imports, "missing", lambda: ("gfpgan", "facexlib"))
+    assert main(["bench", "--against", "upstream"]) == 2
+    said = capsys.readouterr().err
+    assert "gfpgan, facexlib are not installed" in said and len(said.strip().splitlines()) == 1
+
+
+def test_the_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text == bench.HELP
+    for flag in vars(bench._parse([])):
+        assert f"--{flag.replace('_', '-')}" in text
