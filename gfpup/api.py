@@ -1,0 +1,252 @@
+"""gfpup from Python: load a method once, restore photos, score them, and start, read and compare runs.
+
+    import gfpup
+
+    restorer = gfpup.load("codeformer", fidelity=0.7)
+    photo = gfpup.read_photo("old.jpg")
+    result = restorer(photo)
+    gfpup.write_photo("new.jpg", result)
+
+Options are the words of `gfpup run`'s flags. The way from them to the pixels is that of a run, so the bytes are its bytes.
+Every error that a user can put right is a `GfpupError`.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Unpack
+
+from gfpup.errors import GfpupError, PhotoError
+from gfpup.options import Options, WeightOptions, settings_of
+from gfpup.photos import Picture, as_photo, read_photo, write_photo
+from gfpup.records import RunRecord, compare_runs, read_run, read_runs, run, sweep, track
+from gfpup.settings import Settings
+from gfpup.types import Face, FaceResult, Photo, Plan, Reason, RestoredPhoto, Score
+
+if TYPE_CHECKING:
+    from gfpup.pipeline.score import PlacedScore
+    from gfpup.pipeline.score import Scorer as LoadedMetrics
+    from gfpup.runner.module import PhotoRestorer
+    from gfpup.supply import Supply
+
+__all__ = [
+    "Face",
+    "FaceResult",
+    "GfpupError",
+    "Photo",
+    "PhotoError",
+    "Picture",
+    "Plan",
+    "Reason",
+    "RestoredPhoto",
+    "Restorer",
+    "RunRecord",
+    "Score",
+    "Scorer",
+    "compare_runs",
+    "load",
+    "load_scorer",
+    "plan",
+    "read_photo",
+    "read_run",
+    "read_runs",
+    "run",
+    "score",
+    "sweep",
+    "track",
+    "write_photo",
+]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Restorer:
+    """A loaded method: it restores one photo a call and keeps nothing of it. `plan` says what was decided, and why."""
+
+    plan: Plan
+    settings: Settings
+    _restore: PhotoRestorer
+
+    def __call__(self, photo: Picture) -> RestoredPhoto:
+        """Restore one photo; the same photo gives the same pixels, whatever was restored before.
+
+        `photo` is a `Photo`, the path of a file, or (h, w, 3) uint8 RGB pixels. The result's `pixels` are (h', w', 3) of the
+        photo's dtype, its `faces` hold each face's aligned crop and restored `output`, (512, 512, 3) uint8, and say of a face
+        that was left alone or failed why; `seconds` are by stage.
+
+        Raises:
+            PhotoError: this photo cannot be read or restored; others can.
+        """
+        import torch
+
+        from gfpup.hardware import is_out_of_memory, release_memory
+
+        given = as_photo(photo)
+        try:
+            with _threads(self.plan.threads), torch.inference_mode():
+                (result,) = self._restore([given])
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            release_memory(self.plan.device)
+            raise PhotoError(f"{given.path} needs more memory than is free; load with a smaller upscale.") from error
+        if self.settings.aligned and result.faces[0].failed:
+            raise PhotoError(f"{given.path}: {result.faces[0].reason}")
+        return result
+
+    restore = __call__
+
+    def __repr__(self) -> str:
+        return f"<Restorer {self.settings.backend} at {self.settings.upscale:g}x on {self.plan.device}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Scorer:
+    """Loaded metrics. `missing` says of each metric that cannot be computed here why."""
+
+    _metrics: LoadedMetrics = field(repr=False)
+    _elsewhere: tuple[PlacedScore, ...] = ()
+
+    @property
+    def missing(self) -> dict[str, str]:
+        return {**self._metrics.missing, **{row.metric: row.missing_reason or "" for row in self._elsewhere}}
+
+    def __call__(
+        self, restored: Picture, reference: Picture | None = None, *, degraded: Picture | None = None
+    ) -> tuple[PlacedScore, ...]:
+        """Score one photo and its faces, as a run does; a score has a `value`, or a `missing_reason` and never neither.
+
+        A result of `Restorer` brings its input and its faces along. Of another picture `degraded` is the input, and one of
+        512x512 pixels is its own face. Without a `reference`, metrics that need one are taken against the input and are
+        called `psnr_to_input`: a good value then means that little was changed. `face` is the number of the face, or None.
+        """
+        from gfpup.metrics.cost import unshared
+        from gfpup.ops import geometry
+        from gfpup.pipeline.score import Pictures, affines_of
+
+        pixels = as_photo(restored).rgb8
+        truth = None if reference is None else as_photo(reference).rgb8
+        before = None if degraded is None else as_photo(degraded).rgb8
+        if isinstance(restored, RestoredPhoto):
+            before = restored.photo.rgb8 if before is None else before
+            stages = unshared(restored.seconds, restored.reused)
+            pictures = Pictures(pixels, before, truth, affines_of(restored), stages=stages)
+        else:
+            side = geometry.CROP_PX
+            h, w = (pixels if before is None else before).shape[:2]
+            own = {0: geometry.resize_affine((h, w), (side, side))} if pixels.shape[:2] == (side, side) else {}
+            pictures = Pictures(pixels, before, truth, own)
+        return self._metrics(pictures) + self._elsewhere
+
+
+def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
+    """Load a method with all that it needs, downloading what is missing, and plan how it runs on this machine.
+
+    `backend` is a name or an alias of `gfpup backends`. What the plan has to say beforehand comes as Python warnings.
+
+    Raises:
+        GfpupError: an unknown method or option, with the nearest one; a value that means nothing; weights or a consent that
+            cannot be had.
+    """
+    settings = settings_of(backend, options)
+    _accept(settings)
+    from gfpup import hardware, planner
+    from gfpup.runner import parts
+
+    with _supply(settings) as supply:
+        made, method = planner.make_plan(settings, hardware.probe(), supply)
+    for sentence in made.warnings:
+        warnings.warn(sentence, stacklevel=2)
+    supply.said()
+    with _threads(made.threads):
+        return Restorer(made, settings, parts.load(settings, made, method, supply))
+
+
+def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
+    """What `load` would decide, without weights, consent or a download; `missing` names what it would lack.
+
+    Raises:
+        GfpupError: as `load`.
+    """
+    settings = settings_of(backend, options, dry_run=True)
+    from gfpup import hardware, planner
+
+    with _supply(settings) as supply:
+        return planner.make_plan(settings, hardware.probe(), supply)[0]
+
+
+def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightOptions]) -> Scorer:
+    """Load metrics by name, or a preset: "fast", "full". What cannot be had is missing in the scores, with its reason.
+
+    Raises:
+        GfpupError: no metric has one of the names, or an option means nothing.
+    """
+    from gfpup import hardware
+    from gfpup.metrics import expand, facts
+    from gfpup.pipeline.score import PlacedScore
+    from gfpup.scoring import load_metrics
+
+    settings = settings_of("identity", options, WeightOptions)
+    _accept(settings)
+    wanted = expand(metrics.split(",") if isinstance(metrics, str) else metrics)
+    if not wanted:
+        raise GfpupError(f"metrics={metrics!r} names no metric; give fast, full or names such as psnr,ssim.")
+    of_runs = [facts(name) for name in wanted if facts(name).level in ("set", "run")]
+    reason = "it is taken of a whole run, not of one photo: gfpup.run(..., metrics=...) measures it"
+    elsewhere = tuple(PlacedScore(row.name, None, row.higher_is_better, reason) for row in of_runs)
+    device = str(hardware.choose_device(settings.device, hardware.probe()).value)
+    with _supply(settings) as supply:
+        names = [name for name in wanted if facts(name) not in of_runs]
+        return Scorer(load_metrics(names, supply, device=device), elsewhere)
+
+
+def score(
+    restored: Picture,
+    reference: Picture | None = None,
+    *,
+    metrics: str | Sequence[str] = "fast",
+    degraded: Picture | None = None,
+    **options: Unpack[WeightOptions],
+) -> tuple[PlacedScore, ...]:
+    """Score one picture; of many, `load_scorer` loads the metrics once. See `Scorer` for what is taken against what.
+
+    Raises:
+        GfpupError: no metric has one of the names, an option means nothing, or a file cannot be read.
+    """
+    return load_scorer(metrics, **options)(restored, reference, degraded=degraded)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with the plan's number of threads, on which the last bits depend, and give the caller back the former one."""
+    import cv2
+    import torch
+
+    before, before_cv2 = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        cv2.setNumThreads(before_cv2)
+
+
+def _accept(settings: Settings) -> None:
+    from gfpup.weights import licences
+
+    for licence in settings.accepted_licences:
+        licences.accept(licence)
+
+
+@contextmanager
+def _supply(settings: Settings) -> Iterator[Supply]:
+    """The weights that `settings` allow, with a bar on stderr while one is downloaded to somebody who watches."""
+    from gfpup.observers.progress import Downloads
+    from gfpup.supply import open_supply
+
+    with Downloads(quiet=not sys.stderr.isatty()) as downloads:
+        yield open_supply(settings, progress=downloads)
