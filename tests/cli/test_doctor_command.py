@@ -1,0 +1,59 @@
+"""`gfpup doctor`: a row a check, JSON, and an exit status that says whether a default run would begin."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gfpup import hardware
+from gfpup.cli import doctor
+from gfpup.cli.main import main
+from gfpup.errors import GfpupError
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(hardware, "probe", lambda: hardware.Machine(2, 16 * 10**9))
+    monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
+    for name in ("GFPUP_ACCEPT_LICENCES", "GFPUP_WEIGHTS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_exit_status_says_whether_a_default_run_would_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("gfpup.doctor.supplies._unreachable", lambda address: "no network")
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr()
+    assert "problem  default run" in said.out and "-> gfpup weights import FILE" in said.out and "1 problems" in said.err
+    monkeypatch.setattr("gfpup.doctor.supplies._unreachable", lambda address: None)
+    assert main(["doctor"]) == 0
+    capsys.readouterr()
+    assert main(["doctor", "--offline"]) == 0
+    assert "not tried" in capsys.readouterr().out
+
+
+def test_json_is_one_object_with_every_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.run(["--offline", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["status"] == 0 and facts["ok"] + facts["warning"] + facts["problem"] == len(facts["checks"])
+    assert {"group", "name", "status", "found", "remedy"} == set(facts["checks"][0])
+
+
+def test_problems_alone_and_other_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").touch()
+    assert doctor.run(["--offline", "--problems", "--output", "taken", "--weights-dir", str(tmp_path / "w")]) == 1
+    rows = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert rows and not any(row.startswith("ok") for row in rows)
+    assert any("taken is a file" in row for row in rows)
+
+
+def test_unknown_flags_are_refused_and_help_ends_in_three_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(GfpupError, match="gfpup doctor --help explains"):
+        doctor.run(["--fix"])
+    assert doctor.run(["--help"]) == 0
+    assert all(line.startswith("  gfpup doctor") for line in capsys.readouterr().out.splitlines()[-3:])
