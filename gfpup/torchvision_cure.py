@@ -37,7 +37,7 @@ def cure() -> bool:
     if "torchvision" in sys.modules:
         return False  # it is imported already, so it works
     spec = find_spec("torchvision")
-    if spec is None or spec.origin is None or _operators_load(Path(spec.origin).parent):
+    if spec is None or spec.origin is None or operators_load(Path(spec.origin).parent):
         return False
 
     import torch
@@ -54,7 +54,7 @@ def cure() -> bool:
     return True
 
 
-def _operators_load(folder: Path) -> bool:
+def operators_load(folder: Path) -> bool:
     """Whether torchvision's compiled library in `folder` loads here; torchvision itself is not imported."""
     import torch
 
