@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from gfpup.cli.choices import choices
 from gfpup.cli.overrides import FLAGS, GROUPS
 
 
@@ -26,7 +27,9 @@ def complete(arguments: Sequence[str], *, verbs: Sequence[str] = ("run", "versio
             print(" ".join(spelling for spelling in spellings if spelling.startswith(words[-1])))
             return 0
         if len(words) > 2 and words[-2] in FLAGS and FLAGS[words[-2]].kind != "switch":
-            return 0  # the value of a flag: the shell's own file names serve
+            # Of a value the shell's own file names serve, but for names of a group.
+            print(" ".join(name for name in choices(FLAGS[words[-2]].key) if name.startswith(words[-1])))
+            return 0
         os.environ["COMP_LINE"] = " ".join(["gfpup", *_overrides_only(words[1:])])
     from gfpup.runner import app
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -126,23 +125,14 @@ def run(words: Sequence[str], *, verb: str = "run", command: Sequence[str] = ())
     if {"-h", "--help"} & set(words):
         print(run_help() if verb == "run" else SWEEP_HELP, end="")
         return 0
+    from gfpup.cli.choices import known_choices
     from gfpup.cli.overrides import to_overrides
 
     several = ["-m"] if verb == "sweep" and not {"-m", "--multirun"} & set(words) else []
-    overrides = [_known_backends(override) for override in to_overrides([*words, *several])]
+    overrides = known_choices(to_overrides([*words, *several]))
     from gfpup.runner import app
 
     return app.main(overrides, command=command or ["gfpup", verb, *words])
-
-
-def _known_backends(override: str) -> str:
-    """Replace aliases in a choice of backends, and refuse unknown names before Hydra does it in its own words."""
-    key, _, value = override.partition("=")
-    if key != "backend" or not re.fullmatch(r"[\w.+,-]+", value):
-        return override
-    from gfpup import backends
-
-    return f"backend={','.join(backends.canonical(name) for name in value.split(','))}"
 
 
 SWEEP_HELP = """\

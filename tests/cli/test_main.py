@@ -39,6 +39,8 @@ def test_the_help_of_run_shows_each_flag_with_its_override() -> None:
         ("gfpup run backend=ident", {"backend=identity"}),
         ("gfpup run --input a.jpg --recursive detect.thr", {"detect.threshold="}),
         ("gfpup run --input ", set()),
+        ("gfpup run --backend restoreformer", {"restoreformer", "restoreformerpp"}),
+        ("gfpup sweep --experiment ", {"001-baselines", "all-methods"}),
     ],
 )
 def test_completion_knows_the_verb(

@@ -1,0 +1,62 @@
+"""Choices of configuration groups, checked before Hydra does it in words of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Final
+
+from gfpup.errors import GfpupError
+from gfpup.registry import unknown
+
+LAUNCHERS: Final = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""Launchers that an extra of gfpup installs."""
+
+_PLAIN = re.compile(r"[\w.+,-]+")
+
+
+def known_choices(overrides: Sequence[str]) -> list[str]:
+    """Put the names in the table for aliases of backends, and refuse names that no group has.
+
+    With folders of the user's own (`--config-dir`, or a search path) only backends are checked: others may be there.
+
+    Raises:
+        GfpupError: nothing is called so, or a launcher is not installed.
+    """
+    own = any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in overrides)
+    return [_known(override, own=own) for override in overrides]
+
+
+def _known(override: str, *, own: bool) -> str:
+    key, _, value = override.partition("=")
+    if key == "backend" and _PLAIN.fullmatch(value):
+        from gfpup import backends
+
+        return f"backend={','.join(backends.canonical(name) for name in value.split(','))}"
+    if key == "hydra/launcher":
+        _check_launcher(value)
+    elif not own and "/" not in key and _PLAIN.fullmatch(value):
+        names = choices(key)
+        for name in value.split(",") if names else ():
+            if name not in names:
+                raise GfpupError(unknown(key, name, names))
+    return override
+
+
+def choices(group: str) -> list[str]:
+    """The names that a group of conf/ offers; none where there is no such group."""
+    folder = files("gfpup.conf") / group
+    if not group.isidentifier() or not folder.is_dir():
+        return []
+    return sorted(file.name.removesuffix(".yaml") for file in folder.iterdir() if file.name.endswith(".yaml"))
+
+
+def _check_launcher(name: str) -> None:
+    extra = LAUNCHERS.get(name)
+    if extra is None:
+        return
+    from importlib.util import find_spec
+
+    if find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
+        raise GfpupError(f"hydra/launcher={name} is not installed; pip install 'gfpup[{extra}]' brings it.")
