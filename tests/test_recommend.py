@@ -12,12 +12,13 @@ import pytest
 
 from gfpup import backends
 from gfpup.cli.overrides import to_overrides
+from gfpup.compare import Run
 from gfpup.errors import GfpupError
 from gfpup.hardware import Gpu, Machine
 from gfpup.observers.scores import RUN, ScoreRow, write
 from gfpup.recommend import Advice, Hardware, Question, arithmetic, fit, guide, hardware_of, recommend
 from gfpup.recommend.measured import from_runs
-from gfpup.recommend.runs import fetch
+from gfpup.recommend.runs import fetch, timed
 from gfpup.tiers import tier_of
 
 LARGE, CPU = Hardware(24, 24, 64), Hardware(0, 0, 16)
@@ -279,6 +280,35 @@ def test_an_ensemble_keeps_its_members_and_their_licences(tmp_path: Path) -> Non
     assert {"--ensemble-backends", "gfpgan,codeformer", "--high-quality", "0.5,0.5"} <= set(advice.command)
     to_overrides(advice.command[2:])
     assert from_runs(folders, Question("professional"), LARGE).backend == "gfpgan"
+
+
+def test_a_run_of_auto_is_advised_as_it_was_and_keeps_the_licences_it_may_use(tmp_path: Path) -> None:
+    members = [
+        {"method": "gfpgan-1.4", "backend": "gfpgan", "parameters": {"version": "1.4"}},
+        {"method": "gfpgan-1.3", "backend": "gfpgan", "parameters": {"version": "1.3"}},
+        {"method": "codeformer-0.5", "backend": "codeformer", "parameters": {"fidelity": 0.5}},
+    ]
+    values = list(np.linspace(0.2, 0.4, 12))
+    folders = [
+        finished(tmp_path / "each", "auto", values, 6.0, members=members),
+        finished(tmp_path / "alone", "gfpgan", [value + 0.1 for value in values], 2.0, parameters={"version": "1.4"}),
+    ]
+    advice = from_runs(folders, Question(priority="quality"), LARGE)
+    assert value_of(advice, "--backend") == "auto"
+    assert not {"--ensemble-backends", "--version", "--fidelity"} & set(advice.command)
+    assert len(set(advice.warnings)) == len(advice.warnings), "two versions of a method share a licence: it is told once"
+    assert from_runs(folders, Question("professional"), LARGE).backend == "gfpgan"
+
+
+def test_seconds_that_another_job_spent_count_as_if_they_were_spent_here(tmp_path: Path) -> None:
+    folder = finished(tmp_path / "second", "classical", [0.3, 0.4], 1.0)
+    document = json.loads((folder / "manifest.json").read_text())
+    for line in document["photos"]:
+        line["seconds"] = {"read": 9.0, "detect": 0.01, "restore": 1.0}
+        line["reused"] = {"detect": 0.5}
+    (folder / "manifest.json").write_text(json.dumps(document))
+    rows = [row for row in timed(Run("second", ()), folder).rows if row.metric == "seconds"]
+    assert [row.value for row in rows] == [1.5, 1.5]
 
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, sweep: list[Path]) -> None:

@@ -8,17 +8,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final
 
 import cv2
 import numpy as np
 
-from gfpup.errors import GfpupError, PhotoError
+from gfpup.errors import GfpupError
 from gfpup.faces.align import align_faces, aligned_crop
 from gfpup.faces.select import FaceChoice, select_faces
-from gfpup.images.opening import DECODING_ERRORS, open_picture
 from gfpup.pipeline.cache import Reuse, noting
+from gfpup.pipeline.jpeg import file_jpeg_quality
 from gfpup.pipeline.restore import Restorer
 from gfpup.types import Detector, Face, Float64, Photo, RestoredPhoto, UInt8
 
@@ -32,10 +31,6 @@ CALM_SHARE: Final = 0.1
 BLOCK_PX: Final = 8
 
 _SECOND_DIFFERENCES: Final = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
-# Source: ITU T.81, annex K, table K.1; libjpeg scales it by quality (jpeg_quality_scaling, jpeg_add_quant_table).
-_LUMINANCE: Final = """
-16 11 10 16 24 40 51 61 12 12 14 19 26 58 60 55 14 13 16 24 40 57 69 56 14 17 22 29 51 87 80 62
-18 22 37 56 68 109 103 77 24 35 55 64 81 104 113 92 49 64 78 87 103 121 120 101 72 92 95 98 112 100 103 99"""
 
 
 @dataclass(frozen=True)
@@ -128,22 +123,6 @@ def choose(damage: Damage, available: Collection[str], *, given: Mapping[str, An
     if method != first:
         why += f"; {first} cannot run here, so it is {method}"
     return Choice(method, facts["backend"], dict(facts["parameters"]), rule["name"], f"{method} was chosen: {why}")
-
-
-def file_jpeg_quality(path: Path) -> int | None:
-    """The quality, 1 to 100, that a JPEG file was saved with, by its table for brightness; None for other files.
-
-    Of tables that are not libjpeg's own the nearest quality is given.
-    """
-    try:
-        with path.open("rb") as file, open_picture(file, path) as image:
-            tables = getattr(image, "quantization", None)
-    except (OSError, PhotoError, *DECODING_ERRORS):
-        return None
-    if not tables:
-        return None
-    found = np.sort(np.asarray(tables[min(tables)], np.float64))  # sorted: neither order of the coefficients matters
-    return int(np.argmin([np.abs(np.sort(_table(quality)) - found).sum() for quality in range(1, 101)])) + 1
 
 
 class AutoRestorer:
@@ -308,10 +287,3 @@ def _around(rgb: UInt8, face: Face) -> UInt8:
     """The face's box in the photo's own pixels, where blocks of 8 are still 8 px wide."""
     x0, y0, x1, y1 = (round(value) for value in face.box_xyxy)
     return rgb[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
-
-
-def _table(quality: int) -> Float64:
-    """libjpeg's table for brightness at a quality from 1 to 100, (64,)."""
-    base = np.array(_LUMINANCE.split(), np.int64)
-    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.asarray(np.clip((base * percent + 50) // 100, 1, 255), np.float64)

@@ -87,7 +87,7 @@ def candidate(run: Run, folder: Path) -> Candidate:
         name=run.name,
         backend=pixels["backend"],
         flags=tuple(_flags(pixels, members, document)),
-        members=tuple(member["backend"] for member in members),
+        members=tuple(dict.fromkeys(member["backend"] for member in members)),
         device=str(pixels.get("device", plan.get("device", "cpu"))),
         hardware=document.get("hardware") or {},
         peak_gb=peaks[0] / GB if peaks else None,

@@ -17,8 +17,9 @@ from gfpup.faces.align import aligned_crop
 from gfpup.faces.select import FaceChoice
 from gfpup.ops import degrade
 from gfpup.ops.geometry import TEMPLATE_512_XY
-from gfpup.pipeline import auto
-from gfpup.pipeline.auto import AutoRestorer, Choice, Damage, choose, file_jpeg_quality, measure_damage, rules
+from gfpup.pipeline import jpeg
+from gfpup.pipeline.auto import AutoRestorer, Choice, Damage, choose, measure_damage, rules
+from gfpup.pipeline.jpeg import file_jpeg_quality
 from gfpup.pipeline.restore import Restorer
 from gfpup.types import Face, Metadata, Photo, UInt8
 
@@ -250,4 +251,4 @@ def test_rules_without_an_end_are_refused() -> None:
 
 
 def test_tables_scale_as_libjpeg_scales_them() -> None:
-    assert auto._table(50)[0] == 16 and auto._table(100).max() == 1 and auto._table(25)[0] == 32
+    assert jpeg._table(50)[0] == 16 and jpeg._table(100).max() == 1 and jpeg._table(25)[0] == 32

@@ -245,6 +245,7 @@ def test_from_python_a_result_says_its_method(gfpup: Run, portrait: np.ndarray) 
         library.load(auto=True)  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_a_learned_method_restores_what_its_rule_gives_it(
     gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
