@@ -81,18 +81,37 @@ def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) 
     return result
 
 
-def remember_earlier(scorer: Scorer, folder: Path, *, seen: Collection[str]) -> None:
-    """Take into the metrics of the whole set what a run's record holds beside the photos `seen` by `scorer`, from its files.
+def score_earlier(
+    scorer: Scorer, folder: Path, *, seen: Collection[str], lacking: Collection[str]
+) -> dict[str, list[ScoreRow]]:
+    """Score from their files the photos `lacking` scores in a run's record, and take into the metrics of the whole set all that
+    `scorer` has not `seen`; returns the lines of each photo that was scored.
 
     Raises:
         GfpupError: the record cannot be read, or a photo of it.
     """
-    if scorer.sets is None:
-        return
-    items, _ = items_of_run(folder)
-    for item in items:
-        if item.name not in seen and item.refusal is None:
-            scorer.remember(_pictures(item))
+    if scorer.sets is None and not lacking:
+        return {}
+    found = {}
+    for item in items_of_run(folder)[0]:
+        if item.name in seen or item.refusal is not None:
+            continue
+        pictures = _pictures(item)
+        if item.name in lacking:
+            found[item.name] = rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
+        else:
+            scorer.remember(pictures)
+    return found
+
+
+def per_photo_metrics(names: Sequence[str]) -> list[str]:
+    """Those of the metrics (presets allowed) of which every photo has a line."""
+    return [name for name in expand(names) if facts(name).level not in ("set", "run")]
+
+
+def has_run_scores(names: Sequence[str], rows: Sequence[ScoreRow]) -> bool:
+    """Whether `rows`, the lines of a whole run, hold all metrics (presets allowed) that are of the whole run."""
+    return {name for name in expand(names) if facts(name).level in ("set", "run")} <= {row.metric for row in rows}
 
 
 def check_target(target: Path, folder: Path) -> None:

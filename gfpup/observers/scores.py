@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from gfpup import images
 from gfpup.errors import GfpupError, OutputError
+from gfpup.metrics import TO_INPUT
 from gfpup.sources import natural_key
 from gfpup.types import RestoredPhoto, Score
 
@@ -168,6 +169,11 @@ class ScoreWriter:
         """Keep the lines of one photo, however they were found."""
         self.rows[photo] = list(rows)
         self._append(rows)
+
+    def lacks(self, photo: str, metrics: Iterable[str]) -> bool:
+        """Whether a photo has no line of one of these metrics, be it against a reference or against the input."""
+        found = {row.metric.removesuffix(TO_INPUT) for row in self.rows.get(photo, ())}
+        return not found.issuperset(metrics)
 
     def run_scores(self, scores: Iterable[Score]) -> None:
         """Keep the scores of the whole run; call it before `run_done`."""

@@ -30,7 +30,6 @@ from gfpup.methods import Method
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest
 from gfpup.observers.parts import Part
-from gfpup.observers.scores import ScoreWriter
 from gfpup.pipeline.auto import AutoRestorer
 from gfpup.pipeline.restore import Guard, Restorer, Upsampler
 from gfpup.pipeline.score import Scorer, load_scorer, require
@@ -189,10 +188,8 @@ def metrics_record(scorer: Scorer) -> list[dict[str, Any]]:
     ]
 
 
-def is_done(task: Task, manifest: Manifest, *, faces: bool, scores: ScoreWriter | None) -> bool:
-    """Whether an earlier run restored this very photo, with its faces' files and its scores where those are wanted."""
-    if scores is not None and task.name not in scores.rows:
-        return False
+def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
+    """Whether an earlier run restored this very photo, with its faces' files where those are wanted."""
     if not manifest.may_hold(task.name) or not task.path.is_file():
         return False
     return manifest.done(task.name, file_sha256(task.path), faces=faces)
@@ -224,13 +221,14 @@ def predict(
     faces: layout.FacePictures | None = layout.flat if settings.save_faces else None
     if settings.layout == "gfpgan":
         faces = layout.as_gfpgan(suffix=settings.suffix, compare=settings.save_compared)
-    callbacks: list[Callback] = [PhotoWriter(settings.output, record, options, faces=faces, observers=observers)]
     with ExitStack() as stack:
+        writer = stack.enter_context(PhotoWriter(settings.output, record, options, faces=faces, observers=observers))
+        callbacks: list[Callback] = [writer]
         team = None
         if prepared.place.ddp:
             # The scores of other ranks come with their parts.
-            watches = [observer.photo_done for observer in observers if not isinstance(observer, ScoreWriter)]
-            team = Team(prepared.place, record, plan, crew=stack.enter_context(started(prepared)), watches=watches)
+            crew = stack.enter_context(started(prepared))
+            team = Team(prepared.place, record, plan, crew=crew, watches=[writer.heard])
             callbacks.append(team)
         trainer = Trainer(
             accelerator={"cuda": "gpu"}.get(kind, kind),

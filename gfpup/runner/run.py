@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from gfpup.errors import GfpupError
+from gfpup.observers.manifest import DOCUMENT
 from gfpup.runner import ranks
 from gfpup.runner.interruption import Interrupted, interruptible
 from gfpup.runner.request import Prepared, prepare
@@ -112,8 +113,9 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     from gfpup import planner
     from gfpup.observers import Observer, progress
     from gfpup.observers.manifest import Manifest, check_folder
-    from gfpup.observers.scores import ScoreWriter, summarise
+    from gfpup.observers.scores import ScoreWriter
     from gfpup.runner import parts, tracked
+    from gfpup.runner.finished import finished
 
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
     if not settings.quiet:
@@ -124,6 +126,9 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
     _refuse_strangers(settings.output, tasks, overwrite=overwrite)
+    before = None if overwrite or prepared.place.external else finished(prepared, fingerprint)
+    if before is not None:
+        return _tell(prepared, before, skipped=len(tasks), began=began)
     scorer = parts.load_metrics(settings, plan, prepared.supply)
     restorer = parts.load(settings, plan, prepared.method, prepared.supply)
     header = {
@@ -145,9 +150,9 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
         ranks.merge(manifest, scores)
         manifest.forget_failures({task.name for task in tasks})
-        todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces, scores=scores)]
+        todo = [task for task in tasks if not parts.is_done(task, manifest, faces=settings.save_faces)]
         names = [task.name for task in tasks]
-        tracker = tracked.start_run(settings, header, names=names, idle=not todo, sweeping=prepared.sweeping)
+        tracker = tracked.start_run(settings, header, names=names, sweeping=prepared.sweeping)
         status = "stopped"
         done: Sequence[Any] = []
         try:
@@ -170,37 +175,48 @@ def _carry_out(prepared: Prepared, began: float) -> int:
             document = manifest.close(status, finished=_now(), tracking=record)
             if scores is not None and scorer is not None:
                 if status in ("done", "failed"):
-                    _score_run(scorer, scores, settings.output, todo, seen=done)
+                    _score_run(prepared, scorer, scores, done)
                 scores.run_done(document)
             if tracker is not None:
                 document = tracked.finish_run(tracker, manifest, document)
-    document["manifest"] = str(manifest.path)
-    document["photos"] = [line for line in document["photos"] if line["name"] in set(names)]
-    facts = progress.summary(document, skipped=len(tasks) - len(todo), seconds=time.monotonic() - began)
-    if scores is not None:
-        facts |= summarise([row for rows in scores.rows.values() for row in rows])
+    return _tell(prepared, document, skipped=len(tasks) - len(todo), began=began)
+
+
+def _tell(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: float) -> int:
+    """Print how the run ended, over the photos that were asked for; returns its exit status."""
+    from gfpup.observers import progress, scores
+
+    settings = prepared.settings
+    names = {task.name for task in prepared.tasks}
+    photos = [line for line in document["photos"] if line["name"] in names]
+    document |= {"manifest": str(settings.output / DOCUMENT), "photos": photos}
+    facts = progress.summary(document, skipped=skipped, seconds=time.monotonic() - began)
+    if settings.metrics and (settings.output / scores.TABLE).exists():
+        facts |= scores.summarise(scores.read(settings.output / scores.TABLE))
     if settings.json:
         print(json.dumps(facts))
     elif not settings.quiet:
-        progress.print_summary(facts, document["photos"], console=_console())
-    return 1 if failed else 0
+        progress.print_summary(facts, photos, console=_console())
+    return int(any(line["error"] or any(face["failed"] for face in line["faces"]) for line in photos))
 
 
-def _score_run(scorer: Scorer, scores: ScoreWriter, folder: Path, done: Sequence[Any], *, seen: Sequence[Any]) -> None:
-    """The scores of the whole run, which an earlier, interrupted one began; where nothing was `done` they stand already.
+def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Sequence[Any]) -> None:
+    """What is left to score when all photos are there: those of an earlier run that lack a metric, and the whole set.
 
-    `seen` are the photos of this process; those of other ranks, like those of an earlier run, are taken from their files.
+    `done` are the photos of this process; those of other ranks, like those of an earlier run, are taken from their files.
     """
-    from gfpup.scoring import remember_earlier
+    from gfpup import scoring
 
-    if not done and scores.earlier_run:
-        scores.keep_run_scores()
-        return
+    wanted = scoring.per_photo_metrics(scorer.names)
+    seen = {task.name for task in done}
+    lacking = {task.name for task in prepared.tasks if task.name not in seen and scores.lacks(task.name, wanted)}
     try:
-        remember_earlier(scorer, folder, seen={task.name for task in seen})
+        late = scoring.score_earlier(scorer, prepared.settings.output, seen=seen, lacking=lacking)
     except GfpupError as error:
         scores.run_scores([replace(score, value=None, missing_reason=str(error)) for score in scorer.finish()])
         return
+    for photo, rows in late.items():
+        scores.keep(photo, rows)
     scores.run_scores(scorer.finish())
 
 

@@ -152,6 +152,8 @@ def claim(job: Job, key: str) -> Path:
     if before is not None and _finished(before):
         return before
     owner = _claim_now(job, key)
+    if job.folder != job.root:
+        return owner  # a dry run: nothing is left behind
     if owner == job.output:
         (job.output / SAME_AS).unlink(missing_ok=True)
         return owner

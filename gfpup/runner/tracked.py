@@ -66,28 +66,16 @@ def end_sweep(sweep: TrackedSweep, *, jobs: Sequence[Mapping[str, Any]], status:
         _warn(str(error))
 
 
-def start_run(
-    settings: Settings, header: Mapping[str, Any], *, names: Sequence[str], idle: bool, sweeping: bool
-) -> Tracker | None:
-    """Begin to track a run; None where it is not wanted, failed before it began, or is there already and has nothing to add.
+def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[str], sweeping: bool) -> Tracker | None:
+    """Begin to track a run, where that is wanted; `names` are all photos of it.
 
-    `header` is the manifest's, whose `tracking` says how the folder's runs were tracked before; `names` are all photos of the
-    run, `idle` says that nothing is left to do.
+    `header` is the manifest's. What its `tracking` says an earlier, unfinished run logged in the same place is replaced.
     """
-    if settings.tracking == "none" or (settings.tracking == "auto" and not (sweeping or settings.metrics)):
-        return None
-    handed = os.environ.get(VARIABLE) if sweeping else None
-    if handed == "":
+    if not is_wanted(settings, sweeping=sweeping):
         return None
     from gfpup.observers.tracking import Target, Tracker
-    from gfpup.observers.tracking_store import shown, store_uri
 
-    uri, experiment, experiment_id, parent = json.loads(handed) if handed else (None, settings.tracking_experiment, None, None)
-    uri = uri or store_uri(settings.tracking_uri)
-    before = header.get("tracking") or {}
-    there = before.get("uri") == shown(uri) and before.get("parent_run_id") == parent and before.get("run_id") is not None
-    if idle and there and before.get("failure") is None:
-        return None
+    uri, experiment, experiment_id, parent = _place(settings, sweeping=sweeping)
     target = Target(
         uri,
         experiment,
@@ -98,9 +86,41 @@ def start_run(
     )
     tracker = Tracker(settings.output, target, names=names)
     tracker.start(header)
-    if there:
-        tracker.replace(before["run_id"])
+    if _is_here(header.get("tracking"), uri, parent):
+        tracker.replace(header["tracking"]["run_id"])
     return tracker
+
+
+def is_wanted(settings: Settings, *, sweeping: bool) -> bool:
+    """Whether a run is to be tracked: as asked for, and by default sweeps and what is scored."""
+    if sweeping and os.environ.get(VARIABLE) == "":
+        return False  # the sweep's own run could not be begun, and it was said
+    return settings.tracking == "mlflow" or (settings.tracking == "auto" and (sweeping or bool(settings.metrics)))
+
+
+def is_there(settings: Settings, tracking: Mapping[str, Any] | None, *, sweeping: bool) -> bool:
+    """Whether a record's `tracking` says that the run is logged, whole, where it is to be."""
+    uri, _, _, parent = _place(settings, sweeping=sweeping)
+    return tracking is not None and _is_here(tracking, uri, parent) and tracking.get("failure") is None
+
+
+def _place(settings: Settings, *, sweeping: bool) -> tuple[str, str, str | None, str | None]:
+    """Store, experiment, the experiment's id and the sweep's run; the last two are None where a run stands alone."""
+    handed = os.environ.get(VARIABLE) if sweeping else None
+    if handed:
+        uri, experiment, experiment_id, parent = json.loads(handed)
+        return uri, experiment, experiment_id, parent
+    from gfpup.observers.tracking_store import store_uri
+
+    return store_uri(settings.tracking_uri), settings.tracking_experiment, None, None
+
+
+def _is_here(tracking: Mapping[str, Any] | None, uri: str, parent: str | None) -> bool:
+    from gfpup.observers.tracking_store import shown
+
+    if not tracking or tracking.get("run_id") is None:
+        return False
+    return tracking.get("uri") == shown(uri) and tracking.get("parent_run_id") == parent
 
 
 def before(folder: Path) -> dict[str, Any] | None:

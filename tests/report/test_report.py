@@ -125,7 +125,8 @@ def test_front_failures_plan_and_command_are_there(sweep: Path, html: str) -> No
     for reason in document["plan"]["reasons"]:
         assert reason["why"] in unescape(html)
     shown = re.search(r'<pre class="command"[^>]*><code>(.*?)</code>', html, re.DOTALL)
-    assert shown is not None and shlex.split(unescape(shown.group(1))) == document["argv"]
+    assert shown is not None
+    assert shlex.split(unescape(shown.group(1))) == ["cd", document["cwd"], *document["argv"]]
 
 
 def test_the_contact_sheet_has_a_column_a_version(sweep: Path, html: str) -> None:
@@ -165,7 +166,13 @@ def test_a_refused_job_and_an_unended_run_are_named(sweep: Path, tmp_path: Path)
     shutil.copytree(sweep, copy)
     manifest = copy / "backend=identity" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"status": "failed"', '"status": "running"'))
-    lost = {"job": 7, "overrides": ["backend=gfpgan"], "output": "x", "status": 2, "error": "no weights <here>"}
+    lost = {
+        "job": 7,
+        "overrides": ["backend=gfpgan"],
+        "output": "out/backend=gfpgan",
+        "status": 2,
+        "error": "no weights <here>",
+    }
     (copy / ".sweep" / "7.json").write_text(json.dumps(lost))
     html = write_report([copy], tmp_path / "two.html").read_text(encoding="utf-8")
     assert "no weights &lt;here&gt;" in html and "backend=gfpgan" in html

@@ -160,3 +160,24 @@ def test_the_objective_is_the_mean_of_a_metric(
     assert objective_of(tmp_path / "out", "ssim") is None and objective_of(tmp_path / "nowhere", "psnr") is None
     assert gfpup(*words, "--overwrite", "objective=lpips") == 2
     assert "is not measured" in capsys.readouterr().err
+
+
+def test_what_is_there_is_not_loaded_again(gfpup: Run, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("run", "-i", faces, "-o", tmp_path / "out", "--aligned", "--backend", "classical", "-q", "--metrics")
+    assert gfpup(*words, "psnr") == 0
+    before = (tmp_path / "out" / "manifest.json").read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("gfpup.runner.parts.load", None)
+        assert gfpup(*words, "psnr") == 0, "nothing is missing: nothing is loaded"
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == before
+    restored = (tmp_path / "out" / "one.png").stat().st_mtime_ns
+    assert gfpup(*words, "psnr,ssim") == 0, "one metric is missing: scored from the files"
+    assert (tmp_path / "out" / "one.png").stat().st_mtime_ns == restored
+    found = {(row.photo, row.metric) for row in scores.read(tmp_path / "out" / "scores.csv") if row.face is None}
+    assert found == {(photo, metric) for photo in ("one.png", "two.png") for metric in ("psnr_to_input", "ssim_to_input")}
+
+
+def test_a_dry_sweep_points_at_nothing(gfpup: Run, faces: Path, tmp_path: Path) -> None:
+    words = ("sweep", "-i", faces, "-o", tmp_path / "out", "--aligned", "--backend", "identity", "--fidelity", "0.3,0.5")
+    assert gfpup(*words, "--dry-run", "-q") == 0
+    assert not (tmp_path / "out").exists()
