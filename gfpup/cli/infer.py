@@ -80,6 +80,13 @@ ELSEWHERE: Final = {
     "--select-by": "--auto chooses by rules that it names",
     "--metrics-out": "scores.json lies in the output folder",
     "--report-path": "--manifest and --html-report say where",
+    "--resume": "--skip-existing goes on where a run was stopped",
+    "--checkpoint-dir": "the record of a run lies beside its results",
+    "--preserve-metadata": "EXIF, colour profile and resolution are kept without it",
+    "--progress": "it is shown on stderr without it",
+    "--deterministic": "the same photo gives the same result without it",
+    "--random-seed": "say --seed",
+    "--log-file": "redirect stderr",
 }
 """Flags that some versions of the old command had, and what is said of them."""
 

@@ -128,8 +128,7 @@ def test_a_command_of_the_guide_is_planned(line: str, folder: Path, capfd: pytes
     assert status == 0, said.err
     assert "plan for " in said.out
     assert not list(folder.rglob("manifest.json*")) and not list(folder.rglob("*.pth*")), "nothing is done, nothing fetched"
-    if words[0] != "sweep":  # which notes the jobs that mean the same, in dry runs too
-        assert sorted(path.name for path in folder.iterdir()) == before
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 @pytest.mark.parametrize(

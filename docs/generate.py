@@ -1,0 +1,79 @@
+"""Write docs/cli.md from the commands themselves: `python docs/generate.py`. A test holds the page to them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from gfpup.cli import infer, main, overrides
+
+PAGE = Path(__file__).with_name("cli.md")
+
+HEAD = """\
+# Command line
+
+<!-- Written by docs/generate.py from the code. Do not edit: run python docs/generate.py. -->
+
+Two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which takes the flags of the older command
+of that name and says which `gfpup run` does the same. This page is written from the code, and a test holds it to it.
+
+Every flag of `gfpup run` is one override of its configuration, and both may be mixed:
+`gfpup run --input photos/ --output out/ restore.upscale=4`. `gfpup run --cfg job` prints all keys with their values.
+
+| exit status | means |
+|---|---|
+| 0 | all done |
+| 1 | some photos or faces failed; each is named on stderr and in the record |
+| 2 | refused before the first photo, in one sentence that says what to do |
+| 130 | interrupted; the same command goes on from there |
+
+Environment: `GFPUP_WEIGHTS_DIR` (folder of the checkpoints), `GFPUP_WEIGHTS_URL` (mirrors, comma-separated),
+`GFPUP_ACCEPT_LICENCES` (consent in scripts), `GFPUP_CACHE_DIR` (what the jobs of a sweep share), `GFPUP_CONFIG_DIR` (remembered
+consent), `GFPUP_TRACKING` and `GFPUP_TRACKING_URI` (MLflow), `OMP_NUM_THREADS` (threads).
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, section("gfpup", main.USAGE), *(section(f"gfpup {verb}", text) for verb, text in helps().items())]
+    parts.insert(3, flags())
+    return "\n".join([*parts, section("gfpgan-infer", infer.HELP)])
+
+
+def helps() -> dict[str, str]:
+    """The help of each verb, in the order of `gfpup --help`."""
+    texts = {"run": main.run_help(), "sweep": main.SWEEP_HELP}
+    order = [line.split()[0] for line in main.USAGE.splitlines() if line.startswith("  ") and line.split()[0] in main.VERBS]
+    for verb in order:
+        if verb in main.IN_OWN_MODULE:
+            texts[verb] = import_module(f"gfpup.cli.{verb}").HELP
+    return texts
+
+
+def section(title: str, text: str) -> str:
+    """A heading and a help text under it."""
+    return f"## {title}\n\n```text\n{text.strip()}\n```\n"
+
+
+def flags() -> str:
+    """The flags of `gfpup run` as tables, with the override of each."""
+    parts = ["### Flags of gfpup run as overrides\n"]
+    for group, rows in overrides.GROUPS.items():
+        parts += [f"**{group}**\n", "| flag | override | what it does |", "|---|---|---|"]
+        for flag in rows:
+            spelling = f"`{flag.name}`" + (f" {escape(flag.metavar)}" if flag.metavar else "")
+            key = f"{flag.key}={flag.value}" if flag.kind == "switch" else flag.key
+            parts.append(f"| {spelling} | `{key}` | {escape(flag.help)} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def escape(text: str) -> str:
+    """Keep a table's cell in one cell."""
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.exit(0)

@@ -1,0 +1,75 @@
+"""What mkdocs.yml cannot say: pages link to files of the repository (`../experiments/...`), and those become part of the site.
+
+In the repository docs/ is a folder beside experiments/; in the site its pages stand at the top, and every other file keeps its
+place. So links are turned to where their file lies in the site. A link to a file that is not there stays as it is, and the
+strict build refuses it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+LINK = re.compile(r"(?<=\]\()([^)#\s]+)")
+
+
+def on_config(config: Any) -> Any:
+    """Put every study of experiments/ into the navigation."""
+    config.nav.append({"Experiments": [path.relative_to(ROOT).as_posix() for path in studies()]})
+    return config
+
+
+def on_files(files: Files, *, config: Any) -> Files:
+    """Add the studies, and whatever the pages link to, and those link to."""
+    found: set[Path] = set()
+    waiting = [*DOCS.glob("*.md"), *studies()]
+    while waiting:
+        page = waiting.pop()
+        if page not in found:
+            found.add(page)
+            waiting += linked(page) if page.suffix == ".md" else []
+    for path in sorted(found):
+        if not path.is_relative_to(DOCS):
+            name = path.relative_to(ROOT).as_posix()
+            files.append(File(name, str(ROOT), config.site_dir, config.use_directory_urls))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
+    """Turn each link of a page to where its file lies in the site."""
+    source = Path(page.file.abs_src_path)
+    here = Path(page.file.src_uri).parent
+
+    def turned(match: re.Match[str]) -> str:
+        target = in_repository(source, match[1])
+        if target is None:
+            return match[1]
+        place = target.relative_to(DOCS if target.is_relative_to(DOCS) else ROOT)
+        return Path(os.path.relpath(place, here)).as_posix()
+
+    return LINK.sub(turned, markdown)
+
+
+def studies() -> list[Path]:
+    """The page of each study, in the order of their numbers."""
+    return sorted((ROOT / "experiments").glob("*/README.md"))
+
+
+def linked(page: Path) -> list[Path]:
+    """The files of the repository that a page links to."""
+    targets = (in_repository(page, link) for link in LINK.findall(page.read_text(encoding="utf-8")))
+    return [target for target in targets if target is not None]
+
+
+def in_repository(page: Path, link: str) -> Path | None:
+    """The file that a link of `page` means, or None for an address, and for what is not there."""
+    if "://" in link:
+        return None
+    path = (page.parent / link).resolve()
+    return path if path.is_file() and path.is_relative_to(ROOT) else None

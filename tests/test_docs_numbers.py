@@ -1,0 +1,121 @@
+"""Numbers on the pages that come from tables of the code: what is published, claimed, counted, planned."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gfpup import backends, memory
+from gfpup.engines import ENGINES
+from gfpup.tiers import GB, TIERS
+
+ROOT = Path(__file__).resolve().parents[1]
+CHOOSE = (ROOT / "docs" / "choose-backend.md").read_text(encoding="utf-8")
+HARDWARE = (ROOT / "docs" / "hardware.md").read_text(encoding="utf-8")
+PUBLISHED = list(csv.DictReader((ROOT / "gfpup" / "published_results.csv").open(encoding="utf-8")))
+
+
+def row(page: str, first: str, heading: str) -> list[str]:
+    """The cells of the row that begins with `first`, in the first table below `heading`."""
+    below = page[page.index(f"# {heading}\n") :]
+    for line in below.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and cells[0] == first:
+            return cells
+    raise AssertionError(f"no row {first!r} under {heading!r}")
+
+
+def published(protocol: str, method: str, metric: str) -> list[float]:
+    return [
+        float(line["value"])
+        for line in PUBLISHED
+        if line["protocol"] == protocol and method in line["method"] and line["metric"] == metric
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("GFPGAN 1.4", "GFPGAN"), ("CodeFormer", "CodeFormer"), ("RestoreFormer++", "RestoreFormer++")]
+)
+def test_the_matrix_quotes_what_was_published(name: str, method: str) -> None:
+    _, _, quality, identity, _, _ = row(CHOOSE, name, "Backend comparison matrix")
+    lpips, fid = (float(number) for number in re.findall(r"(?:LPIPS|FID) ([\d.]+)", quality))
+    assert [lpips] == published("pmrf-celeba-test", method, "LPIPS")
+    assert [fid] == published("pmrf-celeba-test", method, "FID")
+    assert [float(identity.split("**")[1].rstrip("°"))] == published("pmrf-celeba-test", method, "Deg")
+
+
+def test_the_published_ranges_are_those_of_the_table() -> None:
+    for protocol, metric in (
+        ("pmrf-celeba-test", "LPIPS"),
+        ("osdface-daefr-celeba-test", "LPIPS"),
+        ("osdface-daefr-celeba-test", "DISTS"),
+    ):
+        values = published(protocol, "", metric)
+        assert f"{min(values)} to {max(values)}" in CHOOSE, (protocol, metric)
+
+
+def test_the_counted_operations_are_the_codes() -> None:
+    counted = [backends.TABLE[name].gflop for name in ("gfpgan", "codeformer", "restoreformerpp")]
+    first, second, third = (f"{number:.0f}" for number in counted if number)
+    assert re.search(rf"`gfpup backends`: {first}, {second}\s+and {third} GFLOP", CHOOSE)
+    assert re.search(rf"the ratios are 1, {float(second) / float(first):.1f} and {float(third) / float(first):.1f}", CHOOSE)
+
+
+@pytest.mark.parametrize("name", ["CodeFormer", "GFPGAN 1.4", "GFPGAN 1.3", "RestoreFormer++"])
+def test_the_guides_seconds_are_quoted_as_it_gave_them(name: str) -> None:
+    _, gpu, processor, *_ = row(CHOOSE, name, "Seconds a photo")
+    method = name.replace("GFPGAN ", "GFPGAN v")
+    claimed = published("seed-benchmarks", method, "seconds per image")
+    assert [float(gpu.split()[0]), float(processor.split()[0])] == claimed
+
+
+def test_the_guides_memory_is_what_the_advisor_knows() -> None:
+    advice = yaml.safe_load((ROOT / "conf" / "recommend.yaml").read_text(encoding="utf-8"))["methods"]
+    for name, key in (("CodeFormer", "codeformer"), ("GFPGAN 1.4, 1.3", "gfpgan-1.4"), ("RestoreFormer++", "restoreformerpp")):
+        _, gpu, ram, *_, predicted = row(CHOOSE, name, "Memory")
+        assert (float(gpu.split()[0]), float(ram.split()[0])) == (advice[key]["gpu_gb"], advice[key]["ram_gb"])
+        network = memory.METHODS[advice[key]["backend"]]
+        assert float(predicted.split()[0]) == round((network.weights["float32"] + network.each["float32"]) / GB, 1)
+
+
+@pytest.mark.parametrize("name", TIERS)
+def test_the_tiers_are_described_as_they_are(name: str) -> None:
+    _, what, faces, tile, background, _ = row(HARDWARE, f"`{name}`", "Tiers")
+    tier = TIERS[name]
+    assert (int(faces), int(tile.split()[0]), background == "Real-ESRGAN") == (tier.face_batch, tier.tile_px, tier.background)
+    if tier.least_bytes:
+        assert f"{tier.least_bytes // GB}" in what
+    elif tier.ceiling_bytes:
+        assert f"under {tier.ceiling_bytes // GB} GB" in what
+
+
+def test_every_engine_is_described() -> None:
+    table = HARDWARE[HARDWARE.index("# Engines\n") :]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(ENGINES)
+    for name, engine in ENGINES.items():
+        if name != "eager":
+            line = next(line for line in table.splitlines() if line.startswith(f"| `{name}`"))
+            stated = re.match(r"within \d+ levels? of 255", engine.float32)
+            assert stated is not None and stated[0] in line, name
+
+
+@pytest.mark.parametrize("name", ["GFPGAN", "CodeFormer", "RestoreFormer", "RestoreFormer++"])
+def test_the_measured_memory_is_what_plans_add_up(name: str) -> None:
+    """Plans take the highest measurement of each row, and the page the table of the study: they are a few megabytes apart."""
+    network = memory.METHODS[name.lower().replace("++", "pp")]
+    cells = [float(cell) for cell in row(HARDWARE, name, "Memory")[1:]]
+    planned = [network.weights["float32"], network.each["float32"], network.weights["bfloat16"], network.each["bfloat16"]]
+    assert cells == pytest.approx([number / memory.MB for number in planned], abs=8)
+
+
+def test_the_priorities_of_the_flow_are_those_of_the_picture() -> None:
+    advice = yaml.safe_load((ROOT / "conf" / "recommend.yaml").read_text(encoding="utf-8"))
+    picture = (ROOT / "docs" / "images" / "choose.svg").read_text(encoding="utf-8")
+    shown = re.findall(r'<text x="\d+" y="\d+">(RestoreFormer\+\+|CodeFormer|GFPGAN 1\.\d)</text>', picture)
+    assert shown == [advice["methods"][priority["take"][0]]["title"] for priority in advice["priorities"].values()]
+    for priority in list(advice["priorities"].values())[:-1]:
+        assert priority["ask"] in picture
