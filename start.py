@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 
-EXTRAS = "dev,upstream,metrics,spandrel,joblib,submitit"
+EXTRAS = "dev,docs,upstream,metrics,spandrel,joblib,submitit,openvino,onnxruntime"
 OFFICIAL = ("basicsr", "gfpgan", "facexlib", "pyiqa")
 """The official implementations. Resolved the ordinary way they pull a second torch and gigabytes more; without their declared
 dependencies they install in seconds, and what they really need is in the extra `upstream`."""
@@ -71,10 +71,12 @@ def demo() -> int:
 
 
 def test() -> int:
-    """Lint, types, and the test suite."""
+    """Lint, types, the site, and the test suite."""
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")
     run("mypy")
+    os.environ["NO_MKDOCS_2_WARNING"] = "1"  # a banner of the theme's
+    run("mkdocs", "build", "--strict", "--quiet")
     return subprocess.call([str(BIN / "pytest")], cwd=ROOT)
 
 
