@@ -7,7 +7,7 @@ SFT on half of the channels). The three versions differ in weights alone. State-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ class GFPGAN(nn.Module):
         return self.stylegan_decoder(styles, self._conditions(features, skips), noise)
 
     def _conditions(self, features: Tensor, skips: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give a (scale, shift) pair a level when the decoder is there, so that no two levels' exist at a time."""
+        """Give a (scale, shift) pair a level when the decoder asks for it, so that no two levels' exist at a time."""
         for up, scale, shift in zip(self.conv_body_up, self.condition_scale, self.condition_shift, strict=True):
             features = up(features + skips.pop())
             yield scale(features), shift(features)
@@ -94,18 +94,21 @@ class Decoder(nn.Module):
         for index, size in enumerate(noise_sizes(out_size)):
             self.noises.register_buffer(f"noise{index}", torch.zeros(1, 1, size, size))
 
-    def forward(self, styles: Tensor, conditions: Iterable[tuple[Tensor, Tensor]], noise: Sequence[Tensor] | None) -> Tensor:
+    def forward(self, styles: Tensor, conditions: Iterator[tuple[Tensor, Tensor]], noise: Sequence[Tensor] | None) -> Tensor:
         """Paint from `styles` (n, layers, features) and a (scale, shift) pair a level; returns (n, 3, size, size)."""
         maps = list(self.noises.buffers()) if noise is None else [each.to(styles) for each in noise]
         features = self.style_conv1(self.constant_input(len(styles)), styles[:, 0], maps[0])
         picture = self.to_rgb1(features, styles[:, 1])
-        for level, (scale, shift) in enumerate(conditions):
-            first, second, to_rgb = self.style_convs[2 * level], self.style_convs[2 * level + 1], self.to_rgbs[level]
+        for level, to_rgb in enumerate(self.to_rgbs):
+            first, second = self.style_convs[2 * level], self.style_convs[2 * level + 1]
             # A level's picture and the next level's first convolution share one style, as in StyleGAN2.
             at = 2 * level + 1
-            features = first(features, styles[:, at], maps[at])
+            features = first(features, styles[:, at], maps[at], spend=True)
+            # Asked for here and dropped at once: beside either convolution they would be 100 MB more.
+            scale, shift = next(conditions)
             features[:, features.shape[1] // 2 :].mul_(scale).add_(shift)
-            features = second(features, styles[:, at + 1], maps[at + 1])
+            del scale, shift
+            features = second(features, styles[:, at + 1], maps[at + 1], spend=True)
             picture = to_rgb(features, styles[:, at + 2], picture)
         return picture
 

@@ -70,12 +70,13 @@ class ModulatedConv(Rewritable):
         if self.large:
             self.taps = spread_taps(weight) if self.doubles else winograd_taps(weight)
 
-    def forward(self, x: Tensor, style: Tensor, *, gain: float = 1.0) -> Tensor:
-        """Convolve (n, in, h, w) under `style` (n, features), times `gain`."""
+    def forward(self, x: Tensor, style: Tensor, *, gain: float = 1.0, spend: bool = False) -> Tensor:
+        """Convolve (n, in, h, w) under `style` (n, features), times `gain`; with `spend`, `x` may be overwritten."""
         scale = self.modulation(style)
         if not self.rewritten:
             return self._grouped(doubled(x) if self.doubles else x, scale) * gain
-        out = self._convolve(x * scale[:, :, None, None])
+        scaled = x.mul_(scale[:, :, None, None]) if spend else x * scale[:, :, None, None]
+        out = self._convolve(scaled)
         if not self.demodulate:
             return out if gain == 1.0 else out * gain
         return out.mul_((torch.rsqrt(scale.square() @ self.energy + DEMODULATION_EPSILON) * gain)[:, :, None, None])
@@ -106,10 +107,13 @@ class StyleConv(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
 
-    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        """Map (n, in, h, w) to (n, out, h, w) or twice as large; `noise` is (1 or n, 1, h, w) of the output's size."""
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor, *, spend: bool = False) -> Tensor:
+        """Map (n, in, h, w) to (n, out, h, w) or twice as large; `noise` is (1 or n, 1, h, w) of the output's size.
+
+        With `spend`, `x` may be overwritten: whoever needs it no more saves a copy of it.
+        """
         # The gain stands for the square root of two that StyleGAN2 multiplies into its activations.
-        out = self.modulated_conv(x, style, gain=math.sqrt(2.0))
+        out = self.modulated_conv(x, style, gain=math.sqrt(2.0), spend=spend)
         return F.leaky_relu_(out.add_(self.weight * noise).add_(self.bias), 0.2)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Final, Self
 
 import lightning
 from lightning.pytorch.callbacks import BasePredictionWriter
@@ -18,12 +21,16 @@ from gfpup.metrics.cost import unshared
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest, photo_line
 from gfpup.observers.parts import Part
+from gfpup.observers.scores import ScoreWriter
 from gfpup.pipeline.score import Pictures, Scorer, affines_of, as_8_bit, notes
 from gfpup.runner.data import Loaded
 from gfpup.runner.layout import FacePictures
 from gfpup.types import Metadata, Photo, RestoredPhoto
 
 PhotoRestorer = Callable[[Sequence[Photo]], list[RestoredPhoto]]
+
+HELD_BYTES: Final = 400_000_000
+"""Photos that take more (27 megapixels at 2x) are written before the next is begun: memory is worth more than time there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +106,12 @@ class RestoreModule(lightning.LightningModule):
 
 
 class PhotoWriter(BasePredictionWriter):
-    """Writes each photo, then its line in the record, then tells the observers, in this order."""
+    """Writes each photo, then its line in the record, then tells the observers, in this order, in a thread of its own.
+
+    The next batch is restored meanwhile, and handed over when this one is done: at most one waits in memory. What cannot be
+    written stops the run at the next batch. A context manager: when its block has ended, so has the thread; where the block
+    was left by an error, what was being written is on the disk and in the record, whole.
+    """
 
     def __init__(
         self,
@@ -116,13 +128,46 @@ class PhotoWriter(BasePredictionWriter):
         self.options = options
         self.faces = faces
         self.observers = observers
+        # Its thread starts with the first batch, not before: data workers are forked when the loop begins.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="gfpup-writing")
+        self._given: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=error is not None)
+        if error is None:
+            self.wait()
 
     def write_on_batch_end(self, trainer: Any, pl_module: Any, prediction: Sequence[Outcome], *_: Any) -> None:
-        for outcome in prediction:
+        self.wait()
+        self._given.append(self._thread.submit(self._bring, prediction))
+        if sum(_held_bytes(outcome) for outcome in prediction) > HELD_BYTES:
+            self.wait()
+
+    def on_predict_end(self, trainer: Any, pl_module: Any) -> None:
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until all that was handed over is on the disk.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        while self._given:
+            self._given.popleft().result()
+
+    def heard(self, line: Mapping[str, Any], restored: None) -> None:
+        """Tell the observers but the scores' of a photo that another rank restored, in the thread that tells them of ours."""
+        observers = [observer for observer in self.observers if not isinstance(observer, ScoreWriter)]
+        self._given.append(self._thread.submit(_tell, observers, line, restored))
+
+    def _bring(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
             line = self._write(outcome)
             self.record.add(line)
-            for observer in self.observers:
-                observer.photo_done(line, outcome.restored if line["error"] is None else None)
+            _tell(self.observers, line, outcome.restored if line["error"] is None else None)
 
     def _write(self, outcome: Outcome) -> dict[str, Any]:
         task, restored = outcome.loaded.task, outcome.restored
@@ -162,3 +207,13 @@ class PhotoWriter(BasePredictionWriter):
             images.write_photo(self.folder / file, pixels, alpha=None, metadata=Metadata("PNG"), options=self.options)
             files.append(file)
         return tuple(files)
+
+
+def _tell(observers: Sequence[Observer], line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
+    for observer in observers:
+        observer.photo_done(line, restored)
+
+
+def _held_bytes(outcome: Outcome) -> int:
+    """What waits in memory of a photo until it is written."""
+    return 0 if outcome.restored is None else outcome.restored.pixels.nbytes + outcome.restored.photo.pixels.nbytes

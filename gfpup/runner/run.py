@@ -18,6 +18,7 @@ from rich.console import Console
 from gfpup.errors import GfpupError
 from gfpup.observers.manifest import DOCUMENT
 from gfpup.runner import ranks
+from gfpup.runner.importing import uncollected
 from gfpup.runner.interruption import Interrupted, interruptible
 from gfpup.runner.request import Prepared, prepare
 from gfpup.runner.sweep import Job, claim, key_of
@@ -60,7 +61,8 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
     if job is not None:
         plain["output"] = str(job.output)
     settings = read_settings({str(key): value for key, value in plain.items()})
-    prepared = prepare(settings, sweep=None if job is None else job.root, sweeping=job is not None)
+    with uncollected():  # torch and Lightning are imported here
+        prepared = prepare(settings, sweep=None if job is None else job.root, sweeping=job is not None)
     settings, rank = prepared.settings, prepared.place.rank
     owner = settings.output if job is None else claim(job, key_of(_meaning(prepared)))
     if job is not None and owner != job.output:
