@@ -127,15 +127,13 @@ def _face_batch(settings: Settings, tier: str, *, on_cpu: bool) -> Reason:
             )
         return Reason("face_batch", 1, "one face at a time, for memory")
     if on_cpu:
-        if (asked or 1) > 1:
-            raise GfpupError(
-                f"--face-batch {asked} (hardware.face_batch) is for a GPU; on a CPU each face is a forward of its own, "
-                "so that its bytes do not depend on its neighbours."
-            )
-        return Reason("face_batch", 1, "on a CPU batching buys nothing, and so a face's bytes do not depend on its neighbours")
+        why = "on a CPU batching buys nothing, and so a face's bytes do not depend on its neighbours"
+        return Reason("face_batch", 1, why if (asked or 1) == 1 else f"{asked} were asked for; {why}")
     if asked is not None:
         return Reason("face_batch", asked, "asked for")
-    return Reason("face_batch", TIERS[tier].face_batch, f"what tier {tier} starts from: a GPU computes several faces at once")
+    several = TIERS[tier].face_batch
+    why = "a GPU computes several faces at once" if several > 1 else "its memory holds one face at a time"
+    return Reason("face_batch", several, f"what tier {tier} starts from: {why}")
 
 
 def _tile_px(settings: Settings, usual: int) -> Reason:

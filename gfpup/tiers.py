@@ -73,10 +73,10 @@ def choose(settings: Settings, machine: Machine) -> tuple[Reason, Reason]:
             return Reason("tier", kind, why), device
         return Reason("tier", tier_of(gpu), _describe(gpu)), device
     if settings.tier in GPU_TIERS:
-        _require_gpu(settings.tier, gpu)
-    elif device.value != settings.tier:
+        return _that_fits(settings.tier, gpu, device), device
+    if device.value != settings.tier:
         raise GfpupError(f"hardware={settings.tier} does not go with --device {settings.device}; leave out one of the two.")
-    return Reason("tier", settings.tier, "asked for" + (f"; {_describe(gpu)}" if gpu else "")), device
+    return Reason("tier", settings.tier, "asked for"), device
 
 
 def _device(settings: Settings, machine: Machine) -> Reason:
@@ -94,14 +94,18 @@ def _device(settings: Settings, machine: Machine) -> Reason:
     return device
 
 
-def _require_gpu(tier: str, gpu: Gpu | None) -> None:
-    """A smaller tier than the GPU's own holds the run to less memory; a larger one would promise what is not there."""
-    least = TIERS[tier].least_bytes / GB
+def _that_fits(tier: str, gpu: Gpu | None, device: Reason) -> Reason:
+    """The tier that was asked for, or the largest below it that is here.
+
+    A smaller tier than the GPU's own holds the run to less memory; a larger one would promise what is not there.
+    """
     if gpu is None:
-        at_least = f" of {least:g} GB or more" if least else ""
-        raise GfpupError(f"hardware={tier} is for a CUDA GPU{at_least}, and none is used here; use hardware=auto.")
+        return Reason(
+            "tier", str(device.value), f"{tier} was asked for, and no CUDA GPU is used here: it falls back to {device.value}"
+        )
     if _size(gpu) < TIERS[tier].least_bytes:
-        raise GfpupError(f"hardware={tier} is for a GPU with {least:g} GB or more, but {_describe(gpu)}; use hardware=auto.")
+        return Reason("tier", tier_of(gpu), f"{tier} was asked for, but {_describe(gpu)}: it falls back to {tier_of(gpu)}")
+    return Reason("tier", tier, f"asked for; {_describe(gpu)}")
 
 
 def _describe(gpu: Gpu) -> str:

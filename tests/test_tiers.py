@@ -140,17 +140,12 @@ def test_restoreformerpp_goes_to_the_processor_under_4_gb_as_the_guide_says(back
 @pytest.mark.parametrize(
     ("faked", "words", "says"),
     [
-        (NO_GPU, ("hardware=high",), "hardware=high is for a CUDA GPU of 8 GB or more"),
-        (NO_GPU, ("hardware=low",), "hardware=low is for a CUDA GPU,"),
-        (machine(gpu(6)), ("hardware=high",), "6.0 GB"),
-        (machine(gpu(6)), ("hardware=high", "hardware.device=cpu"), "hardware=high"),
         (machine(gpu(6)), ("hardware=cpu", "hardware.device=cuda"), "hardware=cpu does not go with --device cuda"),
         (NO_GPU, ("hardware=mps",), "no Apple GPU"),
         (machine(gpu(24, trouble=NO_CAPABILITY)), ("hardware.device=cuda",), "compute capability 3.5"),
         (machine(gpu(85, free_gb=0.3)), ("hardware.device=cuda",), "cuda:0 has 0.2 GB for it; use --device cpu"),
         (machine(gpu(85, free_gb=5)), ("hardware.face_batch=64",), "--face-batch 64 needs"),
         (machine(gpu(85, free_gb=5)), ("background=realesrgan", "background.tile_px=4000"), "--tile 4000 needs"),
-        (NO_GPU, ("hardware.face_batch=4",), "face_batch"),
         (machine(gpu(85)), ("mode=memory-efficient", "hardware.face_batch=4"), "--memory-efficient restores one face"),
         (machine(gpu(85)), ("hardware.engine=openvino", "hardware.device=cuda"), "engine openvino computes on the processor"),
     ],
@@ -160,6 +155,29 @@ def test_what_was_asked_for_is_honoured_or_refused(faked: Machine, words: tuple[
         footing(faked, *words)
     assert "\n" not in str(error.value)
     assert str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("faked", "words", "tier", "device"),
+    [
+        (NO_GPU, ("hardware=high",), "cpu", "cpu"),
+        (NO_GPU, ("hardware=low",), "cpu", "cpu"),
+        (machine(gpu(6)), ("hardware=high",), "mid", "cuda:0"),
+        (machine(gpu(3)), ("hardware=high",), "low", "cuda:0"),
+        (machine(gpu(6)), ("hardware=high", "hardware.device=cpu"), "cpu", "cpu"),
+    ],
+)
+def test_a_tier_that_is_not_here_falls_back_with_its_reason(
+    faked: Machine, words: tuple[str, ...], tier: str, device: str
+) -> None:
+    found = footing(faked, *words)
+    assert (found.tier.value, found.device.value) == (tier, device)
+    assert "was asked for" in found.tier.why and "falls back" in found.tier.why
+
+
+def test_a_batch_on_a_processor_is_taken_one_by_one() -> None:
+    found = footing(NO_GPU, "hardware.face_batch=4").face_batch
+    assert found.value == 1 and "4 were asked for" in found.why
 
 
 def test_an_explicit_batch_is_kept_where_it_fits() -> None:

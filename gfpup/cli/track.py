@@ -43,7 +43,12 @@ def run(words: Sequence[str]) -> int:
     from gfpup.observers.tracking_store import shown, store_uri
     from gfpup.results import folders_with
 
-    found = [(folder, folders_with(DOCUMENT, [folder])) for folder in request.runs]
+    found = []
+    for folder in request.runs:
+        try:
+            found.append((folder, folders_with(DOCUMENT, [folder])))
+        except GfpupError:
+            raise GfpupError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
     target = Target(store_uri(request.uri), request.experiment, max_images=request.max_images, image_px=request.image_px)
     logged = []
     for folder, runs in found:

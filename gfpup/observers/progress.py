@@ -176,15 +176,16 @@ def _score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def print_failed_jobs(failed: Sequence[tuple[str, str]], *, jobs: int, console: Console) -> None:
-    """Print which of a sweep's jobs failed, and why; the same command does only what is missing."""
-    table = Table(
-        title=f"{len(failed)} of {jobs} jobs failed; the same command does only what is missing", title_justify="left"
-    )
+def print_failed_jobs(failed: Sequence[tuple[Sequence[str], str]], *, jobs: int, console: Console) -> None:
+    """Print which of the jobs of a sweep that were begun failed, and why: those with one reason together."""
+    count = sum(len(names) for names, _ in failed)
+    title = f"{count} of the {jobs} jobs begun failed; the same command does only what is missing"
+    table = Table(title=title, title_justify="left")
     table.add_column("job", overflow="fold")
     table.add_column("because", overflow="fold")
-    for job, reason in failed:
-        table.add_row(escape(job), escape(reason))
+    for names, reason in failed:
+        every = len(names) == jobs > 1
+        table.add_row(escape(f"all {jobs}" if every else "\n".join(names)), escape(reason))
     console.print(table)
 
 

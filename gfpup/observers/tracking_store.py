@@ -84,7 +84,7 @@ def client(uri: str) -> Any:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    for name in ("mlflow", "alembic"):  # after the import, which sets them
+    for name in ("mlflow", "alembic", "urllib3"):  # after the import, which sets them
         logging.getLogger(name).setLevel(logging.ERROR)
     return MlflowClient(tracking_uri=uri)
 

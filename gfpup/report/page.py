@@ -42,8 +42,10 @@ def overview(subject: Subject) -> str:
         said = "<p>Each numbered point is a run. The line joins the front: no other run is both as good and as fast.</p>"
         parts.append(section("front", "Quality against seconds", f'{said}<div class="charts">{figures}</div>'))
     count, failed = tables.failures(subject)
-    if count:
-        parts.append(section("failures", f"Failures and gaps ({count})", failed))
+    lacking, missing = tables.gaps(subject)
+    if count or lacking:
+        folded = _details(f"What could not be measured ({lacking})", missing) if lacking else ""
+        parts.append(section("failures", f"Failures and gaps ({count + lacking})", failed + folded))
     return "".join(parts)
 
 

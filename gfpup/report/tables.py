@@ -89,7 +89,7 @@ def _compared(line: Line, where: int) -> list[str]:
 
 
 def failures(subject: Subject) -> tuple[int, str]:
-    """How many photos, faces, metrics and jobs failed, and the table that says which and why."""
+    """How many photos, faces and jobs failed, and the table that says which and why."""
     rows: list[Sequence[str]] = [(job, "", "job", error) for job, error in subject.lost_jobs]
     for run in subject.runs:
         for photo in run.document["photos"]:
@@ -100,17 +100,28 @@ def failures(subject: Subject) -> tuple[int, str]:
                 for i, face in enumerate(photo["faces"])
                 if face["failed"]
             ]
-        missing: dict[tuple[str, str], int] = {}
-        for row in run.rows:
-            if row.missing_reason is not None:
-                key = (row.metric, row.missing_reason)
-                missing[key] = missing.get(key, 0) + 1
-        rows += [(run.name, f"{n} values", f"metric {metric}", reason) for (metric, reason), n in missing.items()]
     heads = [("run", "text"), ("photo", "text"), ("what", "text"), ("why", "text")]
     cells = [[_cell(escape(text), text) for text in row] for row in rows[:FAILURES_SHOWN]]
     more = len(rows) - FAILURES_SHOWN
     note = f"<p>And {more} more: the manifest.json of each run has all of them.</p>" if more > 0 else ""
     return len(rows), table("failed", "What failed and why", heads, cells) + note if rows else ""
+
+
+def gaps(subject: Subject) -> tuple[int, str]:
+    """How many metrics lack values, and the table that says of which runs, how many and why: a line a metric and reason."""
+    missing: dict[tuple[str, str], dict[str, int]] = {}
+    for run in subject.runs:
+        for row in run.rows:
+            if row.missing_reason is not None:
+                of_run = missing.setdefault((row.metric, row.missing_reason), {})
+                of_run[run.name] = of_run.get(run.name, 0) + 1
+    rows = []
+    for (metric, reason), of_runs in missing.items():
+        every = len(of_runs) == len(subject.runs) > 1
+        rows.append((f"all {len(of_runs)} runs" if every else ", ".join(of_runs), metric, str(sum(of_runs.values())), reason))
+    heads = [("of", "text"), ("metric", "text"), ("values", "number"), ("missing because", "text")]
+    cells = [[_cell(escape(text), text) for text in row] for row in rows]
+    return len(rows), table("missing", "What could not be measured and why", heads, cells) if rows else ""
 
 
 def plans(subject: Subject) -> str:

@@ -38,6 +38,8 @@ def close() -> int:
     files = _report(root, quiet=quiet) if started.config["report"] and status != 2 else []
     if _tracked is not None:
         tracked.end_sweep(_tracked, jobs=jobs, status=status, files=files)
+        if not quiet:
+            print("gfpup: gfpup ui opens the sweep in MLflow", file=sys.stderr)
     _say(jobs)
     return status
 
@@ -58,7 +60,10 @@ def _report(root: Path, *, quiet: bool) -> list[Path]:
 def _say(jobs: Sequence[Mapping[str, Any]]) -> None:
     from gfpup.observers import progress
 
-    failed = [(Path(job["output"]).name, sweep.reason(job)) for job in jobs if job["status"] != 0 and not job["same_as"]]
-    if failed:
+    by_reason: dict[str, list[str]] = {}
+    for job in jobs:
+        if job["status"] != 0 and not job["same_as"]:
+            by_reason.setdefault(sweep.reason(job), []).append(Path(job["output"]).name)
+    if by_reason:
         console = Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=160)
-        progress.print_failed_jobs(failed, jobs=len(jobs), console=console)
+        progress.print_failed_jobs([(names, reason) for reason, names in by_reason.items()], jobs=len(jobs), console=console)

@@ -75,8 +75,8 @@ def test_one_run_is_tracked_where_it_is_wanted(sweep: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "there is no folder nowhere"),
-        (["."], "holds no manifest.json"),
+        (["nowhere"], "nowhere is neither a run nor a sweep"),
+        (["."], "is neither a run nor a sweep"),
         ([".", "--max-images", "-1"], "--max-images from 0"),
         ([".", "--imaginary"], "gfpup track --help explains"),
     ],

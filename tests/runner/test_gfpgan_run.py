@@ -35,6 +35,19 @@ def test_an_aligned_face_gives_the_official_picture(gfpup: Run, tmp_path: Path, 
     assert any("unverified" in warning for warning in record["plan"]["warnings"])
 
 
+def test_a_whole_network_gives_the_same_bytes_in_any_order_with_any_workers(
+    gfpup: Run, tmp_path: Path, checkpoint: tuple[Golden, Path]
+) -> None:
+    golden, path = checkpoint
+    save(tmp_path / "in" / "one.png", golden.rgb8)
+    save(tmp_path / "in" / "two.png", np.ascontiguousarray(golden.rgb8[:, ::-1]))
+    words = ("--backend", "gfpgan", "--model-path", path, "--aligned", "-q")
+    assert gfpup("run", "-i", "in/one.png", "-i", "in/two.png", *words, "-o", "a", "hardware.workers=0") == 0
+    assert gfpup("run", "-i", "in/two.png", "-i", "in/one.png", *words, "-o", "b", "hardware.workers=1", "--face-batch", "4") == 0
+    for name in ("one.png", "two.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
 def test_the_shared_photos_go_through_whole(gfpup: Run, tmp_path: Path, shared: Path, checkpoint: tuple[Golden, Path]) -> None:
     detector = shared / "weights/retinaface_mobilenet0.25.pth"
     photo = shared / "data/photos/two_people.jpg"

@@ -112,12 +112,12 @@ def test_failures_are_told_at_the_end_and_repaired_by_the_same_command(
     words += ("--backend", "identity,codeformer,classical")
     assert gfpup(*words) == 1
     said = capfd.readouterr().err
-    assert "3 of 3 jobs failed" in said and "1 of 2 photos failed" in said and "forbids commercial use" in said
+    assert "3 of the 3 jobs begun failed" in said and "1 of 2 photos failed" in said and "forbids commercial use" in said
     first = (tmp_path / "out" / "backend=identity" / "one.png").stat().st_mtime_ns
     (faces / "two.png").write_bytes(good)
     assert gfpup(*words) == 1, "codeformer is refused still"
     said = capfd.readouterr().err
-    assert "1 of 3 jobs failed" in said and "1 of 2 photos failed" not in said
+    assert "1 of the 3 jobs begun failed" in said and "1 of 2 photos failed" not in said
     assert (tmp_path / "out" / "backend=identity" / "one.png").stat().st_mtime_ns == first
     assert (tmp_path / "out" / "backend=classical" / "two.png").is_file()
 
@@ -181,3 +181,29 @@ def test_a_dry_sweep_points_at_nothing(gfpup: Run, faces: Path, tmp_path: Path) 
     words = ("sweep", "-i", faces, "-o", tmp_path / "out", "--aligned", "--backend", "identity", "--fidelity", "0.3,0.5")
     assert gfpup(*words, "--dry-run", "-q") == 0
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-o", "{file}"], "is a file; give another folder"),
+        (["-o", "{file}/out"], "is a file; give another folder"),
+        (["-o", "out", "restore.strength=rang(0,1,0.5)"], "cannot be read"),
+        (["-o", "out", "hydra/sweeper=optunas"], "there is no hydra/sweeper=optunas here"),
+    ],
+)
+def test_what_hydra_would_say_at_length(
+    gfpup: Run, faces: Path, words: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = str(faces / "one.png")
+    given = [word.replace("{file}", file) for word in words]
+    assert gfpup("sweep", "-i", faces, "--aligned", "--backend", "identity,classical", "-q", *given) == 2
+    err = capfd.readouterr().err
+    assert said in err and err.count("\n") == 1 and "Traceback" not in err
+
+
+def test_a_study_that_sweeps_is_no_single_run(
+    gfpup: Run, faces: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert gfpup("run", "--experiment", "001-baselines", "-i", faces, "-o", tmp_path / "out", "--aligned", "-q") == 2
+    assert "gfpup sweep runs it" in capfd.readouterr().err and not (tmp_path / "out").exists()
