@@ -12,7 +12,7 @@ import numpy as np
 
 from gfpup import images, pairs
 from gfpup.errors import GfpupError
-from gfpup.metrics import TO_INPUT, expand, facts
+from gfpup.metrics import POLYFORM, TO_INPUT, expand, facts
 from gfpup.observers.manifest import DOCUMENT
 from gfpup.observers.scores import RUN, SUMMARY, TABLE, ScoreRow, as_csv, read, rows_of, summarise
 from gfpup.ops import geometry
@@ -101,6 +101,25 @@ def score_earlier(
             found[item.name] = rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
         else:
             scorer.remember(pictures)
+    return found
+
+
+def lacking_metrics(names: Sequence[str], supply: Supply) -> list[str]:
+    """Of each of the metrics (presets allowed) that could not be computed here why not, as far as files and consents say."""
+    own = {row.name for row in METRIC_FILES}
+    found = []
+    for name in expand(names):
+        row = facts(name)
+        try:
+            if row.licence_id == POLYFORM:
+                licences.require_licence(row.licence_id, what=f"the metric {name}", accepted=supply.accepted)
+            for weight in own.intersection(row.weights):
+                locate(weight, supply.store)
+        except GfpupError as error:
+            found.append(f"metric {name}: {error}")
+            continue
+        lacks = [supply.store.missing(weight) for weight in row.weights if weight not in own]
+        found += [f"metric {name}: {lack}" for lack in lacks if lack is not None]
     return found
 
 

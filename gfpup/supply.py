@@ -64,6 +64,12 @@ class Supply:
                 self.missing.append(lack)
                 self.digests[role] = checkpoint.sha256 or "unknown"
                 return
+            try:
+                self.store.ensure(name)
+            except CheckpointError as error:  # it is there, and cannot be verified
+                self.missing.append(str(error))
+                self.digests[role] = checkpoint.sha256 or "unknown"
+                return
         self.consent(checkpoint)
         progress = self.progress
         path = self.store.ensure(name, progress=None if progress is None else lambda done, total: progress(name, done, total))

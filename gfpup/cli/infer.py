@@ -12,57 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from gfpup.cli.infer_help import HELP
 from gfpup.errors import GfpupError, OutputError
 
-HELP = """\
-usage: gfpgan-infer [-i INPUT] [-o OUTPUT] [-v VERSION] [-s UPSCALE] [flags]
-
-The old command, as a translation to gfpup run: one line on stderr names the command that does the same.
-Results lie as they did: restored_imgs, cropped_faces, restored_faces and cmp in the output folder, replaced when it runs again.
-
-  -i, --input PATH           photo, folder or pattern (default: inputs/whole_imgs)
-  -o, --output DIR           folder of the results (default: results)
-  -v, --version V            GFPGAN 1.2, 1.3 or 1.4, also as v1.4; RestoreFormer, as that script called it (default: 1.3)
-  -s, --upscale X            make the result this many times larger (default: 2)
-  -w, --weight X             0 to 1: --strength, but --fidelity for CodeFormer; only when given
-  --backend NAME             gfpgan, codeformer, restoreformerpp, ... ; restoreformer means restoreformerpp here
-  --fidelity X               CodeFormer's w, 0 to 1
-  --auto                     choose the method photo by photo
-  --bg_upsampler NAME        realesrgan (on a GPU; on a CPU it stays off, as it did) or none (default: realesrgan)
-  --bg_tile PX               tile of the background, 0 for none (default: planned)
-  --suffix TEXT              add _TEXT to names
-  --ext EXT                  auto, jpg, png, webp, ... (default: auto)
-  --only_center_face         restore the face nearest the centre only
-  --aligned                  the inputs are aligned faces
-  --high_quality             float32, each face also mirrored, no tiles
-  --memory_efficient         one face at a time, small tiles
-  --detector NAME            retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best that is here)
-  --detection_threshold X    accept faces from this score, 0 to 1 (default: 0.97)
-  --eye-dist-threshold PX    leave faces out whose eyes are nearer than this (default: 5)
-  --no-parse                 paste by a feathered square
-  --device NAME              auto, cpu, cuda, cuda:N or mps (default: auto)
-  --compile [MODE]           compile the network; MODE none switches it off
-  --workers N                processes that read ahead
-  --seed N                   draw GFPGAN's noise from this number
-  --model-path FILE          restore with this checkpoint
-  --no-download              use only weights that are here
-  --jpg-quality, --png-compress, --webp-quality N
-  --no-cmp                   write no pictures of before beside after
-  --max-images N             stop after N photos
-  --skip-existing            keep what is there
-  --metrics WHICH            none, id, lpips, both, fast, full (or detailed), or a list of gfpup's metrics
-  --manifest FILE            copy the record there
-  --html-report FILE         write the report there
-  --dry-run                  validate and plan, without weights or network
-  --print-env                print what gfpup doctor finds first
-  --verbose                  print the plan first
-
-  gfpgan-infer --input photo.jpg --version 1.4
-  gfpgan-infer --input photo.jpg --backend codeformer --fidelity 0.8
-  gfpgan-infer -i inputs -o results -v 1.3 -s 2
-"""
-
 VERSIONS: Final = ("1.2", "1.3", "1.4")
+DEFAULT_INPUT: Final = "inputs/whole_imgs"
+SPELLINGS: Final = {"restoreformerplusplus": "restoreformerpp", "restoreformer++": "restoreformerpp"}
 DETECTORS: Final = {
     "retinaface_resnet50": "retinaface-resnet50",
     "retinaface_mobile0.25": "retinaface-mobilenet0.25",
@@ -96,6 +51,7 @@ _SWITCHES: Final = {
     "high_quality": ["--high-quality"],
     "memory_efficient": ["--memory-efficient"],
     "no_download": ["--no-download"],
+    "trust_first_download": ["--trust-first-download"],
     "no_parse": ["--mask", "feather"],
     "dry_run": ["--dry-run"],
     "verbose": ["--verbose"],
@@ -151,6 +107,9 @@ def _run(translation: Translation) -> int:
     for note in translation.notes:
         print(f"gfpgan-infer: {note}", file=sys.stderr)
     print(f"gfpgan-infer: the same as: gfpup run {shlex.join(translation.words)}", file=sys.stderr)
+    for flag, file in (("--manifest", translation.manifest), ("--html-report", translation.report)):
+        if file is not None:
+            _check_file(flag, file)
     if translation.print_env:
         from gfpup.cli import doctor
 
@@ -159,6 +118,13 @@ def _run(translation: Translation) -> int:
     if status in (0, 1) and not translation.dry_run:
         _write_files(translation)
     return status
+
+
+def _check_file(flag: str, file: Path) -> None:
+    """Refuse before the run what could not be written after it."""
+    there = next((parent for parent in file.absolute().parents if parent.exists()), file)
+    if file.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
+        raise GfpupError(f"{flag} {file} cannot be written; name a file in a folder that can.")
 
 
 def _write_files(translation: Translation) -> None:
@@ -188,7 +154,10 @@ def translate(words: Sequence[str]) -> Translation:
     output = given.output
     overrides = ["write.layout=gfpgan"]
     backend, method = _method(given, notes)
-    said: list[str] = ["--input", given.input, "--output", output, *method]
+    said = [word for path in given.input or [DEFAULT_INPUT] for word in ("--input", path.rstrip(os.sep) or path)]
+    said += ["--output", output, *method]
+    said += [word for name in given.weights_file for word in ("--weights-file", name)]
+    said += [word for name in given.accept_licence for word in ("--accept-licence", name)]
     if given.weight is not None:
         said += _weight(given, backend, notes)
     if given.bg_upsampler == "none":
@@ -201,7 +170,8 @@ def translate(words: Sequence[str]) -> Translation:
         said += ["--metrics", METRICS.get(given.metrics, given.metrics)]
     if given.compile not in (None, "none"):
         said += ["--compile"]
-    if not given.skip_existing:
+        notes += ["--compile max is compiled as by default."] if given.compile == "max" else []
+    if given.overwrite or not given.skip_existing:
         said += ["--overwrite"]
     for name, flag in _VALUES.items():
         value = getattr(given, name)
@@ -213,6 +183,8 @@ def translate(words: Sequence[str]) -> Translation:
         value = getattr(given, name)
         overrides += [f"{key}={value}"] if value is not None else []
     overrides += ["write.compare=false"] if given.no_cmp else []
+    if given.manifest or given.html_report:
+        notes.append("--manifest and --html-report are written when the run below has ended.")
     return Translation(
         said + overrides,
         Path(output),
@@ -231,6 +203,10 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
             raise GfpupError("--auto chooses the method itself; leave out --backend and --version.")
         return "auto", ["--auto"]
     backend, version = given.backend, given.version
+    if backend is not None:
+        backend = SPELLINGS.get(backend.lower(), backend.lower())
+    if backend in ("ensemble", "precomputed", "upstream", "spandrel"):
+        raise GfpupError(f"--backend {backend} needs flags that this command never had; use gfpup run.")
     if backend is None and (version or "").lower() == "restoreformer":
         return "restoreformer", ["--backend", "restoreformer"]
     if backend == "restoreformer":
@@ -239,7 +215,8 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
     if backend in (None, "gfpgan"):
         number = (version or "1.3").lower().removeprefix("v")
         if number not in VERSIONS:
-            raise GfpupError(f"there is no --version {version!r}: choose {', '.join(VERSIONS)} or RestoreFormer.")
+            older = " (GFPGAN 1 is another network, which gfpup has not)" if number == "1" else ""
+            raise GfpupError(f"there is no --version {version!r}{older}: choose {', '.join(VERSIONS)} or RestoreFormer.")
         return "gfpgan", ["--backend", "gfpgan", "--version", number]
     if version is not None:
         raise GfpupError(f"--version {version} is GFPGAN's, and --backend {backend} was asked for; leave one of them out.")
@@ -281,7 +258,9 @@ def _parser() -> _Parser:
         other += [f"--{name[2:].replace('-', '_')}" for name in names if name.startswith("--") and "-" in name[2:]]
         parser.add_argument(*names, *other, **how)  # type: ignore[arg-type]
 
-    add("-i", "--input", default="inputs/whole_imgs")
+    add("-i", "--input", action="append")
+    add("--weights-file", action="append", default=[])
+    add("--accept-licence", action="append", default=[])
     add("-o", "--output", default="results")
     add("-v", "--version")
     add("-s", "--upscale")
@@ -294,7 +273,7 @@ def _parser() -> _Parser:
         add(f"--{name}")
     for name in ("metrics", "manifest", "html_report"):
         add(f"--{name}")
-    for name in (*_SWITCHES, "auto", "no_cmp", "skip_existing", "print_env"):
+    for name in (*_SWITCHES, "auto", "no_cmp", "skip_existing", "overwrite", "print_env"):
         add(f"--{name}", action="store_true")
     return parser
 
@@ -310,7 +289,6 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     for name, value in vars(given).items():
         if value == "" and name != "suffix":
             raise GfpupError(f"--{name.replace('_', '-')} got an empty value; give one, or leave it out.")
-    given.input = given.input.rstrip(os.sep) or given.input
     return given
 
 

@@ -25,6 +25,8 @@ from gfpup.observers import tracking_view
 from gfpup.observers.tracking_view import SWEEP
 
 FOLDER: Final = Path("mlruns")
+URI_VARIABLE: Final = "GFPUP_TRACKING_URI"
+"""Names the store where nothing else does."""
 DATABASE: Final = "mlflow.db"
 ARTIFACTS: Final = "artifacts"
 EXPERIMENT: Final = "gfpup"
@@ -55,7 +57,7 @@ class TrackingError(GfpupError):
 
 def store_uri(given: str | None) -> str:
     """The store that `tracking.uri` names, as MLflow takes it: `mlruns/` here by default, a folder, or any server."""
-    given = given or str(FOLDER)
+    given = given or os.environ.get(URI_VARIABLE) or str(FOLDER)
     if "://" not in given:
         return f"sqlite:///{(Path(given) / DATABASE).absolute()}" if not given.endswith(".db") else _sqlite(Path(given))
     if given.startswith("sqlite:///"):

@@ -56,6 +56,10 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Pl
         supply.warnings += notes
         plan, method = planner.make_plan(settings, ranks.share_of(machine, place), supply, sweeping=sweeping)
         plan = stages.decide(plan, settings, sweeping=sweeping)
+    if settings.dry_run and settings.metrics:
+        from gfpup.scoring import lacking_metrics
+
+        plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics, supply)))
     if place.ddp:
         plan = replace(plan, reasons=(place.reason, *plan.reasons))
     return Prepared(settings, tasks, machine, plan, method, supply, place, sweeping)

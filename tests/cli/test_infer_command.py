@@ -48,6 +48,12 @@ LINES = {
     "-i in --skip-existing": "",
     "-i in": "existing=overwrite",
     "-i in --auto": "backend=auto",
+    "-i in --backend RestoreFormer++": "backend=restoreformerpp",
+    "-i a -i b/": "source.paths=['a','b']",
+    "-i in --backend codeformer --accept-licence s-lab-1.0 --trust-first-download": (
+        "weights.accept_licences=['s-lab-1.0'] weights.trust_first_download=true"
+    ),
+    "-i in --weights-file gfpgan-v1.3=mine.pth": "weights.files=['gfpgan-v1.3=mine.pth']",
 }
 
 
@@ -87,6 +93,7 @@ def test_what_misled_people_is_said() -> None:
         ("-i a --auto --backend gfpgan", "leave out"),
         ("-i a --metrics", "gfpgan-infer --help"),
         ("-i a --model-path=", "empty value"),
+        ("-i a --backend ensemble", "use gfpup run"),
         ("-i a --bg_upsampler esrgan", "gfpgan-infer --help"),
     ],
 )
@@ -96,6 +103,14 @@ def test_what_means_nothing_is_refused(line: str, said: str, capsys: pytest.Capt
     assert said in str(error.value) and "\n" not in str(error.value)
     assert infer.main(shlex.split(line)) == 2
     assert capsys.readouterr().err.startswith("gfpup: ")
+
+
+def test_files_that_cannot_be_written_are_refused_before_the_run(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["-i", "old.jpg", "--backend", "identity", "--detector", "cascade"]
+    for flag, file in (("--manifest", "old.jpg/record.json"), ("--html-report", ".")):
+        assert infer.main([*words, flag, file]) == 2
+        assert f"{flag} {file} cannot be written" in capfd.readouterr().err
+    assert not (photo.parent / "results").exists()
 
 
 def test_the_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,6 +159,17 @@ def test_results_lie_as_they_did(photo: Path, capfd: pytest.CaptureFixture[str])
         "as before: replaced"
     )
     assert (results / "restored_imgs" / "old.jpg").is_file()
+
+
+def test_a_dry_run_names_what_metrics_lack(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (photo.parent / "weights").mkdir()
+    (photo.parent / "weights" / "detection_mobilenet0.25_Final.pth").write_bytes(b"cannot be verified")
+    words = ["--input", "old.jpg", "--backend", "classical", "--metrics", "lpips,identity,niqe", "--dry-run"]
+    assert infer.main([*words, "--detector", "retinaface_mobile0.25"]) == 0
+    said = capfd.readouterr().out
+    for lack in ("metric lpips", "metric identity", "metric niqe", "mobilenet0.25"):
+        assert f"{lack}" in said
+    assert said.count("missing ") >= 4
 
 
 def test_a_dry_run_needs_nothing(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:

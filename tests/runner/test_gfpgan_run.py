@@ -43,7 +43,9 @@ def test_a_whole_network_gives_the_same_bytes_in_any_order_with_any_workers(
     save(tmp_path / "in" / "two.png", np.ascontiguousarray(golden.rgb8[:, ::-1]))
     words = ("--backend", "gfpgan", "--model-path", path, "--aligned", "-q")
     assert gfpup("run", "-i", "in/one.png", "-i", "in/two.png", *words, "-o", "a", "hardware.workers=0") == 0
-    assert gfpup("run", "-i", "in/two.png", "-i", "in/one.png", *words, "-o", "b", "hardware.workers=1", "--face-batch", "4") == 0
+    assert (
+        gfpup("run", "-i", "in/two.png", "-i", "in/one.png", *words, "-o", "b", "hardware.workers=1", "--face-batch", "4") == 0
+    )
     for name in ("one.png", "two.png"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
