@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,5 +42,8 @@ def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
     handlers = list(logging.getLogger().handlers)
     yield lambda *words: main([str(word) for word in words])
+    if "joblib.externals.loky" in sys.modules:
+        # joblib's processes outlive a sweep, with the folder and the environment of the test that started them.
+        sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True)
     # Hydra leaves a handler that writes to this test's stderr, which is closed for the next one.
     logging.getLogger().handlers[:] = handlers
