@@ -18,7 +18,6 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 
-EXTRAS = "dev,docs,upstream,metrics,spandrel,joblib,submitit,openvino,onnxruntime"
 OFFICIAL = ("basicsr", "gfpgan", "facexlib", "pyiqa")
 """The official implementations. Resolved the ordinary way they pull a second torch and gigabytes more; without their declared
 dependencies they install in seconds, and what they really need is in the extra `upstream`."""
@@ -34,7 +33,8 @@ def main() -> int:
         return demo()
     if wish == ["test"]:
         install("core", lambda: pip("--editable", "."))
-        install("extras", lambda: (pip("--editable", f".[{EXTRAS}]"), pip("--no-deps", "--no-build-isolation", *OFFICIAL)))
+        wanted = f".[{','.join(extras())}]"
+        install("extras", lambda: (pip("--editable", wanted), pip("--no-deps", "--no-build-isolation", *OFFICIAL)))
         return test()
     print(f"start.py: there is no {' '.join(wish)!r}; write demo or test.", file=sys.stderr)
     return 2
@@ -59,6 +59,14 @@ def install(part: str, how: object) -> None:
 def pip(*arguments: str) -> None:
     """Install with the pins of the lock."""
     run("python", "-m", "pip", "install", "--quiet", "--constraint", str(LOCK), *arguments)
+
+
+def extras() -> list[str]:
+    """Every extra of pyproject.toml."""
+    import tomllib  # Python 3.11 has it; an older one is refused before
+
+    facts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return list(facts["project"]["optional-dependencies"])
 
 
 def demo() -> int:

@@ -64,6 +64,8 @@ def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: b
     if not all("bfloat16" in precisions(method) for method in methods_of(settings)):
         return Reason("dtype", "float32", f"{name} does not compute in bfloat16")
     saved = "for memory; " if settings.mode == "memory-efficient" else ""
+    if all(method in WITHOUT_NETWORK for method in methods_of(settings)):
+        return Reason("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {name} has no network that it would lower")
     return Reason("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {REDONE}")
 
 

@@ -12,7 +12,7 @@ working memory beside these, for which `KEPT_FREE` of its memory is left.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 MB = 10**6
 
@@ -26,33 +26,57 @@ TYPICAL_PHOTO_PX = TYPICAL_PHOTO_WIDTH_PX * 3000
 PROCESS_BYTES = 440 * MB
 """Resident set of a run that has imported torch, Lightning and OpenCV, and loaded nothing."""
 
+ENGINES: dict[str, int] = {"eager": 0, "compile": 700 * MB, "onnxruntime": 1840 * MB, "openvino": 1620 * MB}
+"""What an engine takes beside eager on a processor, a network at a time: its libraries and its own copies of the weights.
+
+Source: experiments/009-memory, whole runs with GFPGAN (2026-11-23): the highest resident set of `gfpup run` over a photo of 0.3
+megapixels with one thread, less eager's 1.38 GB; the higher of making the graph and of finding it made.
+"""
+
 HELD_ROWS = 3
 """Float pictures, enlarged, as wide as the photo and as high as a tile: a row of tiles, the fade to the next, its rounding."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """Bytes of a network: its weights, and the intermediate results of one face (of one input pixel, for an upsampler)."""
+    """Bytes of a network: its weights, and the intermediate results of one face (of one input pixel, for an upsampler).
+
+    `rewritten` are the further weights that it holds in its faster form (`gfpup.nets.rewrites`), on whichever device.
+    """
 
     weights: Mapping[str, int]
     each: Mapping[str, int]
+    rewritten: Mapping[str, int] = field(default_factory=dict)
+
+    def held(self, dtype: str) -> int:
+        """All that lies in memory between two forwards."""
+        return self.weights[dtype] + self.rewritten.get(dtype, 0)
+
+    def plain(self) -> Network:
+        """The same network, not rewritten: that of the official packages."""
+        return replace(self, rewritten={})
+
+    def seeing(self, pixels: int) -> Network:
+        """A detector that sees so many pixels: its intermediate results grow with them."""
+        return replace(self, each={dtype: round(size * pixels / DETECTED_PX) for dtype, size in self.each.items()})
 
 
-def _faces(weights: float, each: float, low_weights: float, low_each: float) -> Network:
+def _faces(
+    weights: float, each: float, low_weights: float, low_each: float, *, rewritten: tuple[float, float] = (0, 0)
+) -> Network:
     """From megabytes in float32 and in bfloat16; float16 takes what bfloat16 takes."""
-    low_w, low_e = round(low_weights * MB), round(low_each * MB)
+    columns = ((weights, low_weights), (each, low_each), rewritten)
     return Network(
-        {"float32": round(weights * MB), "bfloat16": low_w, "float16": low_w},
-        {"float32": round(each * MB), "bfloat16": low_e, "float16": low_e},
+        *({"float32": round(a * MB), "bfloat16": round(b * MB), "float16": round(b * MB)} for a, b in columns),
     )
 
 
 METHODS: dict[str, Network] = {
     # The code-book methods lower their decoder alone.
-    "gfpgan": _faces(349, 627, 175, 430),
-    "codeformer": _faces(377, 429, 288, 287),
-    "restoreformer": _faces(291, 440, 205, 354),
-    "restoreformerpp": _faces(294, 466, 207, 354),
+    "gfpgan": _faces(349, 627, 175, 430, rewritten=(102, 51)),
+    "codeformer": _faces(377, 429, 288, 287, rewritten=(124, 61)),
+    "restoreformer": _faces(291, 440, 205, 354, rewritten=(85, 42)),
+    "restoreformerpp": _faces(294, 466, 207, 354, rewritten=(85, 42)),
 }
 
 UPSAMPLERS: dict[int, Network] = {
@@ -61,16 +85,19 @@ UPSAMPLERS: dict[int, Network] = {
     4: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 11000, "bfloat16": 5800}),
 }
 
+DETECTED_PX = 640 * 2560
+"""What the detectors saw when they were measured: a short side of 640 px and the longest photo not reduced further (4:1)."""
+
 AIDS: dict[str, Network] = {
-    # Always float32. The detectors at a short side of 640 px and the longest photo that is not reduced further (4:1).
+    # Always float32.
     "retinaface-resnet50": _faces(110, 541, 110, 541),
     "retinaface-mobilenet0.25": _faces(2, 27, 2, 27),
     "bisenet": _faces(54, 70, 54, 70),
-    "parsenet": _faces(86, 572, 86, 572),
+    "parsenet": _faces(86, 572, 86, 572, rewritten=(36, 36)),
     "arcface-ir-se50": _faces(176, 34, 176, 34),
 }
 
-UNKNOWN = _faces(377, 627, 377, 627)
+UNKNOWN = _faces(377, 627, 377, 627, rewritten=(124, 124))
 """A method that was never measured is taken for the largest in each respect."""
 
 NOTHING = _faces(0, 0, 0, 0)
@@ -85,15 +112,18 @@ class Need:
     background: int
     aids: int
     photos: int
+    engine: int = 0
 
     @property
     def total(self) -> int:
         """All of it, in bytes."""
-        return self.weights + self.faces + self.background + self.aids + self.photos
+        return self.weights + self.faces + self.background + self.aids + self.photos + self.engine
 
     def __str__(self) -> str:
         parts = {"weights": self.weights, "faces": self.faces, "background": self.background, "aids": self.aids}
-        named = [f"{name} {size / 1e9:.2f}" for name, size in {**parts, "photos": self.photos}.items() if size]
+        named = [
+            f"{name} {size / 1e9:.2f}" for name, size in {**parts, "photos": self.photos, "engine": self.engine}.items() if size
+        ]
         return ", ".join(named) or "nothing"
 
 
@@ -108,6 +138,7 @@ def predict(
     upscale: float = 2.0,
     on_cpu: bool = False,
     redo: bool = False,
+    engine: str = "eager",
 ) -> Need:
     """What a run with `methods` (an ensemble's members all at once) needs at its highest.
 
@@ -121,10 +152,11 @@ def predict(
         upscale: size of the result relative to the photo.
         on_cpu: whether photos lie in the same memory, and Python with them.
         redo: whether the methods are also loaded in float32, to redo a face that lower precision spoils.
+        engine: a key of `gfpup.engines.ENGINES`, and of `ENGINES` here; what it takes was measured on a processor alone.
     """
-    weights = sum(network.weights[dtype] for network in methods) + sum(aid.weights["float32"] for aid in aids)
+    weights = sum(network.held(dtype) for network in methods) + sum(aid.held("float32") for aid in aids)
     if redo:
-        weights += sum(network.weights["float32"] for network in methods)
+        weights += sum(network.held("float32") for network in methods)
     background = held = 0
     if background_scale is not None:
         # Real-ESRGAN refuses float16; a plan that asks for it is refused elsewhere.
@@ -144,4 +176,6 @@ def predict(
         background=background,
         aids=max((aid.each["float32"] for aid in aids), default=0),
         photos=held,
+        # An engine that was not measured is taken for the largest.
+        engine=ENGINES.get(engine, max(ENGINES.values())) * sum(one.weights[dtype] > 0 for one in methods) if on_cpu else 0,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,10 +22,18 @@ GPU_PHOTO_BATCH = 4
 """Photos whose faces share forwards on a GPU."""
 
 
-def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, sweeping: bool = False) -> tuple[Plan, Method]:
+def make_plan(
+    settings: Settings,
+    machine: hardware.Machine,
+    supply: Supply,
+    *,
+    sweeping: bool = False,
+    earlier: Mapping[str, Any] | None = None,
+) -> tuple[Plan, Method]:
     """Decide everything that can be decided without a photo; `supply` afterwards holds the checkpoints it takes.
 
     In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
+    `earlier` are the `pixels` of the plan whose results are to be added to, for `find_footing`.
 
     Raises:
         GfpupError: the request cannot be carried out, with what to change.
@@ -32,9 +41,9 @@ def make_plan(settings: Settings, machine: hardware.Machine, supply: Supply, *, 
     if settings.backend == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, supply, sweeping=sweeping)
         members = tuple(member.name for member in method.members)
-        footing = find_footing(replace(settings, ensemble_backends=members), machine, sweeping=sweeping)
+        footing = find_footing(replace(settings, ensemble_backends=members), machine, sweeping=sweeping, earlier=earlier)
     else:
-        footing = find_footing(settings, machine, sweeping=sweeping)
+        footing = find_footing(settings, machine, sweeping=sweeping, earlier=earlier)
         method = plan_method(settings, supply, sweeping=sweeping)
     on_cpu = footing.on_cpu
     _refuse_what_whole_photos_lack(settings, method)

@@ -10,6 +10,9 @@ from typing import Any
 
 from gfpup.errors import GfpupError
 
+SHORT = 5
+"""Letters of a name up to which half of them in common are chance, as of "nope" and "compile"."""
+
 
 def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
     """Import what `name` stands for in `table`; entry points of the group `gfpup.<kind>s` count as rows of it.
@@ -40,6 +43,7 @@ def plugins(kind: str) -> dict[str, str]:
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that nothing answers to."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    longer = [known for known in names if len(name) > 1 and known.startswith(name)]
+    near = longer or difflib.get_close_matches(name, names, n=1, cutoff=0.5 if len(name) > SHORT else 0.7)
     hint = f"did you mean {near[0]!r}?" if near else "choose one of " + ", ".join(names) + "."
     return f"there is no {kind} {name!r}: {hint}"

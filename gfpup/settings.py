@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gfpup import engines
 from gfpup.configuration import Reader
 from gfpup.faces.select import FaceChoice
 
@@ -16,7 +17,7 @@ MASKS = ("auto", "feather", "bisenet", "parsenet")
 BACKGROUNDS = ("auto", "none", "realesrgan", "spandrel")
 TIERS = ("auto", "high", "mid", "low", "cpu", "mps")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-ENGINES = ("auto", "eager", "compile", "openvino", "onnxruntime")
+ENGINES = ("auto", *engines.ENGINES)
 LAYOUTS = ("flat", "gfpgan")
 TRACKING = ("auto", "mlflow", "none")
 EXTENSIONS = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")

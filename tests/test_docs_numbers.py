@@ -119,3 +119,31 @@ def test_the_priorities_of_the_flow_are_those_of_the_picture() -> None:
     assert shown == [advice["methods"][priority["take"][0]]["title"] for priority in advice["priorities"].values()]
     for priority in list(advice["priorities"].values())[:-1]:
         assert priority["ask"] in picture
+
+
+def test_the_measured_speeds_are_those_of_the_study() -> None:
+    study = (ROOT / "experiments" / "007-bench" / "README.md").read_text(encoding="utf-8")
+    rows = {name: row(study, name, "The forward alone, one thread") for name in ("gfpgan", "codeformer", "restoreformerpp")}
+    first = float(rows["gfpgan"][3])
+    assert f"GFPGAN's ({rows['gfpgan'][3]} s)" in CHOOSE
+    for title, name in (("GFPGAN 1.4", "gfpgan"), ("CodeFormer", "codeformer"), ("RestoreFormer++", "restoreformerpp")):
+        _, speed, _, _, memory_cell, _ = row(CHOOSE, title, "Backend comparison matrix")
+        assert float(speed.split("**")[1]) == pytest.approx(float(rows[name][3]) / first, abs=0.06), name
+        assert float(memory_cell.split("**")[1].split()[0]) == round(float(rows[name][5]) / 1000, 1), name
+
+
+def test_the_speed_against_the_official_package_is_the_studys_in_cpu_seconds() -> None:
+    study = (ROOT / "experiments" / "007-bench" / "README.md").read_text(encoding="utf-8")
+    below = study[study.index("## Against the official packages") : study.index("## Against the same networks")]
+    ratios = re.findall(r"[\d.]+x +\| ([\d.]+)x", below)  # the wall's is left of it
+    assert len(ratios) == 3
+    faq = (ROOT / "docs" / "faq.md").read_text(encoding="utf-8")
+    for ratio in ratios:
+        assert ratio in faq and ratio in HARDWARE, ratio
+
+
+def test_the_guides_memory_stands_beside_ours_in_the_study() -> None:
+    study = (ROOT / "experiments" / "007-bench" / "README.md").read_text(encoding="utf-8")
+    names = {"codeformer": "CodeFormer", "gfpgan, 1.3, 1.4": "GFPGAN 1.4, 1.3", "restoreformerpp": "RestoreFormer++"}
+    for name, title in names.items():
+        assert row(study, name, "The guide's memory")[1:3] == row(CHOOSE, title, "Memory")[1:3]

@@ -10,6 +10,7 @@ import threading
 import time
 import tomllib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from gfpup import hardware
 from gfpup.doctor import examine, machine, packages, supplies
 from gfpup.doctor.check import Check
+from gfpup.engines import ENGINES
 from gfpup.weights.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -189,8 +191,30 @@ def test_folders_are_looked_at_and_never_made(tmp_path: Path, monkeypatch: pytes
     found = named(machine.check_folders(folders))
     assert [found[name].status for name in folders] == ["ok", "problem", "problem"]
     assert not (tmp_path / "a").exists()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"], "what tried the folder is gone again"
     monkeypatch.setattr(machine.os, "access", lambda path, mode: False)
     assert named(machine.check_folders({"new": tmp_path / "a"}))["new"].remedy.startswith(f"make {tmp_path} writable")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc here")
+def test_a_folder_that_takes_nothing_whatever_its_permissions_say_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.os, "access", lambda path, mode: True)  # as it is for root
+    check = named(machine.check_folders({"output": Path("/proc/zz")}))["output"]
+    assert check.status == "problem" and check.found.startswith("cannot write to the folder /proc/zz: ")
+    assert check.remedy == "give another folder"
+
+
+def test_engines_come_from_their_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"ours": replace(ENGINES["openvino"], packages=("ours", "theirs"), remedy="pip install 'gfpup[ours]'")}
+    monkeypatch.setattr(machine, "ENGINES", {**ENGINES, **own})
+    for versions, status, found in (
+        ({"ours": "1.2", "theirs": "3"}, "ok", "ours 1.2, theirs 3"),
+        ({"theirs": "3"}, "warning", "lacks ours"),
+        ({}, "ok", "not installed (optional: pip install 'gfpup[ours]')"),
+    ):
+        monkeypatch.setattr(machine, "version_of", versions.get)
+        check = named(machine.check_engines())["ours"]
+        assert (check.status, check.found) == (status, found)
 
 
 def test_the_network_is_never_a_problem_but_what_it_leaves_out_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

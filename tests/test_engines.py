@@ -328,3 +328,12 @@ def test_the_official_picture_by_every_engine(name: str, engine: str, shared: Pa
         spec = BackendSpec(name, checkpoints={"backend": path}, parameters=parameters, engine=engine)
         restored = backends.load(spec).restore(golden.rgb(low=0.0))
     golden.check_output(restored.double() * 2 - 1, tolerance, key="output_w0.5" if name == "codeformer" else "output")
+
+
+def test_a_stated_difference_says_of_what_it_is_and_where_nothing_was_measured() -> None:
+    for name in engines.ENGINES:
+        if name != "eager":
+            said = engines.difference(name)
+            assert "of a face before it is written" in said and "JPEG may differ by 2" in said
+    assert "not measured" in engines.difference("compile", dtype="bfloat16")
+    assert engines.difference("eager") == "the reference"

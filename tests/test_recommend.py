@@ -56,6 +56,7 @@ def test_the_flow_is_the_guides(use_case: str | None, priority: str | None, back
     assert (value_of(advice, "--backend"), value_of(advice, "--version")) == (backend, version)
     assert advice.command[:2] == ("gfpup", "run") and value_of(advice, "--device") is None
     assert (value_of(advice, "--metrics") == "full") == (use_case == "professional")
+    assert (value_of(advice, "--background") == "none") == (use_case == "batch")
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,13 @@ def test_arithmetic_contradicts_the_fastest() -> None:
     assert "Deg RestoreFormer++ 29.63" in " ".join(recommend(Question(priority="quality"), CPU).reasons)
 
 
+def test_what_the_guide_takes_is_a_sentence_for_every_priority() -> None:
+    for priority, words in (("general", "GFPGAN 1.4 for general use"), ("natural", "GFPGAN 1.3 for the most natural results")):
+        assert f"the guide takes {words}" in recommend(Question(priority=priority), LARGE).reasons
+    others = {other.method: other.why for other in recommend(Question(priority="general"), LARGE).alternatives}
+    assert others["restoreformerpp"] == "the guide's choice for the highest quality"
+
+
 def test_every_answer_is_a_command_that_gfpup_run_takes() -> None:
     for use_case in (None, *guide()["use_cases"]):
         for priority in (None, *guide()["priorities"]):
@@ -141,7 +149,7 @@ def test_the_guides_data_names_what_exists() -> None:
 def finished(
     folder: Path,
     backend: str,
-    values: Sequence[float],
+    values: Sequence[float | None],
     seconds: float,
     *,
     metric: str = "lpips_vgg",
@@ -156,7 +164,10 @@ def finished(
     names = [f"{i}.png" for i in range(len(values))]
     jitter = np.random.default_rng(len(backend)).normal(0, 0.02 * seconds, len(values))
     jitter -= jitter.mean()
-    rows = [ScoreRow(name, None, metric, value, higher) for name, value in zip(names, values, strict=True)]
+    rows = [
+        ScoreRow(name, None, metric, value, higher, "no face" if value is None else None)
+        for name, value in zip(names, values, strict=True)
+    ]
     rows.append(ScoreRow(RUN, None, "peak_memory", peak_gb * 1e9, False))
     photos = [
         {"name": name, "error": None, "seconds": {"read": 9.0, "restore": seconds + float(extra)}}
@@ -247,12 +258,34 @@ def test_what_is_worse_than_the_input_is_not_advised_and_what_is_not_better_is_s
     rng = np.random.default_rng(4)
     base = rng.uniform(25, 30, 16)
     gains = {"identity": 0 * base, "gfpgan": -1 + 0 * base, "classical": rng.normal(0, 0.5, 16)}
+    for sign, said in (
+        (1, "classical scores below the unchanged input by psnr: "),
+        (-1, "classical is not shown to be better than the input by psnr"),
+    ):
+        gains["classical"] = -sign * abs(gains["classical"].mean()) + gains["classical"] - gains["classical"].mean()
+        folders = [
+            finished(tmp_path / f"{sign}" / name, name, list(base + gain), 1.0, metric="psnr", higher=True)
+            for name, gain in gains.items()
+        ]
+        advice = from_runs(folders, Question(priority="quality"), CPU)
+        assert advice.backend == "classical"
+        assert "gfpgan is left out: it is shown worse than the input" in " ".join(advice.reasons)
+        (warning,) = (line for line in advice.warnings if "the input" in line or "unchanged" in line)
+        assert warning.startswith(said) and warning.endswith("(no difference shown)")
+
+
+def test_of_few_scores_nothing_is_claimed_and_below_the_input_is_said(tmp_path: Path) -> None:
+    scores = {"identity": [0.68, 0.70, 0.66, 0.72], "gfpgan": [0.5, 0.5, 0.5, 0.5], "classical": [0.67, 0.69, 0.66, 0.71]}
     folders = [
-        finished(tmp_path / name, name, list(base + gain), 1.0, metric="psnr", higher=True) for name, gain in gains.items()
+        finished(tmp_path / name, name, [*values, *[None] * 8], 1.0, metric="ssim", higher=True)
+        for name, values in scores.items()
     ]
     advice = from_runs(folders, Question(priority="quality"), CPU)
-    assert advice.backend == "classical" and "gfpgan is left out: it is shown worse than the input" in " ".join(advice.reasons)
-    assert "not shown to be better than the input" in " ".join(advice.warnings)
+    said = " ".join(advice.reasons)
+    assert advice.backend == "classical" and "on the 4 of 12 photos that have it in all runs" in said
+    assert "the 4 photos that have ssim are too few for a claim" in said
+    assert "classical has the best ssim of those that may be taken, 0.6825" in said
+    assert "classical scores below the unchanged input by ssim: 0.6825 against 0.69 (too few)" in advice.warnings
 
 
 def test_few_photos_and_other_machines_are_named(tmp_path: Path) -> None:
@@ -313,7 +346,7 @@ def test_seconds_that_another_job_spent_count_as_if_they_were_spent_here(tmp_pat
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, sweep: list[Path]) -> None:
     other = finished(tmp_path / "psnr-only", "classical", [20.0] * 20, 1.0, metric="psnr", higher=True)
-    with pytest.raises(GfpupError, match="not all runs have a metric of quality"):
+    with pytest.raises(GfpupError, match="share no metric that can decide the priority 'general'"):
         from_runs([sweep[0], other], Question(), CPU)
     with pytest.raises(GfpupError, match="not all runs have 'ssim'"):
         from_runs(sweep, Question(), CPU, metric="ssim")

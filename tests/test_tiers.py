@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from machines import GB, NO_GPU, gpu, machine, request
 
+from gfpup import memory
 from gfpup.errors import GfpupError
+from gfpup.faces import detect
 from gfpup.footing import Footing, find_footing
 from gfpup.hardware import Machine
 from gfpup.tiers import GPU_TIERS, TIERS, tier_of
@@ -60,7 +63,7 @@ def test_the_tier_of_a_gpu(total_gb: float, free_gb: float, tier: str) -> None:
         (machine(gpu(85, free_gb=0.5)), (), ("low", "cpu", "float32", 1)),
         (replace(machine(), mps=True), (), ("mps", "mps", "float32", 4)),
         (replace(machine(), mps=True), ("hardware=mps", "hardware.precision=bf16"), ("mps", "mps", "bfloat16", 4)),
-        (replace(machine(), mps=True, mps_bytes=3 * GB), ("background=none",), ("mps", "mps", "float32", 2)),
+        (replace(machine(), mps=True, mps_bytes=32 * GB // 10), ("background=none",), ("mps", "mps", "float32", 2)),
         (replace(machine(), mps=True), ("hardware.device=cpu",), ("cpu", "cpu", "float32", 1)),
     ],
 )
@@ -98,9 +101,15 @@ def test_whatever_is_free_the_plan_fits_it(backend: str, free_gb: float, precisi
     [
         # (faces a forward, side of a tile, Real-ESRGAN)
         (24.0, 23.5, "gfpgan", (8, 512, True), None),
-        (8.2, 7.3, "gfpgan", (4, 256, True), "8 faces a forward would need 10.2 GB in all, and cuda:0 has 5.8 GB for it"),
+        (8.2, 7.3, "gfpgan", (4, 256, True), "8 faces a forward would need 7.5 GB in all, and cuda:0 has 5.8 GB for it"),
         (4.2, 3.3, "gfpgan", (1, 128, True), "tiles of 256 px would need"),
-        (4.2, 3.21, "gfpgan,codeformer", (1, 128, False), "Lanczos: Real-ESRGAN beside the faces would need"),
+        (
+            4.2,
+            3.21,
+            "gfpgan,codeformer",
+            (1, 256, False),
+            "Lanczos: Real-ESRGAN beside the faces, both at their least,",
+        ),
     ],
 )
 def test_what_falls_back_does_so_in_order_and_says_why(
@@ -113,7 +122,7 @@ def test_what_falls_back_does_so_in_order_and_says_why(
     assert (found.face_batch.value, found.tile_px.value, found.upsampler.value) == expected
     whys = [found.face_batch.why, found.tile_px.why, found.upsampler.why]
     assert says is None or any(says in why for why in whys), whys
-    assert sum("would need" in why for why in whys) == (0, 2, 3)[(says is not None) + (not found.upsampler.value)]
+    assert sum("would need" in why for why in whys) == (0, 2, 2)[(says is not None) + (not found.upsampler.value)]
 
 
 def test_one_piece_becomes_tiles_where_it_does_not_fit() -> None:
@@ -208,3 +217,112 @@ def test_tiles_on_a_processor_depend_on_all_memory_and_not_on_what_is_free_now()
     words = ("background=realesrgan", "restore.upscale=4", "backend=gfpgan")
     assert footing(NO_GPU, *words).tile_px == footing(replace(NO_GPU, free_bytes=GB), *words).tile_px
     assert footing(replace(NO_GPU, memory_bytes=2 * GB), *words).tile_px.value == 128
+
+
+def test_an_engine_and_a_smaller_detector_change_what_is_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def need(*words: str) -> float:
+        return float(footing(NO_GPU, *words).memory.value.removesuffix(" GB"))
+
+    # As if the packages were installed.
+    monkeypatch.setattr("gfpup.engines.available", lambda name, *, device, dtype: None)
+    usual = need()
+    assert need("hardware.engine=openvino") == pytest.approx(usual + 1.62, abs=0.11)
+    (tmp_path / "detector.pth").write_bytes(b"x")
+    monkeypatch.setattr(detect, "architecture_of", lambda path: "retinaface-mobilenet0.25")
+    assert need(f"detect.path={tmp_path / 'detector.pth'}") == pytest.approx(usual - 0.58, abs=0.11)
+    assert need("detect.size=0") > usual + 2, "the detector sees all of the photo"
+    assert need("detect.size=320") < usual
+
+
+def test_upstream_is_planned_with_its_own_numbers() -> None:
+    """One face after another, a detector that sees the whole photo, ParseNet, and networks that nobody rewrote."""
+    found = footing(machine(gpu(24)), "backend=upstream")
+    assert (found.face_batch.value, found.dtype.value) == (1, "float32")
+    assert "one face after another" in found.face_batch.why
+    parts = dict(re.findall(r"(\w+) ([\d.]+)(?=[,;])", found.memory.why))
+    assert float(parts["weights"]) == pytest.approx(0.349 + 0.110 + 0.086, abs=0.006)
+    assert float(parts["faces"]) == pytest.approx(0.63, abs=0.01)
+    whole = memory.AIDS["retinaface-resnet50"].each["float32"] * memory.TYPICAL_PHOTO_PX / memory.DETECTED_PX
+    assert float(parts["aids"]) == pytest.approx(whole / 1e9, abs=0.006)
+    asked = footing(machine(gpu(24)), "backend=upstream", "hardware.face_batch=4").face_batch
+    assert asked.value == 1 and "4 were asked for" in asked.why
+    assert footing(machine(gpu(4.5)), "backend=upstream").device.value == "cpu", "a whole photo is too much for the detector"
+
+
+def test_each_reason_counts_the_other_steps_as_made() -> None:
+    found = footing(machine(gpu(6)), "mode=high-quality")
+    first = re.search(r"^4 faces a forward would need ([\d.]+) GB", found.face_batch.why)
+    assert first is not None and float(first[1]) < 10, "the background in one piece is not the faces' fault"
+    assert re.search(r"in one piece would need [\d]{2}\.\d GB", found.tile_px.why)
+    for free_gb in (2.5, 3.0, 3.5, 4.2, 5.0, 6.0, 7.0, 9.0):
+        for mode in ("standard", "high-quality"):
+            found = footing(machine(gpu(80.3, free_gb=free_gb)), f"mode={mode}", "restore.upscale=4")
+            for reason in (found.face_batch, found.tile_px, found.upsampler):
+                told = re.search(r"would need ([\d.]+) GB in all, and cuda:0 has ([\d.]+) GB", reason.why)
+                assert told is None or float(told[1]) >= float(told[2]), reason.why
+
+
+def test_a_promise_that_memory_breaks_is_a_warning() -> None:
+    found = footing(machine(gpu(6)), "mode=high-quality")
+    assert found.tile_px.value and f"in tiles of {found.tile_px.value} px" in found.warnings[0]
+    assert not footing(machine(gpu(85)), "mode=high-quality").warnings
+    assert not footing(machine(gpu(6)), "mode=high-quality", "background=none").warnings
+    asked = ("mode=high-quality", "background=realesrgan", "background.tile_px=128")
+    assert not footing(machine(gpu(6)), *asked).warnings, "tiles were asked for"
+
+
+def test_the_least_names_what_was_asked_for() -> None:
+    found = footing(machine(gpu(2)), "background=realesrgan", "background.tile_px=512")
+    assert found.device.value == "cpu"
+    assert "gfpgan with --background realesrgan and --tile 512, as asked for, needs" in found.device.why
+
+
+@pytest.mark.parametrize("backend", ["identity", "classical"])
+def test_no_face_is_redone_where_there_is_no_network(backend: str) -> None:
+    why = footing(machine(gpu(24)), f"backend={backend}").dtype.why
+    assert "no network" in why and "redone" not in why
+
+
+SHARED = machine(gpu(80.3, free_gb=70))
+
+
+@pytest.mark.parametrize(
+    ("faked", "earlier", "expected"),
+    [
+        (SHARED, {"device": "cuda", "background": "realesrgan", "tiles": [128, 32]}, ("cuda:0", 128, True)),
+        (
+            machine(gpu(80.3, free_gb=7)),
+            {"device": "cuda", "background": "realesrgan", "tiles": [512, 32]},
+            ("cuda:0", 512, True),
+        ),
+        (SHARED, {"device": "cpu", "background": "none", "tiles": None}, ("cpu", 256, False)),
+        # It does not fit today.
+        (machine(gpu(80.3, free_gb=0.5)), {"device": "cuda", "background": "none", "tiles": None}, ("cpu", 256, False)),
+        (
+            machine(gpu(80.3, free_gb=4.5)),
+            {"device": "cuda", "background": "realesrgan", "tiles": [0, 32]},
+            ("cuda:0", 256, True),
+        ),
+        (NO_GPU, {"device": "cuda", "background": "realesrgan", "tiles": [512, 32]}, ("cpu", 256, False)),
+        (SHARED, {}, ("cuda:0", 512, True)),
+    ],
+)
+def test_results_that_are_there_keep_their_device_and_tiles(
+    faked: Machine, earlier: dict[str, object], expected: tuple[str, int, bool]
+) -> None:
+    found = find_footing(request(), faked, sweeping=False, earlier=earlier)
+    assert (found.device.value, found.tile_px.value, found.upsampler.value) == expected
+    today = footing(faked)
+    kept = [(found.device, today.device), *([(found.tile_px, today.tile_px)] if found.upsampler.value else [])]
+    for now, then in kept:
+        assert now.value == then.value or now.why == "as the results that are there"
+
+
+def test_what_is_asked_for_counts_more_than_the_results_that_are_there() -> None:
+    earlier = {"device": "cpu", "background": "none", "tiles": None}
+    words = request("hardware.device=cuda")
+    assert find_footing(words, SHARED, sweeping=False, earlier=earlier).device.value == "cuda:0"
+    tiled = {"device": "cuda", "background": "realesrgan", "tiles": [128, 32]}
+    words = request("background=realesrgan", "background.tile_px=256")
+    assert find_footing(words, SHARED, sweeping=False, earlier=tiled).tile_px.value == 256
+    assert not find_footing(request("background=none"), SHARED, sweeping=False, earlier=tiled).upsampler.value

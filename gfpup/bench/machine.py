@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import gfpup
+from gfpup.engines import ENGINES
 
-VERSIONS_OF: Final = ("torch", "numpy", "opencv-python-headless", "openvino", "onnxruntime", "gfpgan", "facexlib", "basicsr")
+VERSIONS_OF: Final = (
+    *("torch", "numpy", "opencv-python-headless"),
+    *(package for engine in ENGINES.values() for package in engine.packages),
+    *("gfpgan", "facexlib", "basicsr"),
+)
 FAST_BFLOAT16: Final = ("avx512_bf16", "amx_bf16", "bf16")
 """The flags by which Linux says that a processor multiplies in bfloat16: x86 with AVX-512 or AMX, and Arm."""
 

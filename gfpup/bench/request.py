@@ -16,12 +16,9 @@ Opponent = Literal["upstream", "plain"]
 PRECISIONS: Final = {
     "auto": "float32",
     "fp32": "float32",
-    "float32": "float32",
     "bf16": "bfloat16",
-    "bfloat16": "bfloat16",
 }
 AGAINST: Final = ("auto", "upstream", "plain", "none")
-ENGINES: Final = ("eager", "compile", "openvino", "onnxruntime")
 BACKGROUNDS: Final = ("none", "realesrgan")
 MASKS: Final = ("bisenet", "parsenet", "feather")
 DETECTORS: Final = ("retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
@@ -135,8 +132,9 @@ def checked(request: Request) -> Request:
             raise GfpupError(f"backend {name!r} has no published weights; name a checkpoint with --model-path.")
         if request.model_path is not None and not backends.facts(name).own_file and architecture(name) is None:
             raise GfpupError(f"backend {name!r} has no weights; leave out --model-path.")
-        asked = f"--engine {request.engine}" if request.engine != "eager" else f"--precision {request.precision}"
-        if asked != "--precision float32" and architecture(name) is None and not backends.facts(name).own_file:
+        precision = next((word for word in ("fp32", "bf16") if PRECISIONS[word] == request.precision), request.precision)
+        asked = f"--engine {request.engine}" if request.engine != "eager" else f"--precision {precision}"
+        if asked != "--precision fp32" and architecture(name) is None and not backends.facts(name).own_file:
             raise GfpupError(f"backend {name!r} has no network, so {asked} means nothing to it; leave it out.")
     if request.model_path is not None and len(names) > 1:
         raise GfpupError("--model-path names one method's checkpoint; measure one backend with it.")

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gfpup.engines import ENGINES
 from gfpup.errors import GfpupError
 
 if TYPE_CHECKING:
     from gfpup.bench import Request
 
-HELP = """\
+HELP = f"""\
 usage: gfpup bench [flags]
 
 Measure how fast a method is here, beside what it is measured against and beside what the machine can do at most.
@@ -28,7 +29,7 @@ what:
   --backend NAME[,NAME]   methods to measure, a row each (default: gfpgan; with --scaling identity)
   --against SIDE          upstream: the official packages; plain: the same network without its rewrites; none;
                           auto: upstream where it is installed and has the network, else plain (default: auto)
-  --engine NAME           eager, compile, openvino or onnxruntime (default: eager); the other side is always eager
+  --engine NAME           {", ".join(ENGINES)} (default: eager); the other side is always eager
   --precision NAME        auto, fp32 or bf16 (default: auto, which is fp32); the other side is always fp32
   --batch N               faces a forward (default: 1)
   --model-path FILE       this checkpoint
@@ -49,7 +50,7 @@ a whole photo:
 how:
   --repeat N              rounds that count (default: 5; with --scaling 3)
   --warmup N              rounds before them (default: 1)
-  --threads N             of each side (default: the cores at hand)
+  --threads N             of each side (default: the cores at hand, or fewer by OMP_NUM_THREADS)
   --device NAME           cpu, cuda, cuda:N, mps or auto (default: auto)
   --json                  print one JSON object, on one line, and nothing else
 
@@ -108,7 +109,9 @@ def _request(asked: argparse.Namespace) -> Request:
     from gfpup.bench import request as known
 
     _one_of("--against", asked.against, known.AGAINST)
-    _one_of("--engine", asked.engine, known.ENGINES)
+    _one_of("--engine", asked.engine, tuple(ENGINES))
+    if asked.precision == "fp16":
+        raise GfpupError("gfpup bench: --precision fp16 is of no method with a network here; use bf16 or fp32.")
     _one_of("--precision", asked.precision, tuple(known.PRECISIONS))
     names = [name for given in asked.backend or [] for name in given.split(",") if name]
     request = Request(
@@ -128,7 +131,9 @@ def _request(asked: argparse.Namespace) -> Request:
 
     machine = hardware.probe()
     device = hardware.choose_device(asked.device, machine).value
-    threads = machine.cores if asked.threads is None else _number("--threads", asked.threads, 1)
+    # As a run does: no more than OMP_NUM_THREADS says.
+    usual = min(machine.cores, machine.omp_threads or machine.cores)
+    threads = usual if asked.threads is None else _number("--threads", asked.threads, 1)
     # Again, as what a device can do is known only now.
     return known.checked(replace(request, device=device, threads=threads))
 

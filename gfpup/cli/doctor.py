@@ -19,7 +19,7 @@ HELP = """\
 usage: gfpup doctor [flags]
 
 Check this installation: Python, packages and their known traps, devices and the tier they make, engines, weights, licences,
-folders, network. Whatever is not well comes with its remedy. Nothing is downloaded, hashed or written.
+folders, network. Whatever is not well comes with its remedy. Nothing is downloaded, hashed or left behind.
 
   --output DIR         folder that a run would write to (default: out)
   --weights-dir DIR    look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)

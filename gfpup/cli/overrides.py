@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gfpup.engines import ENGINES
 from gfpup.errors import GfpupError
 
 
@@ -129,7 +130,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("--devices", "hardware.devices", "share the photos out to N processes, on a GPU each; auto: all", metavar="N"),
         Flag("--num-nodes", "hardware.num_nodes", "share the photos out to N machines, each with --devices", metavar="N"),
         Flag("--precision", "hardware.precision", "compute in auto|fp32|bf16|fp16 (default: auto, fp32 on a CPU)", metavar="P"),
-        Flag("--engine", "hardware.engine", "run networks by eager|compile|openvino|onnxruntime (eager)", metavar="NAME"),
+        Flag("--engine", "hardware.engine", f"run networks by {'|'.join(ENGINES)} (eager)", metavar="NAME"),
         Flag("--compile", "hardware.compile", "compile networks where that works, else eager", "switch", value="true"),
         Flag("--threads", "hardware.threads", "compute with N threads (default: OMP_NUM_THREADS, or the cores)", metavar="N"),
         Flag("--face-batch", "hardware.face_batch", "restore N faces at once on a GPU (default: as many as fit)", metavar="N"),

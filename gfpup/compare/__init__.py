@@ -132,8 +132,10 @@ def compare(runs: Sequence[Run], *, baseline: str | None = None, confidence: flo
         values = np.array([[column[photo] for column in columns] for photo in of_metric])
         better = tables[0][key][1]
         lines += _lines(key, values, names, base, higher_is_better=better, confidence=confidence, seed=seed, seconds=seconds)
-        if 0 < len(of_metric) < len(shared):
+        if len(of_metric) < len(shared):
             notes.append(f"{_title(key)} is compared on {len(of_metric)} photos: on the others a run has no value")
+        if len(of_metric) < statistics.FEWEST_FOR_CLAIM <= len(shared):
+            notes.append(_too_few(f"the {len(of_metric)} photos that have {_title(key)}", len(of_metric)))
     if not lines:
         raise GfpupError(f"the runs {', '.join(names)} share no metric that has values: score them with the same --metrics")
     tested = [i for i, line in enumerate(lines) if line.p_value is not None]
@@ -263,11 +265,7 @@ def _notes(
 ) -> list[str]:
     notes = []
     if len(shared) < statistics.FEWEST_FOR_CLAIM:
-        least = f"{2 / 2 ** len(shared):.2g}"
-        notes.append(
-            f"{len(shared)} photos are too few for a claim: this is an illustration (no p-value below {least} is possible, "
-            f"and {statistics.FEWEST_FOR_CLAIM} photos are the fewest that intervals were checked for)"
-        )
+        notes.append(_too_few(f"{len(shared)} photos", len(shared)))
     for run, own in zip(runs, photos, strict=True):
         if own - shared:
             notes.append(f"{run.name} has {len(own - shared)} photos that not all runs have; they are left out")
@@ -278,6 +276,14 @@ def _notes(
     if infinite:
         notes.append(f"{', '.join(infinite)} is infinite on some photos (equal pictures), and those are left out")
     return notes
+
+
+def _too_few(photos: str, n: int) -> str:
+    least = f"{min(1.0, 2 / 2**n):.2g}"
+    return (
+        f"{photos} are too few for a claim: this is an illustration (no p-value below {least} is possible, "
+        f"and {statistics.FEWEST_FOR_CLAIM} photos are the fewest that intervals were checked for)"
+    )
 
 
 def _title(key: tuple[str, str]) -> str:

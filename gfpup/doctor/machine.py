@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from gfpup import __version__
 from gfpup.doctor.check import Check
 from gfpup.doctor.packages import version_of
+from gfpup.engines import ENGINES, Engine
 
 PYTHONS: Final = ((3, 11), (3, 13))
 LEAST_DISK: Final = 1e9
@@ -77,13 +79,24 @@ def check_engines() -> Iterator[Check]:
         yield Check("engines", "compile", "warning", f"no Python.h at {header.parent}, so --compile stays eager", remedy)
     else:
         yield Check("engines", "compile", "ok", f"{compiler} and Python.h")
-    for name in ("openvino", "onnxruntime"):
-        found = version_of(name)
-        yield Check("engines", name, "ok", found if found is not None else f"not installed (optional: pip install {name})")
+    for name, engine in ENGINES.items():
+        if engine.packages:
+            yield _check_engine(name, engine)
+
+
+def _check_engine(name: str, engine: Engine) -> Check:
+    """Whether an engine of packages of its own is here; it is optional, and half of it is worth a word."""
+    found = {package: version_of(package) for package in engine.packages}
+    lacking = [package for package, version in found.items() if version is None]
+    if not lacking:
+        return Check("engines", name, "ok", ", ".join(f"{package} {version}" for package, version in found.items()))
+    if len(lacking) == len(found):
+        return Check("engines", name, "ok", f"not installed (optional: {engine.remedy})")
+    return Check("engines", name, "warning", f"lacks {', '.join(lacking)}", engine.remedy)
 
 
 def check_folders(folders: Mapping[str, Path]) -> Iterator[Check]:
-    """Whether a run could write to each folder, by name, and how much room there is. Nothing is made."""
+    """Whether a run could write to each folder, by name, and how much room there is. Nothing is left there."""
     for name, folder in folders.items():
         there = folder.absolute()
         while not there.exists() and there != there.parent:
@@ -92,8 +105,22 @@ def check_folders(folders: Mapping[str, Path]) -> Iterator[Check]:
             yield Check("folders", name, "problem", f"{folder} is a file", "give another folder, or move the file")
         elif not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
             yield Check("folders", name, "problem", f"{folder} cannot be written", f"make {there} writable, or give another")
+        elif (refusal := _refusal(there)) is not None:
+            yield Check("folders", name, "problem", f"cannot write to the folder {folder}: {refusal}", "give another folder")
         else:
             free = shutil.disk_usage(there).free
             low = free < LEAST_DISK
             found = f"{folder}, {free / 1e9:.3g} GB free"
             yield Check("folders", name, "warning" if low else "ok", found, "make room" if low else "")
+
+
+def _refusal(there: Path) -> str | None:
+    """Why nothing can be put into a folder whose permissions allow it, None where it can: /proc tells so only when asked.
+
+    The folder that is made for it is gone again.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".gfpup-", dir=there):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gfpup.doctor.check import Check
+from gfpup.engines import ENGINES
 from gfpup.errors import GfpupError
 from gfpup.weights import licences
 
@@ -95,7 +96,8 @@ def _check_torchvision(found: str, torch: str) -> Check:
 def _check_numpy() -> Iterator[Check]:
     """Packages that say they want numpy 1 beside a numpy 2."""
     here = version_of("numpy")
-    for name in ("basicsr", "gfpgan", "facexlib", "pyiqa", "numba", "spandrel", "onnxruntime", "openvino"):
+    of_engines = [package for engine in ENGINES.values() for package in engine.packages]
+    for name in ("basicsr", "gfpgan", "facexlib", "pyiqa", "numba", "spandrel", *of_engines):
         try:
             requirements = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:

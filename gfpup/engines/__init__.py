@@ -42,6 +42,8 @@ class Engine:
     lowers: bool = False
 
 
+AFTER_WRITING = "the photo as a JPEG may differ by 2"
+
 # Differences: the largest of a face, of the four networks with the weights of the parity folder on its photo.
 ENGINES: dict[str, Engine] = {
     "eager": Engine(
@@ -53,7 +55,7 @@ ENGINES: dict[str, Engine] = {
     "compile": Engine(
         summary="kernels fused by torch's compiler and built by the machine's own; the first run takes a minute or two",
         float32="within 1 level of 255 (GFPGAN 1e-6 of the deviation)",
-        bfloat16="other roundings than eager bfloat16, not measured",
+        bfloat16="not measured; its roundings are others than those of eager bfloat16",
         remedy="install a C++ compiler (g++ or clang++) and Python's headers (python3-dev)",
         devices=("cpu", "cuda"),
     ),
@@ -98,7 +100,7 @@ def available(engine: str, *, device: str = "cpu", dtype: str = "float32") -> st
 
 
 def difference(engine: str, *, dtype: str = "float32") -> str:
-    """How far results of `engine` are from eager ones in the same precision, for the manifest.
+    """How far faces of `engine` are from eager ones in the same precision, before they are written; for the manifest.
 
     Raises:
         GfpupError: there is no such engine.
@@ -107,7 +109,7 @@ def difference(engine: str, *, dtype: str = "float32") -> str:
     said = facts.float32 if dtype == "float32" else facts.bfloat16
     if said is None:
         return f"{engine} has no {dtype}"
-    return said if engine == "eager" else f"{said}, against eager"
+    return said if engine == "eager" else f"against eager, of a face before it is written: {said}; {AFTER_WRITING}"
 
 
 def prepare(

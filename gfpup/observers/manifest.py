@@ -200,6 +200,16 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
     )
 
 
+def earlier_pixels(folder: Path) -> dict[str, Any] | None:
+    """The plan's `pixels` of the last run into `folder`; None where there was none.
+
+    Raises:
+        GfpupError: the record is damaged.
+    """
+    runs = [line["run"] for line in read_lines(folder / LINES)[0] if "run" in line]
+    return dict(runs[-1].get("plan", {}).get("pixels", {})) if runs else None
+
+
 def recorded_names(folder: Path) -> dict[str, str]:
     """What the record in `folder` calls the result of each input, by the input's absolute path."""
     records = [folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}"))]

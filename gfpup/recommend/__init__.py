@@ -130,7 +130,7 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
     reasons, warnings = [_asked(question, priority)], []
     allowed = [name for name in facts["take"] if not is_commercial(question) or commercial_use(_backend(name)) != "no"]
     first, method = facts["take"][0], allowed[0]
-    reasons.append(f"the guide takes {title(first)}: {facts['because']}")
+    reasons.append(f"the guide takes {title(first)} {facts['because']}")
     if method != first:
         warnings.append(
             f"{title(first)} is non-commercial ({licence_of(_backend(first))}), so for professional use the next one is taken: "
@@ -257,7 +257,8 @@ def _arithmetic(fastest: str) -> list[str]:
     """Where the operations contradict what the guide calls the fastest."""
     cheaper = [arithmetic(_backend(fastest), _backend(name)) for name in guide()["methods"]]
     said = next((sentence for sentence in cheaper if sentence), None)
-    return [] if said is None else [f'{said}, so "fastest" may not hold on your machine: measure it, and give --measured']
+    doubt = 'so the guide\'s "fastest" may not hold on your machine: measure it, and give --measured'
+    return [] if said is None else [f"{said}, {doubt}"]
 
 
 def _published(priority: str) -> list[str]:
@@ -275,10 +276,11 @@ def _published(priority: str) -> list[str]:
 
 def _alternative(question: Question, method: str, hardware: Hardware) -> Alternative:
     _, held, _ = fit(method, hardware)
-    fitting = next((facts["because"] for facts in guide()["priorities"].values() if facts["take"][0] == method), "")
+    fitting = next((facts["because"] for facts in guide()["priorities"].values() if facts["take"][0] == method), None)
+    what = title(method) if fitting is None else f"the guide's choice {fitting}"
     use = commercial_use(_backend(method))
     note = "" if use == "yes" else f"; commercial use: {use}"
-    return Alternative(method, command(question, guide_flags(method), held), f"{fitting or title(method)}{note}")
+    return Alternative(method, command(question, guide_flags(method), held), f"{what}{note}")
 
 
 def _backend(method: str) -> str:

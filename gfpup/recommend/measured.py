@@ -75,8 +75,9 @@ def from_runs(
     pick, why, held = _pick(compared, first, key, [line.run for line in eligible], priority, confidence=confidence, seed=seed)
     chosen = candidates[pick]
     against = compare(compared, baseline=pick, confidence=confidence, seed=seed)
-    photos = against.of(*key)[0].n
-    reasons = [f"decided by {_name(key)} and seconds a photo, on the {photos} photos that all runs share", why]
+    photos, of = against.of(*key)[0].n, against.photos
+    on = f"{photos} photos that all runs share" if photos == of else f"{photos} of {of} photos that have it in all runs"
+    reasons = [f"decided by {_name(key)} and seconds a photo, on the {on}", why]
     reasons += held
     reasons += [f"{name} is left out: {reason}" for name, reason in refused.items()]
     by_guide = recommend(question, hardware)
@@ -89,8 +90,7 @@ def from_runs(
     reasons += [said] if said else []
     warnings = [line for name in chosen.uses for line in licence_warnings(name, commercial=is_commercial(question))]
     warnings += memory_warnings(known, where, hardware) if known and chosen.peak_gb is None else []
-    if beside_input.get(pick, "better") != "better":
-        warnings.append(f"{pick} is not shown to be better than the input by {key[0]} ({beside_input[pick]})")
+    warnings += _against_input(pick, beside_input, candidates, first, key)
     warnings += _elsewhere(candidates, machine)
     others = sorted(eligible, key=lambda line: line.rank)
     return Advice(
@@ -135,10 +135,10 @@ def _pick(
     group = [start, *equal]
     if priority == "speed":
         name = min(group, key=lambda each: (quality[each].rank, times[each]))
-        why = f"{start} takes the fewest seconds a photo, {times[start]:.3g}"
+        why = f"{start} takes the fewest seconds a photo of those that may be taken, {times[start]:.3g}"
     else:
         name = min(group, key=lambda each: (times[each], quality[each].rank))
-        why = f"{start} has the best {_name(key)}, {quality[start].mean:.4g}"
+        why = f"{start} has the best {_name(key)} of those that may be taken, {quality[start].mean:.4g}"
     if name != start:
         other = f"{quality[name].mean:.4g} by {key[0]}" if priority == "speed" else f"faster, {times[name]:.3g} s a photo"
         why += f", and {name}, which is not shown to be worse, is {'better, ' if priority == 'speed' else ''}{other}"
@@ -169,8 +169,10 @@ def _quality(runs: Sequence[Run], priority: str, metric: str | None) -> tuple[st
             if (name, level) in shared:
                 return name, level
     there = ", ".join(sorted({name for name, level in shared if level != "run"})) or "none"
-    what = f"{metric!r}" if metric is not None else f"a metric of quality for {priority}"
-    raise GfpupError(f"not all runs have {what} (they share {there}); score them alike with gfpup score, or give --metric.")
+    what, remedy = f"the runs share no metric that can decide the priority {priority!r}", "give --metric"
+    if metric is not None:
+        what, remedy = f"not all runs have {metric!r}", "give one of these as --metric"
+    raise GfpupError(f"{what} (they share {there}); score them alike with gfpup score, or {remedy}.")
 
 
 def _refusal(candidate: Candidate, question: Question, hardware: Hardware) -> str | None:
@@ -190,11 +192,29 @@ def _beside_input(
     runs: Sequence[Run], candidates: Mapping[str, Candidate], key: tuple[str, str], *, confidence: float, seed: int
 ) -> dict[str, str]:
     """What may be said of each run against `identity`, which changes nothing, where that is among them."""
-    zero = next((run.name for run in runs if candidates[run.name].backend == "identity"), None)
+    zero = _unchanged(candidates)
     if zero is None or key[0].endswith(TO_INPUT):
         return {}
     against = compare(runs, baseline=zero, confidence=confidence, seed=seed)
     return {line.run: verdict(line) for line in against.of(*key) if line.run != zero}
+
+
+def _against_input(
+    pick: str, said: Mapping[str, str], candidates: Mapping[str, Candidate], first: Comparison, key: tuple[str, str]
+) -> list[str]:
+    """What is to be said where the run that is taken is not shown to be better than the input."""
+    zero = _unchanged(candidates)
+    if zero is None or said.get(pick, "better") == "better":
+        return []
+    lines = {line.run: line for line in first.of(*key)}
+    if lines[pick].rank > lines[zero].rank:
+        means = f"{lines[pick].mean:.4g} against {lines[zero].mean:.4g}"
+        return [f"{pick} scores below the unchanged input by {_name(key)}: {means} ({said[pick]})"]
+    return [f"{pick} is not shown to be better than the input by {_name(key)} ({said[pick]})"]
+
+
+def _unchanged(candidates: Mapping[str, Candidate]) -> str | None:
+    return next((name for name, each in candidates.items() if each.backend == "identity"), None)
 
 
 def _beside_the_guide(

@@ -47,14 +47,15 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Pl
     waiting = told or (place.rank != 0 and sweep is None)  # the jobs of a sweep are told apart by their photos
     tasks, notes = ([], ()) if waiting else find_tasks(settings, exclude=sweep or settings.output)
     from gfpup import hardware, planner
-    from gfpup.observers import progress
+    from gfpup.observers import manifest, progress
     from gfpup.pipeline import stages
 
     machine = hardware.probe()
+    earlier = manifest.earlier_pixels(settings.output) if settings.existing == "resume" else None
     with progress.Downloads(quiet=settings.quiet or settings.json) as downloads:
         supply = open_supply(settings, progress=downloads)
         supply.warnings += notes
-        plan, method = planner.make_plan(settings, ranks.share_of(machine, place), supply, sweeping=sweeping)
+        plan, method = planner.make_plan(settings, ranks.share_of(machine, place), supply, sweeping=sweeping, earlier=earlier)
         plan = stages.decide(plan, settings, sweeping=sweeping)
     if settings.dry_run and settings.metrics:
         from gfpup.scoring import lacking_metrics

@@ -146,3 +146,20 @@ def test_the_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert text == bench.HELP
     for flag in vars(bench._parse([])):
         assert f"--{flag.replace('_', '-')}" in text
+
+
+def test_threads_are_those_of_a_run_and_precisions_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gfpup import hardware
+    from gfpup.errors import GfpupError
+    from gfpup.settings import PRECISIONS
+
+    def threads(*words: str, omp: int | None) -> int:
+        monkeypatch.setattr(hardware, "probe", lambda: hardware.Machine(8, 0, omp_threads=omp))
+        return bench._request(bench._parse(["--against", "none", *words])).threads
+
+    assert (threads(omp=None), threads(omp=3), threads(omp=99), threads("--threads", "5", omp=3)) == (8, 3, 8, 5)
+    for word in ("auto", "fp32", "bf16"):
+        assert word in PRECISIONS and threads("--precision", word, omp=1) == 1
+    for word in ("float32", "bfloat16", "fp16"):
+        with pytest.raises(GfpupError, match="--precision"):
+            threads("--precision", word, omp=1)

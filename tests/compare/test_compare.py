@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,7 @@ def test_a_missing_value_takes_its_photo_out_of_that_metric_only() -> None:
     comparison = compare([a, Run("b", rows)])
     assert line_of(comparison, "a").n == 11 and comparison.photos == 12
     assert any("compared on 11 photos" in note for note in comparison.notes)
+    assert not any("too few" in note for note in comparison.notes), "eleven are enough"
 
 
 def test_few_photos_are_an_illustration() -> None:
@@ -100,6 +102,23 @@ def test_few_photos_are_an_illustration() -> None:
     assert line.interval is None and verdict(line) == "too few"
     assert any("too few for a claim" in note and "illustration" in note for note in comparison.notes)
     assert "too few" in render.as_text(comparison)
+
+
+def test_a_metric_that_few_photos_have_is_an_illustration_among_many_photos() -> None:
+    def partly(name: str, seed: int) -> Run:
+        rows = run(name, noisy(0.5, 12, seed), seconds=1.0).rows
+        return Run(
+            name,
+            tuple(
+                replace(r, value=None, missing_reason="no") if r.metric == "ssim" and int(r.photo[:-4]) >= 4 else r
+                for r in rows
+            ),
+        )
+
+    comparison = compare([partly("a", 6), partly("b", 7)])
+    assert comparison.photos == 12 and line_of(comparison, "b").n == 4
+    (note,) = (note for note in comparison.notes if "too few" in note)
+    assert note.startswith("the 4 photos that have ssim are too few for a claim") and "below 0.12 is possible" in note
 
 
 def test_the_correction_counts_every_test() -> None:
