@@ -32,6 +32,7 @@ def close() -> int:
     jobs = sweep.statuses(started.folder)
     status = sweep.exit_status(jobs)
     if started.config["dry_run"] is True:
+        _say(jobs)
         return status
     root = Path(str(started.config["output"]))
     quiet = bool(started.config["screen"]["quiet"] or started.config["screen"]["json"])

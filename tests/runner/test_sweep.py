@@ -183,6 +183,12 @@ def test_a_dry_sweep_points_at_nothing(gfpup: Run, faces: Path, tmp_path: Path) 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_sweep_says_what_is_refused(gfpup: Run, faces: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ("sweep", "-i", faces, "-o", tmp_path / "out", "--aligned", "--backend", "identity,classical", "--dry-run")
+    assert gfpup(*words, "--detection-threshold", "7") == 2
+    assert "all 2" in (said := capfd.readouterr().err) and "detect.threshold=7" in said
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
