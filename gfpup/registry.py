@@ -44,6 +44,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """The sentence for a name that nothing answers to."""
     names = sorted(known)
     longer = [known for known in names if len(name) > 1 and known.startswith(name)]
-    near = longer or difflib.get_close_matches(name, names, n=1, cutoff=0.5 if len(name) > SHORT else 0.7)
+    near = longer or difflib.get_close_matches(name, names, n=1, cutoff=0.5 if len(name) > SHORT else 0.6)
     hint = f"did you mean {near[0]!r}?" if near else "choose one of " + ", ".join(names) + "."
     return f"there is no {kind} {name!r}: {hint}"
