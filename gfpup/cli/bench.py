@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gfpup.cli.parser import Parser
 from gfpup.engines import ENGINES
 from gfpup.errors import GfpupError
 
@@ -203,13 +204,8 @@ def _one_of(flag: str, value: str, known: Sequence[str]) -> str:
     return value
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup bench: {message}; gfpup bench --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup bench")
     parser.add_argument("--backend", action="append")
     parser.add_argument("--against", default="auto")
     parser.add_argument("--engine", default="eager")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 if TYPE_CHECKING:
@@ -63,13 +64,8 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup compare: {message}; gfpup compare --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup compare")
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--baseline")
     parser.add_argument("--confidence", type=float, default=0.95)

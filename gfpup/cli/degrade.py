@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 HELP = """\
@@ -81,13 +82,8 @@ def run(words: Sequence[str]) -> int:
     return 1 if refused else 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup degrade: {message}; gfpup degrade --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup degrade")
     parser.add_argument("--input", "-i", action="append", required=True)
     parser.add_argument("--output", "-o", type=Path, required=True)
     parser.add_argument("--references", type=Path)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gfpup.errors import GfpupError
+from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
     from gfpup.doctor.check import Check
@@ -66,13 +66,8 @@ def _say(check: Check) -> None:
         print(f"{'':<8} {'':<11} {'':<28} -> {check.remedy}", flush=True)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup doctor: {message}; gfpup doctor --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup doctor")
     parser.add_argument("--output", type=Path, default=Path("out"))
     parser.add_argument("--weights-dir", type=Path)
     parser.add_argument("--offline", action="store_true")

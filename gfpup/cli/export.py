@@ -12,6 +12,7 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError, OutputError
 
 if TYPE_CHECKING:
@@ -273,13 +274,8 @@ def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Che
     return checkpoint, supply
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup export: {message}; gfpup export --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup export")
     parser.add_argument("--backend", required=True)
     parser.add_argument("--format", required=True, choices=tuple(ENGINE_OF))
     parser.add_argument("--output", type=Path)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gfpup.cli.infer_help import HELP
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError, OutputError
 
 VERSIONS: Final = ("1.2", "1.3", "1.4")
@@ -244,13 +245,8 @@ def _detector(name: str) -> str:
     return DETECTORS[name]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpgan-infer: {message}; gfpgan-infer --help explains.")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="gfpgan-infer", add_help=False, allow_abbrev=False)
+def _parser() -> Parser:
+    parser = Parser("gfpgan-infer")
 
     def add(*names: str, **how: object) -> None:
         # The old command mixed both spellings: each is taken for every flag.

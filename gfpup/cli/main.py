@@ -36,24 +36,6 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
-VERBS = (
-    "run",
-    "sweep",
-    "score",
-    "compare",
-    "report",
-    "track",
-    "ui",
-    "degrade",
-    "verify",
-    "export",
-    "bench",
-    "recommend",
-    "doctor",
-    "backends",
-    "weights",
-    "version",
-)
 IN_OWN_MODULE = (
     "score",
     "compare",
@@ -70,6 +52,7 @@ IN_OWN_MODULE = (
     "weights",
 )
 """Verbs that are `run(words)` of the module of their name."""
+VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 if TYPE_CHECKING:
@@ -128,13 +129,8 @@ def _table(advice: Advice) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup recommend: {message}; gfpup recommend --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup recommend")
     parser.add_argument("--use-case")
     parser.add_argument("--priority")
     parser.add_argument("--vram", type=float)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 HELP = """\
@@ -38,13 +39,8 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup report: {message}; gfpup report --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup report")
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--baseline")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 if TYPE_CHECKING:
@@ -83,13 +84,8 @@ def run(words: Sequence[str]) -> int:
     return 1 if any(fact["unscored"] for fact in facts) else 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup score: {message}; gfpup score --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup score")
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--metrics", action="append")
     for name in ("--restored", "--reference", "--input", "--output", "--weights-dir"):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 HELP = """\
@@ -66,13 +67,8 @@ def run(words: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup track: {message}; gfpup track --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup track")
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--uri")
     parser.add_argument("--experiment", default="gfpup")

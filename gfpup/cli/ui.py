@@ -16,6 +16,7 @@ from urllib.error import URLError
 from urllib.parse import quote
 from urllib.request import urlopen
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 
 HELP = """\
@@ -167,13 +168,8 @@ def _check_port(host: str, port: int) -> None:
         raise GfpupError(f"port {port} of {host} cannot be used: {error}; give another with --port.") from None
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup ui: {message}; gfpup ui --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup ui")
     parser.add_argument("--uri")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5000)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gfpup.errors import GfpupError
+from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
     from gfpup.verify import Check
@@ -69,13 +69,8 @@ def run(words: Sequence[str]) -> int:
     return status
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"gfpup verify: {message}; gfpup verify --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup verify")
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--parity", type=Path)
     parser.add_argument("--weights-dir", type=Path)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
 from gfpup.supply import Supply
 from gfpup.weights import catalogue, licences
@@ -65,13 +66,8 @@ def run(words: Sequence[str]) -> int:
     return _fetch(store, request)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise GfpupError(f"{message}; gfpup weights --help explains.")
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("gfpup weights", lead="")
     parser.add_argument("verb", choices=("list", "fetch", "verify", "import"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("--weights-dir", type=Path)
