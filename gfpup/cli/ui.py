@@ -68,11 +68,10 @@ def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str
         GfpupError: the store cannot be used, or has no such experiment.
     """
     from gfpup.observers import tracking_view
-    from gfpup.observers.tracking_store import TrackingError, children, client, first_line, last_sweep, shown
+    from gfpup.observers.tracking_store import children, last_sweep, opened, shown
     from gfpup.observers.tracking_view import VIEW_TAG
 
-    try:
-        store = client(uri)
+    with opened(uri) as store:
         found = {each.name: str(each.experiment_id) for each in store.search_experiments()}
         if experiment is not None and experiment not in found:
             raise GfpupError(f"{shown(uri)} has no experiment {experiment!r}; it has {', '.join(sorted(found)) or 'none'}.")
@@ -80,10 +79,6 @@ def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str
         sweep = last_sweep(store, ids)
         jobs = [] if sweep is None else children(store, sweep.info.run_id)
         tags = {} if sweep is None else store.get_experiment(sweep.info.experiment_id).tags
-    except GfpupError:
-        raise
-    except Exception as error:
-        raise TrackingError(f"the store {shown(uri)} cannot be used: {first_line(error)}.") from error
     if sweep is None:
         return [f"runs     {base}/#/experiments/{ids[-1]}/runs" if len(ids) == 1 else f"runs     {base}/#/experiments"]
     return [

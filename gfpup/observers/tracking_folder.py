@@ -17,11 +17,9 @@ from gfpup.observers.tracking import Target, Tracker
 from gfpup.observers.tracking_store import (
     PARENT,
     TrackingError,
-    client,
     end_sweep,
-    first_line,
+    opened,
     prepare_store,
-    shown,
     start_sweep,
 )
 from gfpup.observers.tracking_view import SWEEP
@@ -37,8 +35,7 @@ def track(folder: Path, target: Target) -> str:
     """
     document = _finished_document(folder)
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
-    try:
-        store = client(target.uri)
+    with opened(target.uri) as store:
         for run in _logged(store, experiment_id, document):
             if run.data.tags.get(tracking_facts.COMPLETE):
                 if target.parent_run_id is not None and PARENT not in run.data.tags:
@@ -46,8 +43,6 @@ def track(folder: Path, target: Target) -> str:
                     store.set_tag(run.info.run_id, SWEEP, target.parent_run_id)
                 return str(run.info.run_id)
             store.delete_run(run.info.run_id)
-    except Exception as error:
-        raise TrackingError(f"the store {shown(target.uri)} cannot be used: {first_line(error)}.") from error
     tracker = Tracker(folder, target, names=[line["name"] for line in document["photos"]])
     tracker.start(document)
     tracker.run_done(document)
@@ -64,11 +59,8 @@ def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str
     """
     documents = [_finished_document(run) for run in runs]
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
-    try:
-        store = client(target.uri)
+    with opened(target.uri) as store:
         logged = [run for document in documents for run in _logged(store, experiment_id, document)]
-    except Exception as error:
-        raise TrackingError(f"the store {shown(target.uri)} cannot be used: {first_line(error)}.") from error
     parent = next((run.data.tags[PARENT] for run in logged if PARENT in run.data.tags), None)
     if parent is None:
         argv = documents[0]["argv"]

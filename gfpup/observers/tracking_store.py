@@ -12,8 +12,8 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -91,6 +91,23 @@ def client(uri: str) -> Any:
     return MlflowClient(tracking_uri=uri)
 
 
+@contextmanager
+def opened(uri: str, complaint: str = "the store {where} cannot be used: {why}.") -> Iterator[Any]:
+    """MLflow's client of the store at `uri`, for a block; whatever the store raises in it becomes one sentence.
+
+    `complaint` is that sentence, with places for `where` and `why`.
+
+    Raises:
+        TrackingError: MLflow passes on what its database, its server, the disk or the network raises.
+    """
+    try:
+        yield client(uri)
+    except GfpupError:
+        raise
+    except Exception as error:
+        raise TrackingError(complaint.format(where=shown(uri), why=first_line(error))) from error
+
+
 def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
     """Make the store and the experiment where they are not there yet; returns the experiment's id. Safe in parallel.
 
@@ -121,8 +138,7 @@ def _check_database(path: Path) -> None:
 
 
 def _experiment(uri: str, name: str, *, location: str | None) -> str:
-    try:
-        store = client(uri)
+    with opened(uri, "the store {where} cannot be used: {why}; check tracking.uri.") as store:
         found = store.get_experiment_by_name(name)
         if found is None:
             try:
@@ -132,8 +148,6 @@ def _experiment(uri: str, name: str, *, location: str | None) -> str:
                 if found is None:
                     raise
         deleted = found.lifecycle_stage == "deleted"
-    except Exception as error:  # MLflow passes on what its database, its server or the network raises
-        raise TrackingError(f"the store {shown(uri)} cannot be used: {first_line(error)}; check tracking.uri.") from error
     if deleted:
         raise TrackingError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or give another name.")
     return str(found.experiment_id)
@@ -154,8 +168,7 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
     Raises:
         TrackingError: the store cannot be written.
     """
-    try:
-        store = client(uri)
+    with opened(uri, "the sweep is not tracked in {where}: {why}.") as store:
         if again and (run_id := _sweep_in(store, experiment_id, output)) is not None:
             store.update_run(run_id, status="RUNNING")
             return run_id
@@ -167,8 +180,6 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
         }
         run_id = str(store.create_run(experiment_id, run_name=f"{title} (as given)", tags=tags).info.run_id)
         store.set_tag(run_id, SWEEP, run_id)
-    except Exception as error:
-        raise TrackingError(f"the sweep is not tracked in {shown(uri)}: {first_line(error)}.") from error
     return run_id
 
 
@@ -184,8 +195,7 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
     Raises:
         TrackingError: the store cannot be written.
     """
-    try:
-        store = client(uri)
+    with opened(uri, "the sweep's end is not tracked in {where}: {why}.") as store:
         store.log_text(run_id, json.dumps(list(jobs), indent=1, default=str), "jobs.json")
         failed = sum(job.get("status") != 0 for job in jobs)
         store.log_metric(run_id, "count/jobs", len(jobs))
@@ -198,8 +208,6 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
         view = tracking_view.state(run_id, keys, jobs=len(runs))
         store.set_experiment_tag(experiment_id, tracking_view.VIEW_TAG + run_id, view)
         store.set_terminated(run_id, "KILLED" if status == 130 else "FINISHED" if status == 0 else "FAILED")
-    except Exception as error:
-        raise TrackingError(f"the sweep's end is not tracked in {shown(uri)}: {first_line(error)}.") from error
 
 
 def children(store: Any, run_id: str) -> list[Any]:

@@ -158,8 +158,7 @@ def fetch(experiment: str, uri: str | None, into: Path) -> list[Path]:
     if database is not None and not database.is_file():
         raise GfpupError(f"there is no store at {database}; track a run first: gfpup track out/, or give --tracking-uri.")
     folders: list[Path] = []
-    try:
-        store = tracking_store.client(uri)
+    with tracking_store.opened(uri) as store:
         found = store.get_experiment_by_name(experiment)
         if found is None:
             names = ", ".join(sorted(each.name for each in store.search_experiments())) or "none"
@@ -174,10 +173,6 @@ def fetch(experiment: str, uri: str | None, into: Path) -> list[Path]:
             for file in (DOCUMENT, TABLE):
                 store.download_artifacts(run.info.run_id, file, str(folder))
             folders.append(folder)
-    except GfpupError:
-        raise
-    except Exception as error:  # whatever MLflow, its database, the disk or the network raises
-        raise GfpupError(f"the store {where} cannot be used: {tracking_store.first_line(error)}.") from error
     if not folders:
         raise GfpupError(f"the experiment {experiment!r} of {where} has no scored run; run with --metrics, or gfpup track one.")
     return folders
