@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-import gfpup
 from gfpup.engines import ENGINES
+from gfpup.provenance import commit, versions
 
 VERSIONS_OF: Final = (
     *("torch", "numpy", "opencv-python-headless"),
@@ -109,34 +106,6 @@ def processor() -> tuple[str, bool]:
     return name, any(flag in flags for flag in FAST_BFLOAT16)
 
 
-def versions() -> dict[str, str]:
-    """The versions that decide how fast something is; packages that are not installed are left out."""
-    found = {"gfpup": gfpup.__version__, "python": sys.version.split()[0]}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str | None:
-    """The commit of the checkout that gfpup runs from, with a + where files differ from it; None for an installed wheel."""
-    root = Path(gfpup.__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        return head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "") if head else None
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-
-
-def _git(root: Path, *words: str) -> str:
-    run = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=5, check=False)
-    return run.stdout.strip()
-
-
 def facts(*, threads: int, device: str) -> dict[str, Any]:
     """The machine and the program, for the record of a measurement."""
     name, fast = processor()
@@ -147,6 +116,6 @@ def facts(*, threads: int, device: str) -> dict[str, Any]:
         "threads": threads,
         "device": device,
         "system": f"{platform.system()} {platform.release()}",
-        "commit": commit(),
-        "versions": versions(),
+        "commit": commit(mark_changes=True),
+        "versions": versions(VERSIONS_OF),
     }

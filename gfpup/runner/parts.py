@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import torch
 
-import gfpup
 from gfpup import backends, background, images, metrics
 from gfpup.backends.flip import FlipEnsemble
 from gfpup.backends.precomputed import Precomputed
@@ -246,29 +242,6 @@ def predict(
         if team is not None:
             team.wait()
     return data.tasks
-
-
-def versions() -> dict[str, str]:
-    """The versions that decide what a result looks like."""
-    found = {"gfpup": gfpup.__version__, "python": sys.version.split()[0]}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str | None:
-    """The commit of the checkout gfpup runs from, or None where it is installed from a wheel."""
-    root = Path(gfpup.__file__).resolve().parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        run = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return run.stdout.strip() or None
 
 
 def _quiet_lightning() -> None:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from gfpup.errors import GfpupError
 from gfpup.observers.manifest import DOCUMENT
+from gfpup.provenance import commit, versions
 from gfpup.runner import ranks
 from gfpup.runner.importing import uncollected
 from gfpup.runner.interruption import Interrupted, interruptible
@@ -140,8 +141,8 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         "argv": tracked.without_password(json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv),
         "cwd": str(Path.cwd()),
         "configuration": tracked.without_password(settings.resolved),
-        "versions": parts.versions(),
-        "commit": parts.commit(),
+        "versions": versions(parts.VERSIONS_OF),
+        "commit": commit(),
         "hardware": asdict(prepared.machine),
         "plan": _plan_facts(plan),
         **supply_facts(prepared.supply),
