@@ -47,22 +47,22 @@ def main(gfpgan: str, retinaface: str, bisenet: str) -> None:
 
     from gfpup.bench.photo import planted
     from gfpup.bench.pipeline import NO_SCORE, Planted
+    from gfpup.hardware import lasting_memory
     from gfpup.runner import parts
+    from gfpup.types import BackendSpec
 
     say("imports")
-    parts.keep_freed_memory()
     torch.set_num_threads(2)
     photo, faces = planted((2000, 1500), 2, 400)
     say("photo")
-    detector = parts.load_detector("retinaface-resnet50", path=Path(retinaface), device="cpu")
-    detector.threshold = NO_SCORE
-    say("detector")
-    mask = parts.load_mask("bisenet", Path(bisenet), device="cpu")
-    say("mask")
-    from gfpup.types import BackendSpec
-
-    backend = parts.backends.load(BackendSpec("gfpgan", checkpoints={"gfpgan": Path(gfpgan)}, device="cpu"))
-    say("backend")
+    with lasting_memory():
+        detector = parts.load_detector("retinaface-resnet50", path=Path(retinaface), device="cpu")
+        detector.threshold = NO_SCORE
+        say("detector")
+        mask = parts.load_mask("bisenet", Path(bisenet), device="cpu")
+        say("mask")
+        backend = parts.backends.load(BackendSpec("gfpgan", checkpoints={"gfpgan": Path(gfpgan)}, device="cpu"))
+        say("backend")
 
     restorer = parts.Restorer(backend=backend, detector=Planted(detector, faces), upscale=2.0, mask=mask)
 

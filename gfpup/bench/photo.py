@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -20,10 +21,12 @@ ROOM = 0.8
 @cache
 def face_crop() -> UInt8:
     """A face that comes with scikit-image, (512, 512, 3) uint8 RGB."""
-    from skimage import data
-
+    # Read beside the package, which would bring SciPy with it and count in every side's memory.
+    (folder,) = find_spec("skimage").submodule_search_locations  # type: ignore[union-attr, misc]
+    portrait = cv2.imread(str(Path(folder, "data", "astronaut.png")))
+    assert portrait is not None
     size = (geometry.CROP_PX, geometry.CROP_PX)
-    return np.asarray(cv2.resize(data.astronaut()[:256, 96:352], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(portrait[:256, 96:352, ::-1], size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def places(size_wh: tuple[int, int], faces: int, face_px: int) -> list[tuple[int, int, int]]:

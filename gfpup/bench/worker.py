@@ -11,9 +11,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from gfpup.errors import GfpupError
+from gfpup.hardware import lasting_memory
 
 if TYPE_CHECKING:
     import torch
@@ -45,22 +47,21 @@ class Worker:
         began = time.perf_counter()
         side = Side.from_json(question["side"])
         self._prepare(side.threads, side.device)
-        if side.name == "gfpup":
-            from gfpup.hardware import keep_freed_memory
+        # As `gfpup run` loads; the other sides get memory as Python gets it.
+        with lasting_memory() if side.name == "gfpup" else nullcontext():
+            if side.workload is None:
+                from gfpup.bench.forward import forward_of
 
-            keep_freed_memory()
-        if side.workload is None:
-            from gfpup.bench.forward import forward_of
+                self._run = forward_of(side)
+            else:
+                from gfpup.bench.pipeline import photo_run_of
 
-            self._run = forward_of(side)
-        else:
-            from gfpup.bench.pipeline import photo_run_of
-
-            self._run = photo_run_of(side)
+                self._run = photo_run_of(side)
         return {"seconds": time.perf_counter() - began}
 
     def _once(self, question: Mapping[str, Any]) -> dict[str, Any]:
         assert self._run is not None
+        self._output = None  # a run hands its results on before the next photo comes
         cpu, began = time.process_time(), time.perf_counter()
         output, stages = self._run()
         self._wait_for_device()

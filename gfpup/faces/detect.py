@@ -288,7 +288,9 @@ def load_detector(
         raise GfpupError(f"the detector {name} needs its checkpoint: give the file, or choose cascade, which needs none")
     import torch
 
+    from gfpup.hardware import trim_memory
     from gfpup.nets.retinaface import RetinaFace
+    from gfpup.nets.rewrites import rewrite
     from gfpup.weights.checkpoint import load_strictly
 
     found, state = _read(path)
@@ -297,4 +299,7 @@ def load_detector(
     with torch.device("meta"):
         network = RetinaFace(BACKBONES[name])
     load_strictly(network, state, name=name, path=path)
+    del state
+    network = rewrite(network.eval().requires_grad_(False).to(device))
+    trim_memory()
     return RetinaFaceDetector(network, threshold=threshold, detect_size=detect_size, device=device)

@@ -27,6 +27,12 @@ Border = Literal["zeros", "reflect"]
 STRIP_BYTES = 4 * 2**20
 """Input at a time in `winograd`: its six parts then stay in the processor's cache. Source: experiments/006-exact-rewrites."""
 
+SPREAD_BYTES = 16 * 2**20
+"""Output at a time in `_spread_then_sum`: a tenth slower than whole, at a third of the memory.
+
+Source: experiments/006-exact-rewrites.
+"""
+
 TAPS = (
     (1 / 4, 0.0, 0.0),
     (-1 / 6, -1 / 6, -1 / 6),
@@ -111,7 +117,7 @@ def _winograd_strip(x: Tensor, top: int, end: int, taps: Tensor, bias: Tensor | 
 
 
 class NearestConv(nn.Conv2d, Rewritable):
-    """A 3x3 convolution of the input at twice its size, pixels repeated; rewritten, at low resolution."""
+    """A 3x3 convolution of the input at twice its size, pixels repeated; rewritten, at low resolution, from `spread` alone."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, border: Border = "zeros") -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias, padding_mode=border)
@@ -120,19 +126,19 @@ class NearestConv(nn.Conv2d, Rewritable):
     def rewrite(self) -> None:
         super().rewrite()
         self.spread = spread_taps(self.weight)
+        del self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.rewritten and suits(x)):
-            return super().forward(F.interpolate(x, scale_factor=2, mode="nearest"))
+            weight = weight_of(self.spread) if self.rewritten else self.weight
+            return self._conv_forward(F.interpolate(x, scale_factor=2, mode="nearest"), weight, self.bias)
         # Mirrored around its edge row, an enlarged picture goes on with that row once more: as if the small one repeated it.
-        reflects = self.padding_mode == "reflect"
-        x = F.pad(x, (1, 1, 1, 1), mode="replicate") if reflects else x
-        apart = F.conv_transpose2d(x, self.spread, stride=2, padding=2 if reflects else 0)
-        return F.conv2d(apart, apart.new_ones(self.out_channels, 1, 2, 2), self.bias, groups=self.out_channels)
+        ones = self.spread.new_ones(2, 2)
+        return _spread_then_sum(x, self.spread, ones, self.bias, repeats_edge=self.padding_mode == "reflect")
 
 
 class BilinearConv(nn.Conv2d, Rewritable):
-    """A 3x3 convolution of the input at twice its size, enlarged bilinearly; rewritten, at low resolution."""
+    """A 3x3 convolution of the input at twice its size, enlarged bilinearly; rewritten as `NearestConv` is."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
@@ -141,11 +147,12 @@ class BilinearConv(nn.Conv2d, Rewritable):
     def rewrite(self) -> None:
         super().rewrite()
         self.spread = spread_taps(self.weight)
+        del self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         if self.rewritten and suits(x):
-            return bilinear_then_conv(x, self.weight, self.spread, self.bias)
-        return super().forward(doubled(x))
+            return bilinear_then_conv(x, self.spread, self.bias)
+        return self._conv_forward(doubled(x), weight_of(self.spread) if self.rewritten else self.weight, self.bias)
 
 
 def doubled(x: Tensor) -> Tensor:
@@ -158,18 +165,53 @@ def spread_taps(weight: Tensor) -> Tensor:
     return weight.detach().flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def bilinear_then_conv(x: Tensor, weight: Tensor, spread: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Convolve `doubled(x)`, x (n, in, h, w), with zeros around it: (n, out, 2h, 2w).
+def weight_of(spread: Tensor) -> Tensor:
+    """The weight (out, in, 3, 3) that `spread_taps` was given."""
+    return spread.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
 
-    `weight` is (out, in, 3, 3) and `spread` what `spread_taps` makes of it.
-    """
-    apart = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), spread, stride=2, padding=1)
+
+def bilinear_then_conv(x: Tensor, spread: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve `doubled(x)`, x (n, in, h, w), with zeros around it, by what `spread_taps` gives: (n, out, 2h, 2w)."""
     quarter = torch.tensor((0.25, 0.75, 0.75, 0.25), dtype=x.dtype, device=x.device)
-    kernel = torch.outer(quarter, quarter).expand(len(weight), 1, 4, 4)
-    out = F.conv2d(apart, kernel, bias, groups=len(weight))
+    out = _spread_then_sum(x, spread, torch.outer(quarter, quarter), bias, repeats_edge=True)
     # So far the picture went on beyond its edge; with zeros there the outermost rows and columns lack one of three taps.
-    out[:, :, :1] = F.conv2d(doubled(x[:, :, :2])[:, :, :2], weight[:, :, 1:], bias, padding=(0, 1))
-    out[:, :, -1:] = F.conv2d(doubled(x[:, :, -2:])[:, :, -2:], weight[:, :, :2], bias, padding=(0, 1))
-    out[..., :1] = F.conv2d(doubled(x[..., :2])[..., :2], weight[..., 1:], bias, padding=(1, 0))
-    out[..., -1:] = F.conv2d(doubled(x[..., -2:])[..., -2:], weight[..., :2], bias, padding=(1, 0))
+    # `spread` holds the weight turned by 180 degrees: turned edges go in, and what comes out is turned back.
+    turned = spread.transpose(0, 1)
+    first, last = doubled(x[:, :, :2])[:, :, :2].flip(2, 3), doubled(x[:, :, -2:])[:, :, -2:].flip(2, 3)
+    out[:, :, :1] = F.conv2d(first, turned[:, :, :2], bias, padding=(0, 1)).flip(3)
+    out[:, :, -1:] = F.conv2d(last, turned[:, :, 1:], bias, padding=(0, 1)).flip(3)
+    first, last = doubled(x[..., :2])[..., :2].flip(2, 3), doubled(x[..., -2:])[..., -2:].flip(2, 3)
+    out[..., :1] = F.conv2d(first, turned[..., :2], bias, padding=(1, 0)).flip(2)
+    out[..., -1:] = F.conv2d(last, turned[..., 1:], bias, padding=(1, 0)).flip(2)
+    return out
+
+
+def _spread_then_sum(x: Tensor, spread: Tensor, kernel: Tensor, bias: Tensor | None, *, repeats_edge: bool) -> Tensor:
+    """Spread the pixels of `x` (n, in, h, w) apart by the convolution `spread`, and sum under `kernel`: (n, out, 2h, 2w).
+
+    Beyond its edge the picture goes on with its last row and column where `repeats_edge`, else with zeros. Strip by strip: the
+    spread-out picture is larger than the result, and whole it would be the largest thing that a network holds.
+    """
+    n, _, h, w = x.shape
+    outputs, size = spread.shape[1], len(kernel)
+    kernel = kernel.expand(outputs, 1, size, size)
+
+    def strip(top: int, end: int) -> Tensor:
+        # One row of input above and below reaches into the strip.
+        above, below = min(top, 1), min(h - end, 1)
+        part = x[:, :, top - above : end + below]
+        if repeats_edge:
+            part = F.pad(part, (1, 1, 1 - above, 1 - below), mode="replicate")
+            apart = F.conv_transpose2d(part, spread, stride=2, padding=3 - size // 2)
+        else:
+            apart = F.conv_transpose2d(part, spread, stride=2)[:, :, 2 * above : 2 * (above + end - top) + size - 1]
+        return F.conv2d(apart, kernel, bias, groups=outputs)
+
+    rows = max(1, SPREAD_BYTES // (4 * n * outputs * w * x.element_size()))
+    if rows >= h:
+        return strip(0, h)
+    out = torch.empty((n, outputs, 2 * h, 2 * w), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    for top in range(0, h, rows):
+        end = min(top + rows, h)
+        out[:, :, 2 * top : 2 * end] = strip(top, end)
     return out

@@ -64,14 +64,18 @@ class GFPGAN(nn.Module):
 
         return self.stylegan_decoder(styles, self._conditions(features, skips), noise)
 
-    def _conditions(self, features: Tensor, skips: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give a (scale, shift) pair a level when the decoder asks for it, so that no two levels' exist at a time."""
+    def _conditions(self, features: Tensor, skips: list[Tensor]) -> Iterator[Tensor]:
+        """Give a scale and then a shift for each level when the decoder asks for them, so that no two exist at a time."""
+        held = [features]
+        del features
         for up, scale, shift in zip(self.conv_body_up, self.condition_scale, self.condition_shift, strict=True):
-            features = up(features + skips.pop())
-            yield scale(features), shift(features)
+            held = [up(held.pop() + skips.pop())]
+            yield scale(held[0])
+            # While the decoder paints the largest level, nothing is held here.
+            yield shift(held[0] if skips else held.pop())
 
 
-class Decoder(nn.Module):
+class Decoder(Rewritable):
     """StyleGAN2's synthesis, half of the channels of each level scaled and shifted by the U-Net (SFT)."""
 
     def __init__(self, out_size: int, *, narrow: float, style_features: int, mlp_layers: int) -> None:
@@ -94,8 +98,12 @@ class Decoder(nn.Module):
         for index, size in enumerate(noise_sizes(out_size)):
             self.noises.register_buffer(f"noise{index}", torch.zeros(1, 1, size, size))
 
-    def forward(self, styles: Tensor, conditions: Iterator[tuple[Tensor, Tensor]], noise: Sequence[Tensor] | None) -> Tensor:
-        """Paint from `styles` (n, layers, features) and a (scale, shift) pair a level; returns (n, 3, size, size)."""
+    def rewrite(self) -> None:
+        super().rewrite()
+        self.style_mlp.clear()
+
+    def forward(self, styles: Tensor, conditions: Iterator[Tensor], noise: Sequence[Tensor] | None) -> Tensor:
+        """Paint from `styles` (n, layers, features), a scale and then a shift a level; returns (n, 3, size, size)."""
         maps = list(self.noises.buffers()) if noise is None else [each.to(styles) for each in noise]
         features = self.style_conv1(self.constant_input(len(styles)), styles[:, 0], maps[0])
         picture = self.to_rgb1(features, styles[:, 1])
@@ -105,11 +113,10 @@ class Decoder(nn.Module):
             at = 2 * level + 1
             features = first(features, styles[:, at], maps[at], spend=True)
             # Asked for here and dropped at once: beside either convolution they would be 100 MB more.
-            scale, shift = next(conditions)
-            features[:, features.shape[1] // 2 :].mul_(scale).add_(shift)
-            del scale, shift
+            features[:, features.shape[1] // 2 :].mul_(next(conditions))
+            features[:, features.shape[1] // 2 :].add_(next(conditions))
             features = second(features, styles[:, at + 1], maps[at + 1], spend=True)
-            picture = to_rgb(features, styles[:, at + 2], picture)
+            picture = to_rgb(features, styles[:, at + 2], picture, spend=level + 1 == len(self.to_rgbs))
         return picture
 
 

@@ -154,9 +154,8 @@ class ResNet50(nn.Module):
         return nn.Sequential(first, *(Bottleneck(4 * width, width) for _ in range(blocks - 1)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        x = self.layer1(F.max_pool2d(x, 3, 2, 1))
-        c3 = self.layer2(x)
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
+        c3 = self.layer2(self.layer1(x))
         c4 = self.layer3(c3)
         return [c3, c4, self.layer4(c4)]
 

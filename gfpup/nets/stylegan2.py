@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gfpup.nets.convolution import bilinear_then_conv, doubled, spread_taps, winograd, winograd_suits, winograd_taps
+from gfpup.nets.convolution import bilinear_then_conv, doubled, spread_taps, weight_of, winograd, winograd_suits, winograd_taps
 from gfpup.nets.rewrites import Rewritable, suits
 
 LARGE_PX = 64
@@ -69,6 +69,8 @@ class ModulatedConv(Rewritable):
         self.energy = weight.square().sum((2, 3)).t().contiguous()
         if self.large:
             self.taps = spread_taps(weight) if self.doubles else winograd_taps(weight)
+            if self.doubles:
+                del self.weight  # `taps` holds the same numbers
 
     def forward(self, x: Tensor, style: Tensor, *, gain: float = 1.0, spend: bool = False) -> Tensor:
         """Convolve (n, in, h, w) under `style` (n, features), times `gain`; with `spend`, `x` may be overwritten."""
@@ -82,11 +84,11 @@ class ModulatedConv(Rewritable):
         return out.mul_((torch.rsqrt(scale.square() @ self.energy + DEMODULATION_EPSILON) * gain)[:, :, None, None])
 
     def _convolve(self, x: Tensor) -> Tensor:
-        weight = self.weight[0]
         if self.large and self.doubles and suits(x):
-            return bilinear_then_conv(x, weight, self.taps)
+            return bilinear_then_conv(x, self.taps)
         if self.large and not self.doubles and winograd_suits(x):
             return winograd(x, self.taps, None)
+        weight = weight_of(self.taps) if self.large and self.doubles else self.weight[0]
         return F.conv2d(doubled(x) if self.doubles else x, weight, padding=weight.shape[-1] // 2)
 
     def _grouped(self, x: Tensor, scale: Tensor) -> Tensor:
@@ -128,9 +130,9 @@ class ToRGB(nn.Module):
         self.modulated_conv = ModulatedConv(inputs, 3, 1, style_features, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
-    def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None) -> Tensor:
-        """Map (n, in, h, w) to (n, 3, h, w); `picture` is (n, 3, h/2, w/2) or None at the smallest size."""
-        rgb = self.modulated_conv(x, style).to(torch.promote_types(x.dtype, torch.float32)) + self.bias
+    def forward(self, x: Tensor, style: Tensor, picture: Tensor | None = None, *, spend: bool = False) -> Tensor:
+        """Map (n, in, h, w) to (n, 3, h, w); `picture` is (n, 3, h/2, w/2) or None at the smallest size; `spend` as before."""
+        rgb = self.modulated_conv(x, style, spend=spend).to(torch.promote_types(x.dtype, torch.float32)) + self.bias
         return rgb if picture is None else rgb + doubled(picture)
 
 

@@ -21,7 +21,7 @@ from gfpup.faces.align import align_faces
 from gfpup.faces.detect import load_detector
 from gfpup.faces.guard import load_guard
 from gfpup.faces.mask import load_mask
-from gfpup.hardware import keep_freed_memory
+from gfpup.hardware import lasting_memory
 from gfpup.methods import Method
 from gfpup.observers import Observer
 from gfpup.observers.manifest import Manifest
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
 VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
 
 
+@lasting_memory()
 def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
     """Load the detector, the method and whatever else `plan` names."""
     torch.set_num_threads(plan.threads)
     cv2.setNumThreads(plan.threads)
-    keep_freed_memory()
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
     if method.name == "upstream" and not settings.aligned:
         return _load_upstream(settings, plan, method, supply)
@@ -79,6 +79,7 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
     guard = _load_guard(settings, plan, supply)
     exact = plan.pixels["dtype"] == "float32"
 
+    @lasting_memory()
     def make(one: Method) -> Restorer:
         return Restorer(
             backend=_load_backend(settings, plan, one, supply, dtype=plan.pixels["dtype"]),

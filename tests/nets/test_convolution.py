@@ -76,7 +76,7 @@ def test_upsampling_after_the_convolution_is_upsampling_before_it(conv: torch.nn
 def test_bilinear_is_exact_to_the_corners() -> None:
     """Pixels whose sums lack taps beyond the edge: one row, one column, four corners."""
     x, weight = torch.ones(1, 1, 4, 4, dtype=torch.float64), torch.ones(1, 1, 3, 3, dtype=torch.float64)
-    out = bilinear_then_conv(x, weight, spread_taps(weight))
+    out = bilinear_then_conv(x, spread_taps(weight))
     assert out[0, 0, 0].tolist() == [4, 6, 6, 6, 6, 6, 6, 4] and out[0, 0, :, 7].tolist() == [4, 6, 6, 6, 6, 6, 6, 4]
     assert (out[..., 1:-1, 1:-1] - 9).abs().max() < 1e-12
     torch.testing.assert_close(out, F.conv2d(doubled(x), weight, padding=1))
