@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,3 +33,11 @@ def difference(a_path: Path, b_path: Path) -> Difference | None:
     psnr = 10 * math.log10(255**2 / error) if error > 0 and math.isfinite(error) else None
     levels = np.abs(np.rint(x) - np.rint(y)).max()
     return Difference(255 if not math.isfinite(levels) else int(levels), psnr, bool(np.array_equal(a, b)))
+
+
+def changed_codes(own: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How many of our codes differ from the other side's (None where that shows none), of how many, and our smallest margin."""
+    if own is None:
+        return None
+    changed = None if other is None else sum(a != b for a, b in zip(own["codes"], other["codes"], strict=True))
+    return {"changed": changed, "of": len(own["codes"]), "margin": own["margin"]}

@@ -16,7 +16,7 @@ from typing import Any
 from gfpup import backends
 from gfpup.bench import machine
 from gfpup.bench.clock import Sample, in_turn, ratios, spread, stage_medians
-from gfpup.bench.difference import difference
+from gfpup.bench.difference import changed_codes, difference
 from gfpup.bench.process import Process
 from gfpup.bench.request import Request, Side, checked, opponent
 from gfpup.bench.weights import Weights
@@ -98,6 +98,7 @@ def _measure(backend: str, request: Request, weights: Weights, most: Facts, fold
         # The official pipeline pastes half a pixel off and by another mask: its photo is another by design.
         comparable = other is not None and (request.workload is None or other == "plain")
         distance = _distance(processes, folder) if comparable else None
+        codes = _codes(processes, other) if request.workload is None else None
     gflop = backends.facts(backend).gflop if request.workload is None else None
     row: Facts = {
         "backend": backend,
@@ -106,6 +107,7 @@ def _measure(backend: str, request: Request, weights: Weights, most: Facts, fold
         "speedup_cpu": None,
         "speedup_quartiles": None,
         "difference": distance,
+        "codes": codes,
         "gflop": gflop,
         "meanwhile": None if happened is None else {**asdict(happened), "share": happened.share},
         "warning": None if happened is None else happened.warning,
@@ -193,6 +195,11 @@ def _distance(processes: Mapping[str, Process], folder: Path) -> Facts | None:
     for path in paths:
         path.unlink()
     return None if found is None else asdict(found)
+
+
+def _codes(processes: Mapping[str, Process], other: str | None) -> Facts | None:
+    found = {name: process.ask(do="codes")["found"] for name, process in processes.items()}
+    return changed_codes(found["gfpup"], found.get(other or ""))
 
 
 def _finite(value: float) -> float | None:

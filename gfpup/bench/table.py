@@ -37,7 +37,7 @@ def _backends(found: Facts) -> str:
         "CPU s",
         "peak MB",
     ]
-    heads += ["speedup", "CPU", "difference"]
+    heads += ["speedup", "CPU", "difference", "codes changed"]
     rows = []
     for row in found["backends"]:
         own, other = side(found, row["backend"], "gfpup"), side(found, row["backend"], row["against"])
@@ -45,7 +45,7 @@ def _backends(found: Facts) -> str:
         cells = [row["backend"], f"{own['precision']}, {own['engine']}", _seconds(own), f"{own['cpu']['median']:.2f}"]
         cells += [_speed(own), _megabytes(own), row["against"] or ""]
         cells += ["", "", ""] if other is None else [_seconds(other), f"{other['cpu']['median']:.2f}", _megabytes(other)]
-        cells += [_times(row["speedup"]), _times(row["speedup_cpu"]), _far(row["difference"])]
+        cells += [_times(row["speedup"]), _times(row["speedup_cpu"]), _far(row["difference"]), _codes(row["codes"])]
         rows.append([*cells, *(f"{claims[place].get(row['backend'], ''):}" for place in claims)])
     return markdown([*heads, *(f"claimed, {place}" for place in claims)], rows)
 
@@ -133,6 +133,13 @@ def _speed(each: Facts) -> str:
 def _megabytes(each: Facts) -> str:
     peak = each["device_peak_memory_bytes"] or each["peak_memory_bytes"]
     return "" if peak is None else f"{peak / 1e6:.0f}"
+
+
+def _codes(found: Facts | None) -> str:
+    if found is None:
+        return ""
+    changed = "" if found["changed"] is None else f"{found['changed']} of {found['of']}, "
+    return f"{changed}margin {found['margin']:.1g}"
 
 
 def _times(value: float | None) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from gfpup.bench.forward import Outcome
+    from gfpup.bench.request import Side
 
 
 class Worker:
@@ -29,15 +30,17 @@ class Worker:
     def __init__(self) -> None:
         self._run: Callable[[], Outcome] | None = None
         self._output: torch.Tensor | None = None
+        self._side: Side | None = None
         self._device = "cpu"
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to {"do": "load" | "once" | "usage" | "save" | "ceiling", ...}."""
+        """The answer to {"do": "load" | "once" | "usage" | "save" | "codes" | "ceiling", ...}."""
         return {
             "load": self._load,
             "once": self._once,
             "usage": self._usage,
             "save": self._save,
+            "codes": self._codes,
             "ceiling": self._ceiling,
         }[question["do"]](question)
 
@@ -45,7 +48,7 @@ class Worker:
         from gfpup.bench.request import Side
 
         began = time.perf_counter()
-        side = Side.from_json(question["side"])
+        side = self._side = Side.from_json(question["side"])
         self._prepare(side.threads, side.device)
         # As `gfpup run` loads; the other sides get memory as Python gets it.
         with lasting_memory() if side.name == "gfpup" else nullcontext():
@@ -80,6 +83,12 @@ class Worker:
         assert self._output is not None
         np.save(question["path"], self._output.detach().cpu().numpy())
         return {}
+
+    def _codes(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        from gfpup.bench.codes import choices
+
+        assert self._side is not None
+        return {"found": choices(self._side)}
 
     def _ceiling(self, question: Mapping[str, Any]) -> dict[str, Any]:
         from gfpup.bench.ceiling import measure

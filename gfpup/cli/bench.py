@@ -24,7 +24,8 @@ Measure how fast a method is here, beside what it is measured against and beside
 
 The two sides take turns (A B A B), each in a process of its own, with the same threads and the same weights: those at hand,
 else deterministic ones, as speed does not depend on them. Told are median and quartiles of wall and CPU seconds, the ratio of
-each round, GFLOP/s, peak memory, how far the pictures lie apart, and how much others used the machine meanwhile.
+each round, GFLOP/s, peak memory, how far the pictures lie apart, how many codes changed, how close the closest came to it, and
+how much others used the machine meanwhile.
 
 what:
   --backend NAME[,NAME]   methods to measure, a row each (default: gfpgan; with --scaling identity)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gfpup.bench import ceiling, chart, table
-from gfpup.bench.difference import difference
+from gfpup.bench.difference import changed_codes, difference
 from gfpup.bench.photo import face_crop, places, planted
 from gfpup.bench.process import Process
 from gfpup.bench.request import Request, Workload
@@ -150,3 +150,12 @@ def test_a_worker_refuses_in_a_sentence_and_its_end_is_told() -> None:
         process._popen.kill()
         with pytest.raises(GfpupError, match="was killed"):
             process.ask(do="usage")
+
+
+def test_codes_that_changed_are_counted() -> None:
+    own = {"codes": [1, 2, 3, 4], "margin": 0.25}
+    assert changed_codes(own, {"codes": [1, 0, 3, 5], "margin": 9.0}) == {"changed": 2, "of": 4, "margin": 0.25}
+    assert changed_codes(own, None) == {"changed": None, "of": 4, "margin": 0.25}
+    assert changed_codes(None, own) is None
+    assert table._codes({"changed": 0, "of": 256, "margin": 0.00171}) == "0 of 256, margin 0.002"
+    assert table._codes({"changed": None, "of": 256, "margin": 6.3e-5}) == "margin 6e-05"

@@ -14,9 +14,11 @@ import pytest
 import torch
 from torch import nn
 
+from gfpup.bench.codes import choices
 from gfpup.bench.forward import PlainBackend, faces, forward_of
 from gfpup.bench.pipeline import Planted, _Plainly, photo_run_of
 from gfpup.bench.request import Request, Side, Workload
+from gfpup.bench.weights import Weights
 from gfpup.bench.worker import Worker
 from gfpup.ops import geometry
 from gfpup.types import Face, UInt8
@@ -92,3 +94,20 @@ def test_what_is_printed_on_the_way_does_not_mix_with_the_answers() -> None:
     run = subprocess.run([sys.executable, "-c", code], input='{"do": 1}\n', capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(run.stdout)
     assert answer == {"echo": {"do": 1}} and "noise" in run.stderr
+
+
+def test_a_code_books_choices_are_shown_and_those_of_others_are_not(tmp_path: Path) -> None:
+    """In whatever precision the decoder paints, and rewritten or not, the same codes."""
+    request = Request(backends=("restoreformer",), weights_dir=tmp_path / "none")
+    path = Weights(request, tmp_path, say=lambda line: None).of("restoreformer", "plain")[0]["backend"]
+    checkpoints = {"backend": str(path)}
+    plain = choices(Side("plain", "restoreformer", checkpoints=checkpoints))
+    own = choices(Side("gfpup", "restoreformer", checkpoints=checkpoints, dtype="bfloat16"))
+    path.unlink()
+    assert plain is not None and own is not None
+    assert len(own["codes"]) == 256 and len(set(own["codes"])) > 1
+    assert own["codes"] == plain["codes"]
+    assert 0 < own["margin"] == pytest.approx(plain["margin"], rel=0.5)
+    for name, backend, engine in (("upstream", "restoreformer", "eager"), ("gfpup", "restoreformer", "openvino")):
+        assert choices(Side(name, backend, engine=engine, checkpoints=checkpoints)) is None
+    assert choices(Side("gfpup", "gfpgan")) is None and choices(Side("gfpup", "identity")) is None
