@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gfpup import cgroups
 from gfpup.errors import GfpupError
+from gfpup.processor import processor
 from gfpup.types import Reason
 
 
@@ -62,7 +63,7 @@ def probe() -> Machine:
         mps=mps,
         free_bytes=free,
         mps_bytes=torch.mps.recommended_max_memory() if mps else 0,
-        bfloat16=_has_bfloat16(),
+        bfloat16=processor().bfloat16,
         omp_threads=_omp_threads(),
         limits=(*core_limits, *memory_limits),
     )
@@ -96,16 +97,6 @@ def _available() -> int:
             return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
     except OSError:
         return 0
-
-
-def _has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself; elsewhere it is emulated, and slower than float32."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as lines:
-            flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
-    except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 
 
 def _omp_threads() -> int | None:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import re
 import socket
+import sysconfig
 import threading
 import time
 import tomllib
@@ -145,11 +146,16 @@ def test_a_driver_without_a_gpu_for_torch_is_said(monkeypatch: pytest.MonkeyPatc
 
 
 def test_compile_needs_a_compiler_and_headers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CXX", raising=False)
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
-    assert "no C++ compiler" in named(machine.check_engines())["compile"].found
+    check = named(machine.check_engines())["compile"]
+    assert "a C++ compiler (g++)" in check.found and "stays eager" in check.found and "install" in check.remedy
     monkeypatch.setattr(machine.shutil, "which", lambda name: "/usr/bin/g++" if name == "g++" else None)
-    monkeypatch.setattr(machine.sysconfig, "get_path", lambda name: str(tmp_path))
-    assert "no Python.h" in named(machine.check_engines())["compile"].found
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    assert "Python.h" in named(machine.check_engines())["compile"].found
+    monkeypatch.setenv("CXX", "clang++-19")
+    assert "clang++-19" in named(machine.check_engines())["compile"].found, "the compiler that torch would take"
+    monkeypatch.delenv("CXX")
     (tmp_path / "Python.h").touch()
     assert named(machine.check_engines())["compile"].status == "ok"
 

@@ -156,7 +156,7 @@ def test_the_compiler_computes_the_same_and_its_graph_needs_no_compiler_later(mo
     network = Scale(1.5)
     (first,) = engines.prepare(network, (x,), engine="compile")(x)
     assert torch.allclose(first, x * 1.5)
-    monkeypatch.setattr(engines, "_lacking_to_compile", lambda: ["a C++ compiler (g++)"])
+    monkeypatch.setattr(engines, "lacking_to_compile", lambda: ["a C++ compiler (g++)"])
     (second,) = engines.prepare(network, (x,), engine="compile")(x)
     assert torch.equal(first, second)
     with pytest.raises(GfpupError, match=r"a C\+\+ compiler") as error:
@@ -335,5 +335,5 @@ def test_a_stated_difference_says_of_what_it_is_and_where_nothing_was_measured()
         if name != "eager":
             said = engines.difference(name)
             assert "of a face before it is written" in said and "JPEG may differ by 2" in said
-    assert "not measured" in engines.difference("compile", dtype="bfloat16")
+    assert "65 dB" in engines.difference("compile", dtype="bfloat16")
     assert engines.difference("eager") == "the reference"

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "gfpup"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "registry", "provenance", "torchvision_cure", "published"),
+    ("errors", "types", "registry", "processor", "provenance", "torchvision_cure", "published"),
     ("ops",),
     ("images", "photos", "sources", "pairs", "weights"),
     ("nets", "engines", "hardware", "cgroups", "memory"),

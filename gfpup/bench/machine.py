@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gfpup.engines import ENGINES
+from gfpup.processor import processor
 from gfpup.provenance import commit, versions
 
 VERSIONS_OF: Final = (
@@ -17,7 +18,6 @@ VERSIONS_OF: Final = (
     *(package for engine in ENGINES.values() for package in engine.packages),
     *("gfpgan", "facexlib", "basicsr"),
 )
-FAST_BFLOAT16: Final = ("avx512_bf16", "amx_bf16", "bf16")
 """The flags by which Linux says that a processor multiplies in bfloat16: x86 with AVX-512 or AMX, and Arm."""
 
 NOTICED: Final = 0.05
@@ -91,27 +91,12 @@ def busy_now() -> float | None:
     return busy_seconds(stat, cores_at_hand(), ticks=os.sysconf("SC_CLK_TCK"))
 
 
-def processor() -> tuple[str, bool]:
-    """The processor's name, and whether it says that it multiplies in bfloat16."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    said: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(":")
-        said.setdefault(key.strip().lower(), value.strip())
-    flags = (said.get("flags") or said.get("features") or "").split()
-    name = said.get("model name") or platform.processor() or platform.machine()
-    return name, any(flag in flags for flag in FAST_BFLOAT16)
-
-
 def facts(*, threads: int, device: str) -> dict[str, Any]:
     """The machine and the program, for the record of a measurement."""
-    name, fast = processor()
+    own = processor()
     return {
-        "processor": name,
-        "bfloat16": fast,
+        "processor": own.name,
+        "bfloat16": own.bfloat16,
         "cores": len(cores_at_hand()),
         "threads": threads,
         "device": device,

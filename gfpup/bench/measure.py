@@ -20,6 +20,7 @@ from gfpup.bench.difference import changed_codes, difference
 from gfpup.bench.process import Process
 from gfpup.bench.request import Request, Side, checked, opponent
 from gfpup.bench.weights import Weights
+from gfpup.processor import processor
 
 Say = Callable[[str], None]
 Facts = dict[str, Any]
@@ -76,7 +77,7 @@ def ceiling(request: Request, *, say: Say) -> Facts:
     with Process("the ceiling", threads=request.threads) as process:
         # Without instructions for it bfloat16 is emulated, and one product would take longer than everything else.
         return process.ask(
-            do="ceiling", threads=request.threads, device=request.device, bfloat16=on_gpu or machine.processor()[1]
+            do="ceiling", threads=request.threads, device=request.device, bfloat16=on_gpu or processor().bfloat16
         )
 
 

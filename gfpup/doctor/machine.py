@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Final
 from gfpup import __version__
 from gfpup.doctor.check import Check
 from gfpup.doctor.packages import version_of
-from gfpup.engines import ENGINES, Engine
+from gfpup.engines import ENGINES, Engine, lacking_to_compile
 
 PYTHONS: Final = ((3, 11), (3, 13))
 LEAST_DISK: Final = 1e9
@@ -69,16 +68,11 @@ def check_devices() -> Iterator[Check]:
 
 def check_engines() -> Iterator[Check]:
     """What can run the networks besides torch itself."""
-    compiler = next((found for name in ("c++", "g++", "clang++", "cl") if (found := shutil.which(name))), None)
-    header = Path(sysconfig.get_path("include")) / "Python.h"
-    if compiler is None:
-        remedy = "install a C++ compiler (apt-get install g++)"
-        yield Check("engines", "compile", "warning", "no C++ compiler, so --compile stays eager", remedy)
-    elif not header.is_file():
-        remedy = "install Python's headers (apt-get install python3-dev)"
-        yield Check("engines", "compile", "warning", f"no Python.h at {header.parent}, so --compile stays eager", remedy)
+    if lacking := lacking_to_compile():
+        found = f"{' and '.join(lacking)} missing, so --compile stays eager"
+        yield Check("engines", "compile", "warning", found, ENGINES["compile"].remedy)
     else:
-        yield Check("engines", "compile", "ok", f"{compiler} and Python.h")
+        yield Check("engines", "compile", "ok", "a C++ compiler and Python's headers")
     for name, engine in ENGINES.items():
         if engine.packages:
             yield _check_engine(name, engine)

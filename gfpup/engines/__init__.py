@@ -55,7 +55,7 @@ ENGINES: dict[str, Engine] = {
     "compile": Engine(
         summary="kernels fused by torch's compiler and built by the machine's own; the first run takes a minute or two",
         float32="within 1 level of 255 (GFPGAN 1e-6 of the deviation)",
-        bfloat16="not measured; its roundings are others than those of eager bfloat16",
+        bfloat16="other roundings than eager bfloat16 (GFPGAN 65 dB from float32, 3 levels)",
         remedy="install a C++ compiler (g++ or clang++) and Python's headers (python3-dev)",
         devices=("cpu", "cuda"),
     ),
@@ -93,7 +93,7 @@ def available(engine: str, *, device: str = "cpu", dtype: str = "float32") -> st
         return f"{engine} has no kernels for bfloat16 on a CPU: use --precision fp32"
     lacking = [name for name in facts.packages if importlib.util.find_spec(name) is None]
     if engine == "compile":
-        lacking = _lacking_to_compile()
+        lacking = lacking_to_compile()
     if lacking:
         return f"{engine} needs {' and '.join(lacking)}: {facts.remedy}"
     return None
@@ -177,7 +177,8 @@ def _refusal(engine: str, reason: str) -> GfpupError:
     return GfpupError(f"engine {engine!r} cannot be used here, as {reason}, or leave it out for eager.")
 
 
-def _lacking_to_compile() -> list[str]:
+def lacking_to_compile() -> list[str]:
+    """What a compiled engine needs on this machine and does not find, in words."""
     # Inductor takes CXX, or else these, in its order.
     given = os.environ.get("CXX")
     compilers = [given] if given else ["g++", "clang++", "c++"]

@@ -25,6 +25,7 @@ from torch import nn
 from gfpup import __version__
 from gfpup.engines import ENGINES
 from gfpup.errors import OutputError
+from gfpup.processor import processor
 from gfpup.weights.digests import sha256_of
 
 FOLDER_VARIABLE = "GFPUP_CACHE_DIR"
@@ -154,12 +155,9 @@ def _unwritable(folder: Path, error: OSError) -> OutputError:
 
 def _machine() -> str:
     """The processor and what it can do; a graph may hold instructions that another one lacks."""
-    lines = []
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines():
-            if line.startswith(("model name", "flags", "Features", "CPU part")):
-                lines.append(line)
-    return hashlib.sha256("\n".join([platform.system(), platform.machine(), platform.processor(), *lines]).encode()).hexdigest()
+    own = processor()
+    words = (platform.system(), platform.machine(), own.name, own.part, *sorted(own.flags))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
 
 
 def _version(package: str) -> str:
