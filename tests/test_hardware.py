@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -55,6 +58,34 @@ def test_keeping_memory_changes_no_result() -> None:
     before = convolution(x)
     keep_freed_memory()
     assert torch.equal(convolution(x), before)
+
+
+LOADING = """
+import os, pathlib, torch
+from gfpup.hardware import keep_freed_memory, lasting_memory
+
+def held():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+def grown_and_left():
+    before = held()
+    blocks = [torch.ones(2**20) for _ in range(32)]
+    grown = held() - before
+    blocks.clear()
+    return round(grown), round(held() - before)
+
+with lasting_memory():
+    print(*grown_and_left())
+print(*grown_and_left())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_what_loading_needs_for_a_moment_goes_back_and_what_a_forward_frees_is_kept() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=True)
+    (grown, left), (later, kept) = (map(int, line.split()) for line in done.stdout.splitlines())
+    assert grown > 100 and left < 20
+    assert later > 100 and kept > 100
 
 
 def test_a_gpu_that_torch_cannot_use_is_passed_over_and_named() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from gfpup.nets.convolution import (
     bilinear_then_conv,
     doubled,
     spread_taps,
+    weight_of,
     winograd,
     winograd_suits,
     winograd_taps,
@@ -54,12 +57,16 @@ def test_winograd_takes_large_maps_with_rows_in_fours(shape: tuple[int, int], ta
     assert not winograd_suits(torch.empty(1, 1, *shape, device="meta"))
 
 
+@pytest.mark.parametrize("strip_bytes", [1, 1500, 10**9])
 @pytest.mark.parametrize("size", [(2, 2), (5, 4), (16, 3)])
 @pytest.mark.parametrize(
     "conv", [NearestConv(4, 6), NearestConv(4, 6, bias=False, border="reflect"), BilinearConv(4, 6)], ids=lambda c: repr(c)[:24]
 )
 @torch.no_grad()
-def test_upsampling_after_the_convolution_is_upsampling_before_it(conv: torch.nn.Conv2d, size: tuple[int, int]) -> None:
+def test_upsampling_after_the_convolution_is_upsampling_before_it(
+    conv: torch.nn.Conv2d, size: tuple[int, int], strip_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "SPREAD_BYTES", strip_bytes)
     conv = (
         type(conv)(4, 6)
         if isinstance(conv, BilinearConv)
@@ -88,6 +95,18 @@ def test_a_tracer_sees_the_ordinary_convolution() -> None:
     assert suits(torch.empty(1))
     graph = torch.jit.trace(conv, torch.empty(1, 2, 32, 32), check_trace=False).inlined_graph
     assert str(graph).count("aten::_convolution") == 1
+
+
+@pytest.mark.parametrize("make", [lambda: NearestConv(3, 5, border="reflect"), lambda: BilinearConv(3, 5)])
+@torch.no_grad()
+def test_a_tracer_sees_the_weight_itself(make: Callable[[], torch.nn.Conv2d]) -> None:
+    """The rewritten form holds its weight turned; elsewhere than in eager mode on a CPU it is turned back, to the bit."""
+    plain, conv, x = fill_randomly(make(), seed=5), rewrite(fill_randomly(make(), seed=5)), noise(2, 3, 8, 6).float()
+    assert "weight" not in dict(conv.named_parameters())
+    assert torch.equal(weight_of(conv.spread), plain.weight)
+    traced = torch.jit.trace(conv, x, check_trace=False)
+    assert str(traced.inlined_graph).count("aten::_convolution") == 1
+    torch.testing.assert_close(traced(x), plain(x))
 
 
 @torch.no_grad()
