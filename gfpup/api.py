@@ -152,7 +152,6 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
             cannot be had.
     """
     settings = settings_of(backend, options)
-    _accept(settings)
     from gfpup import hardware, planner
     from gfpup.runner import parts
 
@@ -190,7 +189,6 @@ def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightO
     from gfpup.scoring import load_metrics
 
     settings = settings_of("identity", options, WeightOptions)
-    _accept(settings)
     wanted = expand(metrics.split(",") if isinstance(metrics, str) else metrics)
     if not wanted:
         raise GfpupError(f"metrics={metrics!r} names no metric; give fast, full or names such as psnr,ssim.")
@@ -233,13 +231,6 @@ def _threads(count: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         cv2.setNumThreads(before_cv2)
-
-
-def _accept(settings: Settings) -> None:
-    from gfpup.weights import licences
-
-    for licence in settings.accepted_licences:
-        licences.accept(licence)
 
 
 @contextmanager

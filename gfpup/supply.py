@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,17 +114,37 @@ class Supply:
         self.unsaid.clear()
 
 
+def open_store(
+    folder: Path | None,
+    *,
+    accept: Sequence[str] = (),
+    remember: bool = True,
+    offline: bool = False,
+    trust_first_download: bool = False,
+) -> Store:
+    """The store that a command line names: `folder` or the user's cache, the environment's mirrors, the licences it accepts.
+
+    Consents hold for later commands too, unless `remember` is False.
+    """
+    for licence in accept if remember else ():
+        licences.accept(licence)
+    return Store(
+        folder or default_folder(),
+        mirrors=mirrors_from_environment(),
+        offline=offline,
+        trust_first_download=trust_first_download,
+        accepted=tuple(accept),
+    )
+
+
 def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supply:
     """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
-    if not settings.dry_run:
-        for licence in settings.accepted_licences:
-            licences.accept(licence)
-    store = Store(
-        settings.weights_folder or default_folder(),
-        mirrors=mirrors_from_environment(),
+    store = open_store(
+        settings.weights_folder,
+        accept=settings.accepted_licences,
+        remember=not settings.dry_run,
         offline=not settings.download,
         trust_first_download=settings.trust_first_download,
-        accepted=settings.accepted_licences,
     )
     return Supply(
         store,

@@ -252,18 +252,14 @@ def _version(name: str, asked: str | None) -> str:
 def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Checkpoint, Supply]:
     """The weights as a run gets them: by consent, verified or downloaded, or the user's own file."""
     from gfpup import backends
-    from gfpup.supply import Supply
-    from gfpup.weights import catalogue, licences
-    from gfpup.weights.store import Store, default_folder, mirrors_from_environment
+    from gfpup.supply import Supply, open_store
+    from gfpup.weights import catalogue
 
-    for licence in request.accept_licence:
-        licences.accept(licence)
-    store = Store(
-        request.weights_dir or default_folder(),
-        mirrors=mirrors_from_environment(),
+    store = open_store(
+        request.weights_dir,
+        accept=request.accept_licence,
         offline=request.no_download,
         trust_first_download=request.trust_first_download,
-        accepted=request.accept_licence,
     )
     supply = Supply(store, accepted=request.accept_licence)
     checkpoint = catalogue.find(backends.facts(name).versions[version])

@@ -147,18 +147,13 @@ def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, 
     from gfpup.observers.progress import Downloads
     from gfpup.pipeline.score import require
     from gfpup.scoring import load_metrics
-    from gfpup.supply import Supply
-    from gfpup.weights import licences
-    from gfpup.weights.store import Store, default_folder, mirrors_from_environment
+    from gfpup.supply import Supply, open_store
 
-    for licence in request.accept_licence:
-        licences.accept(licence)
-    store = Store(
-        request.weights_dir or default_folder(),
-        mirrors=mirrors_from_environment(),
+    store = open_store(
+        request.weights_dir,
+        accept=request.accept_licence,
         offline=request.no_download,
         trust_first_download=request.trust_first_download,
-        accepted=request.accept_licence,
     )
     device = str(hardware.choose_device(request.device, hardware.probe()).value)
     with Downloads(quiet=request.quiet or request.json) as downloads:

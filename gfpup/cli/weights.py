@@ -10,9 +10,9 @@ from pathlib import Path
 
 from gfpup.cli.parser import Parser
 from gfpup.errors import GfpupError
-from gfpup.supply import Supply
-from gfpup.weights import catalogue, licences
-from gfpup.weights.store import Store, Stored, default_folder, mirrors_from_environment
+from gfpup.supply import Supply, open_store
+from gfpup.weights import catalogue
+from gfpup.weights.store import Store, Stored
 
 HELP = """\
 usage: gfpup weights list|fetch|verify|import [NAME or PATH ...] [flags]
@@ -43,14 +43,7 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    for licence in request.accept_licence:
-        licences.accept(licence)
-    store = Store(
-        request.weights_dir or default_folder(),
-        mirrors=mirrors_from_environment(),
-        trust_first_download=request.trust_first_download,
-        accepted=request.accept_licence,
-    )
+    store = open_store(request.weights_dir, accept=request.accept_licence, trust_first_download=request.trust_first_download)
     if request.verb == "list":
         return _list(store, as_json=request.json)
     if request.verb == "verify":
