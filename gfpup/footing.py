@@ -28,6 +28,9 @@ AS_BEFORE = "as the results that are there"
 
 NOT_MEASURED = "predicted from measurements on a CPU; no GPU was measured"
 
+BATCH_TOLERANCE = "in float32 a face may then differ from itself alone by 1 of 255 levels"
+"""What a batch on a GPU is held to. Source: tests/backends/test_batch_tolerance.py, of which only the CPU's part was run."""
+
 
 @dataclass(frozen=True)
 class Footing:
@@ -177,7 +180,7 @@ def _face_batch(settings: Settings, tier: str, *, on_cpu: bool) -> Reason:
     if asked is not None:
         return Reason("face_batch", asked, "asked for")
     several = TIERS[tier].face_batch
-    why = "a GPU computes several faces at once" if several > 1 else "its memory holds one face at a time"
+    why = f"a GPU computes several faces at once; {BATCH_TOLERANCE}" if several > 1 else "its memory holds one face at a time"
     return Reason("face_batch", several, f"what tier {tier} starts from: {why}")
 
 
