@@ -85,7 +85,7 @@ def test() -> int:
     run("mypy")
     os.environ["NO_MKDOCS_2_WARNING"] = "1"  # a banner of the theme's
     run("mkdocs", "build", "--strict", "--quiet")
-    # One thread a process: two processes take half of the time that one takes with two threads. Some hold 2 GB at times.
+    # One thread a process: two processes take two thirds of the time of one with two threads. Some hold 2 GB at times.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     workers = str(min(4, os.cpu_count() or 1))
     return subprocess.call([str(BIN / "pytest"), "--numprocesses", workers, "--dist", "loadfile"], cwd=ROOT)

@@ -286,20 +286,11 @@ def load_detector(
         return CascadeDetector(detect_size=min(detect_size or CASCADE_SIZE_PX, CASCADE_SIZE_PX))
     if path is None:
         raise GfpupError(f"the detector {name} needs its checkpoint: give the file, or choose cascade, which needs none")
-    import torch
-
-    from gfpup.hardware import trim_memory
+    from gfpup.nets.loading import fill_network
     from gfpup.nets.retinaface import RetinaFace
-    from gfpup.nets.rewrites import rewrite
-    from gfpup.weights.checkpoint import load_strictly
 
     found, state = _read(path)
     if found != name:
         raise CheckpointError(f"{path} holds {found}, but the detector {name} was asked for: ask for {found}, or give its file")
-    with torch.device("meta"):
-        network = RetinaFace(BACKBONES[name])
-    load_strictly(network, state, name=name, path=path)
-    del state
-    network = rewrite(network.eval().requires_grad_(False).to(device))
-    trim_memory()
+    network = fill_network(lambda: RetinaFace(BACKBONES[name]), state, path, name=name, device=device)
     return RetinaFaceDetector(network, threshold=threshold, detect_size=detect_size, device=device)

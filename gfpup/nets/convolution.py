@@ -28,10 +28,7 @@ STRIP_BYTES = 4 * 2**20
 """Input at a time in `winograd`: its six parts then stay in the processor's cache. Source: experiments/006-exact-rewrites."""
 
 SPREAD_BYTES = 16 * 2**20
-"""Output at a time in `_spread_then_sum`: a tenth slower than whole, at a third of the memory.
-
-Source: experiments/006-exact-rewrites.
-"""
+"""Output at a time in `_spread_then_sum`, so that only the largest maps are cut. Source: experiments/006-exact-rewrites."""
 
 TAPS = (
     (1 / 4, 0.0, 0.0),

@@ -29,11 +29,27 @@ def load_network(make: Callable[[], Network], path: Path, *, name: str, device: 
     Raises:
         CheckpointError: the file is no checkpoint, or one of another architecture.
     """
-    state = read_state_dict(path)
+    return fill_network(make, read_state_dict(path), path, name=name, device=device, plain=plain)
+
+
+def fill_network(
+    make: Callable[[], Network],
+    state: dict[str, torch.Tensor],
+    path: Path,
+    *,
+    name: str,
+    device: str | torch.device = "cpu",
+    plain: bool = False,
+) -> Network:
+    """`load_network` from a state dict that was read from `path`; it is emptied, so that no tensor is held twice.
+
+    Raises:
+        CheckpointError: the state is of another architecture.
+    """
     with torch.device("meta"):
         network = make()
     load_strictly(network, state, name=name, path=path)
-    del state
+    state.clear()
     network = network.eval().requires_grad_(False).to(device)
     if not plain:
         rewrite(network)
