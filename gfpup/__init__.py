@@ -12,7 +12,7 @@
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from gfpup.core.versions import __version__
 
 __all__ = [
     "Face",
@@ -28,6 +28,7 @@ __all__ = [
     "RunRecord",
     "Score",
     "Scorer",
+    "__version__",
     "compare_runs",
     "load",
     "load_scorer",

@@ -18,20 +18,29 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from gfpup.errors import GfpupError, PhotoError
-from gfpup.options import Options, WeightOptions, settings_of
-from gfpup.photos import Picture, as_photo, read_photo, write_photo
-from gfpup.records import RunRecord, compare_runs, read_run, read_runs, run, sweep, track
-from gfpup.settings import Settings
-from gfpup.types import Face, FaceResult, Photo, Plan, Reason, RestoredPhoto, Score
+from gfpup.core.errors import GfpupError, PhotoError
+from gfpup.core.types import Face, FaceResult, Photo, Plan, Reason, RestoredPhoto, Score
+from gfpup.photos.coerce import Picture, as_photo, read_photo, write_photo
+from gfpup.planning.options import Options, WeightOptions, settings_of
+from gfpup.planning.settings import Settings
+from gfpup.records.manifest import DOCUMENT
+from gfpup.records.run_record import RunRecord, folders_with, read_run, read_runs
+from gfpup.records.scores import TABLE
+from gfpup.running.launch import run, sweep
 
 if TYPE_CHECKING:
-    from gfpup.pipeline.score import PlacedScore
-    from gfpup.pipeline.score import Scorer as LoadedMetrics
-    from gfpup.runner.module import PhotoRestorer
-    from gfpup.supply import Supply
+    from gfpup.analysis.compare import Comparison
+from gfpup.records.run_record import File
+
+if TYPE_CHECKING:
+    from gfpup.evaluation.scorer import PlacedScore
+    from gfpup.evaluation.scorer import Scorer as LoadedMetrics
+    from gfpup.running.restore_module import PhotoRestorer
+    from gfpup.weights.resolver import Supply
 
 __all__ = [
     "Face",
@@ -82,7 +91,7 @@ class Restorer:
         """
         import torch
 
-        from gfpup.hardware import is_out_of_memory, release_memory
+        from gfpup.machine.allocator import is_out_of_memory, release_memory
 
         given = as_photo(photo)
         try:
@@ -123,9 +132,9 @@ class Scorer:
         512x512 pixels is its own face. Without a `reference`, metrics that need one are taken against the input and are
         called `psnr_to_input`: a good value then means that little was changed. `face` is the number of the face, or None.
         """
-        from gfpup.metrics.cost import unshared
+        from gfpup.evaluation.metrics.cost import unshared
+        from gfpup.evaluation.scorer import Pictures, affines_of
         from gfpup.ops import geometry
-        from gfpup.pipeline.score import Pictures, affines_of
 
         pixels = as_photo(restored).rgb8
         truth = None if reference is None else as_photo(reference).rgb8
@@ -152,8 +161,9 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
             cannot be had.
     """
     settings = settings_of(backend, options)
-    from gfpup import hardware, planner
-    from gfpup.runner import parts
+    from gfpup.machine import hardware
+    from gfpup.planning import planner
+    from gfpup.running import components
 
     with _supply(settings) as supply:
         made, method = planner.make_plan(settings, hardware.probe(), supply)
@@ -161,7 +171,7 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
         warnings.warn(sentence, stacklevel=2)
     supply.said()
     with _threads(made.threads):
-        return Restorer(made, settings, parts.load(settings, made, method, supply))
+        return Restorer(made, settings, components.load(settings, made, method, supply))
 
 
 def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
@@ -171,7 +181,8 @@ def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
         GfpupError: as `load`.
     """
     settings = settings_of(backend, options, dry_run=True)
-    from gfpup import hardware, planner
+    from gfpup.machine import hardware
+    from gfpup.planning import planner
 
     with _supply(settings) as supply:
         return planner.make_plan(settings, hardware.probe(), supply)[0]
@@ -183,10 +194,10 @@ def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightO
     Raises:
         GfpupError: no metric has one of the names, or an option means nothing.
     """
-    from gfpup import hardware
-    from gfpup.metrics import expand, facts
-    from gfpup.pipeline.score import PlacedScore
-    from gfpup.scoring import load_metrics
+    from gfpup.evaluation.metrics import expand, facts
+    from gfpup.evaluation.scorer import PlacedScore
+    from gfpup.machine import hardware
+    from gfpup.records.rescore import load_metrics
 
     settings = settings_of("identity", options, WeightOptions)
     wanted = expand(metrics.split(",") if isinstance(metrics, str) else metrics)
@@ -236,8 +247,50 @@ def _threads(count: int) -> Iterator[None]:
 @contextmanager
 def _supply(settings: Settings) -> Iterator[Supply]:
     """The weights that `settings` allow, with a bar on stderr while one is downloaded to somebody who watches."""
-    from gfpup.observers.progress import Downloads
-    from gfpup.supply import open_supply
+    from gfpup.planning.planner import open_supply
+    from gfpup.running.console import Downloads
 
     with Downloads(quiet=not sys.stderr.isatty()) as downloads:
         yield open_supply(settings, progress=downloads)
+
+
+def compare_runs(
+    *runs: File | RunRecord, baseline: str | File | None = None, confidence: float = 0.95, seed: int = 0
+) -> Comparison:
+    """Compare scored runs photo by photo; a sweep's folder stands for all runs in it.
+
+    `baseline` is the name or the folder of the run that the others are held against, the first by default. Each line of the
+    result has a mean with its interval at `confidence`, the difference to the baseline and whether it may be believed.
+
+    Raises:
+        GfpupError: fewer than two runs, no scores, or nothing that all runs share.
+    """
+    from gfpup.analysis.compare import compare
+    from gfpup.analysis.compare import read_runs as scored_runs
+
+    folders = folders_with(TABLE, [given.folder if isinstance(given, RunRecord) else Path(given) for given in runs])
+    scored = scored_runs(folders)
+    base = None if baseline is None else fspath(baseline)
+    if base is not None and base not in [found.name for found in scored]:
+        places = {folder.resolve(): found.name for folder, found in zip(folders, scored, strict=True)}
+        base = places.get(Path(base).resolve(), base)
+    return compare(scored, baseline=base, confidence=confidence, seed=seed)
+
+
+def track(folder: File, *, uri: str | None = None, experiment: str = "gfpup") -> list[str]:
+    """Log a finished run, or a sweep's, to MLflow; returns the ids of its runs. What is there already is left alone.
+
+    `uri` is a folder, `sqlite:///FILE` or a server's address; `mlruns/` by default.
+
+    Raises:
+        GfpupError: no finished run, or a store that cannot be used.
+    """
+    from gfpup.tracking import backfill
+    from gfpup.tracking.store import store_uri
+    from gfpup.tracking.tracker import Target
+
+    target = Target(store_uri(uri), experiment)
+    found = folders_with(DOCUMENT, [Path(folder)])
+    if found == [Path(folder)]:
+        return [backfill.track(found[0], target)]
+    return backfill.track_sweep(Path(folder), found, target)[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from gfpup.hardware import Gpu, Machine
-from gfpup.settings import Settings, read_settings
+from gfpup.machine.hardware import Gpu, Machine
+from gfpup.planning.settings import Settings, read_settings
 
 GB = 10**9
 

@@ -128,7 +128,7 @@ def test_a_restorer_keeps_nothing_and_says_why(tmp_path: Path) -> None:
 def test_a_photo_that_is_too_large_is_named_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     restorer = gfpup.load("identity", detector="cascade")
     with monkeypatch.context() as patched:
-        patched.setattr("gfpup.pipeline.restore.background.output_size", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patched.setattr("gfpup.restoration.restorer.background.output_size", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(gfpup.PhotoError, match="the array needs more memory than is free; load with a smaller upscale"):
             restorer(PORTRAIT)
     assert restorer(PORTRAIT).faces

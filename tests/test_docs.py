@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 import gfpup
-from gfpup import backends
 from gfpup.cli import infer
 from gfpup.cli.main import IN_OWN_MODULE
 from gfpup.cli.overrides import to_overrides
+from gfpup.models import backends
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

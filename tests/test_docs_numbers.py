@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gfpup import backends, memory
-from gfpup.engines import ENGINES
-from gfpup.tiers import GB, TIERS
+from gfpup.models import backends
+from gfpup.models.engines import ENGINES
+from gfpup.planning import memory_model
+from gfpup.planning.tiers import GB, TIERS
 
 ROOT = Path(__file__).resolve().parents[1]
 CHOOSE = (ROOT / "docs" / "choose-backend.md").read_text(encoding="utf-8")
@@ -78,7 +79,7 @@ def test_the_guides_memory_is_what_the_advisor_knows() -> None:
     for name, key in (("CodeFormer", "codeformer"), ("GFPGAN 1.4, 1.3", "gfpgan-1.4"), ("RestoreFormer++", "restoreformerpp")):
         _, gpu, ram, *_, predicted = row(CHOOSE, name, "Memory")
         assert (float(gpu.split()[0]), float(ram.split()[0])) == (advice[key]["gpu_gb"], advice[key]["ram_gb"])
-        network = memory.METHODS[advice[key]["backend"]]
+        network = memory_model.METHODS[advice[key]["backend"]]
         assert float(predicted.split()[0]) == round((network.weights["float32"] + network.each["float32"]) / GB, 1)
 
 
@@ -106,10 +107,10 @@ def test_every_engine_is_described() -> None:
 @pytest.mark.parametrize("name", ["GFPGAN", "CodeFormer", "RestoreFormer", "RestoreFormer++"])
 def test_the_measured_memory_is_what_plans_add_up(name: str) -> None:
     """Plans take the highest measurement of each row, and the page the table of the study: they are a few megabytes apart."""
-    network = memory.METHODS[name.lower().replace("++", "pp")]
+    network = memory_model.METHODS[name.lower().replace("++", "pp")]
     cells = [float(cell) for cell in row(HARDWARE, name, "Memory")[1:]]
     planned = [network.weights["float32"], network.each["float32"], network.weights["bfloat16"], network.each["bfloat16"]]
-    assert cells == pytest.approx([number / memory.MB for number in planned], abs=8)
+    assert cells == pytest.approx([number / memory_model.MB for number in planned], abs=8)
 
 
 def test_the_priorities_of_the_flow_are_those_of_the_picture() -> None:

@@ -39,7 +39,7 @@ CHOICES = sorted(
 def test_every_shipped_configuration_composes(choice: str) -> None:
     from omegaconf import OmegaConf
 
-    from gfpup.settings import read_settings
+    from gfpup.planning.settings import read_settings
 
     with initialize_config_module("gfpup.conf", version_base="1.3"):
         config = compose("run", [choice, "source.paths=[a.jpg]"])

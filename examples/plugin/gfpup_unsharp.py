@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from gfpup.errors import GfpupError
-from gfpup.types import BackendSpec
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import BackendSpec
 
 
 class Unsharp:

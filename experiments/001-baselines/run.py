@@ -17,7 +17,7 @@ import skimage.data
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from gfpup.backends.classical import restore_crop
+from gfpup.models.backends.classical import restore_crop
 from gfpup.ops.color import to_float, to_uint8
 from gfpup.ops.degrade import PROTOCOLS, apply, draw
 

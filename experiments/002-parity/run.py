@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from gfpup.verify.checks import Check, golden_checks
-from gfpup.verify.goldens import load_golden
-from gfpup.verify.networks import NETWORKS
+from gfpup.models.networks import NETWORKS
+from gfpup.tools.verify.checks import Check, golden_checks
+from gfpup.tools.verify.goldens import load_golden
 
 HEADINGS = ("network", "output that differs most", "plain", "allowed", "as run", "allowed", "codes equal", "margin", "seconds")
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from gfpup import background, images
+from gfpup import photos
+from gfpup.core.types import Metadata, UInt8
 from gfpup.ops.degrade import Damage, apply
-from gfpup.types import Metadata, UInt8
+from gfpup.ops.resize import resize
 
 
 def main(references: Path, degraded: Path, output: Path) -> None:
@@ -26,14 +27,14 @@ def main(references: Path, degraded: Path, output: Path) -> None:
         for line in json.loads(record.read_text())["photos"]:
             drawn = {key: tuple(value) if isinstance(value, list) else value for key, value in line.items()}
             damage = Damage(**{key: drawn[key] for key in Damage.__dataclass_fields__})
-            reference = images.read_photo(references / folder / line["name"]).rgb8
-            images.write_photo(output / folder / line["name"], lanczos(reference, damage), alpha=None, metadata=Metadata("PNG"))
+            reference = photos.read_photo(references / folder / line["name"]).rgb8
+            photos.write_photo(output / folder / line["name"], lanczos(reference, damage), alpha=None, metadata=Metadata("PNG"))
 
 
 def lanczos(reference: UInt8, damage: Damage) -> UInt8:
     """The damage of `apply`, resized back by Lanczos."""
     small = apply(reference, damage, resize_back=False)
-    picture = np.asarray(background.resize(small, reference.shape[:2]), np.float64)
+    picture = np.asarray(resize(small, reference.shape[:2]), np.float64)
     picture = np.clip(picture + np.array(damage.colour_shift), 0, 255)
     if damage.gray:
         picture = np.repeat((picture @ np.array([0.299, 0.587, 0.114]))[:, :, None], 3, axis=2)

@@ -2,7 +2,7 @@
 
 python experiments/006-exact-rewrites/run.py NETWORK [ROUNDS [THREADS]]
 
-NETWORK is a name of `gfpup.verify.networks`, such as gfpgan, codeformer, restoreformerpp or parsenet. Weights are random: speed
+NETWORK is a name of `gfpup.models.networks`, such as gfpgan, codeformer, restoreformerpp or parsenet. Weights are random: speed
 does not depend on them.
 """
 
@@ -20,10 +20,10 @@ from unittest import mock
 import torch
 from torch import nn
 
-from gfpup.hardware import keep_freed_memory
-from gfpup.nets import convolution, stylegan2
-from gfpup.nets.rewrites import rewrite
-from gfpup.verify.networks import NETWORKS
+from gfpup.machine.allocator import keep_freed_memory
+from gfpup.models.nets import convolution, stylegan2
+from gfpup.models.nets.rewrites import rewrite
+from gfpup.models.networks import NETWORKS
 
 
 @dataclass

@@ -11,10 +11,10 @@ import time
 
 import torch
 
-from gfpup.hardware import keep_freed_memory
-from gfpup.nets import convolution
-from gfpup.nets.convolution import BilinearConv, NearestConv
-from gfpup.nets.rewrites import rewrite
+from gfpup.machine.allocator import keep_freed_memory
+from gfpup.models.nets import convolution
+from gfpup.models.nets.convolution import BilinearConv, NearestConv
+from gfpup.models.nets.rewrites import rewrite
 
 ROUNDS = 9
 WHOLE = 2**40

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 from scipy.stats import spearmanr
 
-from gfpup.faces.align import aligned_crop
 from gfpup.ops import degrade
-from gfpup.pipeline.auto import Choice, Damage, choose, measure_damage, rules
+from gfpup.restoration.align import aligned_crop
+from gfpup.restoration.auto import Choice, choose, rules
+from gfpup.restoration.damage import Damage, measure_damage
 
 PROTOCOLS = ("mild", "gfpgan", "codeformer-stage2")
 SIDE_PX = 512

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from gfpup import backends
-from gfpup.hardware import lasting_memory
-from gfpup.types import BackendSpec
+from gfpup.core.types import BackendSpec
+from gfpup.machine.allocator import lasting_memory
+from gfpup.models import backends
 
 
 def held() -> int:

@@ -45,26 +45,25 @@ def main(gfpgan: str, retinaface: str, bisenet: str) -> None:
     say("python")
     import torch
 
-    from gfpup.bench.photo import planted
-    from gfpup.bench.pipeline import NO_SCORE, Planted
-    from gfpup.hardware import lasting_memory
-    from gfpup.runner import parts
-    from gfpup.types import BackendSpec
+    from gfpup.core.types import BackendSpec
+    from gfpup.machine.allocator import lasting_memory
+    from gfpup.running import components
+    from gfpup.tools.bench.sides import NO_SCORE, Planted, planted
 
     say("imports")
     torch.set_num_threads(2)
     photo, faces = planted((2000, 1500), 2, 400)
     say("photo")
     with lasting_memory():
-        detector = parts.load_detector("retinaface-resnet50", path=Path(retinaface), device="cpu")
+        detector = components.load_detector("retinaface-resnet50", path=Path(retinaface), device="cpu")
         detector.threshold = NO_SCORE
         say("detector")
-        mask = parts.load_mask("bisenet", Path(bisenet), device="cpu")
+        mask = components.load_mask("bisenet", Path(bisenet), device="cpu")
         say("mask")
-        backend = parts.backends.load(BackendSpec("gfpgan", checkpoints={"gfpgan": Path(gfpgan)}, device="cpu"))
+        backend = components.backends.load(BackendSpec("gfpgan", checkpoints={"gfpgan": Path(gfpgan)}, device="cpu"))
         say("backend")
 
-    restorer = parts.Restorer(backend=backend, detector=Planted(detector, faces), upscale=2.0, mask=mask)
+    restorer = components.Restorer(backend=backend, detector=Planted(detector, faces), upscale=2.0, mask=mask)
 
     for name in ("_find_faces", "_restore_batch", "_finish"):
         setattr(type(restorer), name, watched(getattr(type(restorer), name), name.strip("_")))

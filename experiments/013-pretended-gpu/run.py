@@ -17,12 +17,12 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
-from gfpup.backends.codeformer import CodeFormer
-from gfpup.backends.gfpgan import GFPGAN
-from gfpup.backends.restoreformer import RestoreFormer, RestoreFormerPP
-from gfpup.nets import codeformer, gfpgan, restoreformer, retinaface
-from gfpup.nets.rewrites import rewrite
-from gfpup.verify.networks import NETWORKS
+from gfpup.models.backends.codeformer import CodeFormer
+from gfpup.models.backends.gfpgan import GFPGAN
+from gfpup.models.backends.restoreformer import RestoreFormer, RestoreFormerPP
+from gfpup.models.nets import codeformer, gfpgan, restoreformer, retinaface
+from gfpup.models.nets.rewrites import rewrite
+from gfpup.models.networks import NETWORKS
 
 DEVICE, FACES = "pretended", 3
 SIZES = {"retinaface": (480, 641), "arcface-resnet18": (128, 128), "arcface-ir": (112, 112), "rrdbnet": (128, 96)}

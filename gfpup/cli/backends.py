@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from gfpup import backends, published, registry
-from gfpup.errors import GfpupError
+from gfpup.analysis import published
+from gfpup.core import registry
+from gfpup.core.errors import GfpupError
+from gfpup.models import backends
 from gfpup.weights import catalogue
 from gfpup.weights.store import Store, default_folder
 

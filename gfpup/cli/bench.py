@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
-from gfpup.engines import ENGINES
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
+from gfpup.models.engines import ENGINES
 
 if TYPE_CHECKING:
-    from gfpup.bench import Request
+    from gfpup.tools.bench import Request
 
 HELP = f"""\
 usage: gfpup bench [flags]
@@ -73,7 +73,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     asked = _parse(words)
     request = _request(asked)
-    from gfpup.bench import bench
+    from gfpup.tools.bench import bench
 
     if asked.scaling:
         return _scaling(request, asked)
@@ -81,16 +81,15 @@ def run(words: Sequence[str]) -> int:
     if asked.json:
         print(json.dumps(found, allow_nan=False))
     else:
-        from gfpup.bench.table import tables
+        from gfpup.tools.bench.table import tables
 
         print(tables(found))
     return 0
 
 
 def _scaling(request: Request, asked: argparse.Namespace) -> int:
-    from gfpup.bench.chart import svg
-    from gfpup.bench.scaling import scaling
-    from gfpup.bench.table import scaling_table
+    from gfpup.tools.bench.scaling import scaling, svg
+    from gfpup.tools.bench.table import scaling_table
 
     if asked.output is not None:
         try:
@@ -107,8 +106,8 @@ def _scaling(request: Request, asked: argparse.Namespace) -> int:
 
 
 def _request(asked: argparse.Namespace) -> Request:
-    from gfpup.bench import Request
-    from gfpup.bench import request as known
+    from gfpup.tools.bench import Request
+    from gfpup.tools.bench import request as known
 
     _one_of("--against", asked.against, known.AGAINST)
     _one_of("--engine", asked.engine, tuple(ENGINES))
@@ -129,7 +128,7 @@ def _request(asked: argparse.Namespace) -> Request:
         model_path=asked.model_path,
     )
     request = known.checked(request)
-    from gfpup import hardware
+    from gfpup.machine import hardware
 
     machine = hardware.probe()
     device = hardware.choose_device(asked.device, machine).value
@@ -141,8 +140,8 @@ def _request(asked: argparse.Namespace) -> Request:
 
 
 def _workload(asked: argparse.Namespace) -> Any:
-    from gfpup.bench import Workload
-    from gfpup.bench import request as known
+    from gfpup.tools.bench import Workload
+    from gfpup.tools.bench import request as known
 
     given = {
         "--size": asked.size,
@@ -199,7 +198,7 @@ def _number(flag: str, value: int, least: int, most: int = MOST) -> int:
 
 def _one_of(flag: str, value: str, known: Sequence[str]) -> str:
     if value not in known:
-        from gfpup.registry import unknown
+        from gfpup.core.registry import unknown
 
         raise GfpupError(f"gfpup bench: {unknown(flag, value, known)}")
     return value

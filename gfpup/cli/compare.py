@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
-    from gfpup.compare import Comparison, Run
+    from gfpup.analysis.compare import Comparison, Run
 
 HELP = """\
 usage: gfpup compare RUN RUN [RUN ...] [flags]
@@ -43,9 +43,9 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.compare import compare, read_runs
-    from gfpup.observers.scores import TABLE
-    from gfpup.results import folders_with
+    from gfpup.analysis.compare import compare, read_runs
+    from gfpup.records.run_record import folders_with
+    from gfpup.records.scores import TABLE
 
     folders = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in request.runs])
     runs = read_runs(folders)
@@ -56,10 +56,10 @@ def run(words: Sequence[str]) -> int:
     asked = request.form
     print(_rendered(comparison, asked or "text", request.published), end="")
     if request.output is not None:
-        from gfpup import images
+        from gfpup.core.files import write_atomic
 
         form = asked or _BY_EXTENSION.get(request.output.suffix.lower(), "text")
-        images.write_atomic(request.output, _rendered(comparison, form, request.published).encode())
+        write_atomic(request.output, _rendered(comparison, form, request.published).encode())
         print(f"gfpup: written to {request.output}", file=sys.stderr)
     return 0
 
@@ -94,8 +94,8 @@ def _baseline(given: str | None, runs: Sequence[Run], folders: Sequence[Path]) -
 
 def _check_published(protocol: str, comparison: Comparison) -> None:
     """Refuse to put published numbers beside photos that cannot be their test set."""
-    from gfpup import published
-    from gfpup.pairs import TEST_SETS
+    from gfpup.analysis import published
+    from gfpup.photos.pairs import TEST_SETS
 
     if protocol not in published.MEASURED_AS:
         known = ", ".join(published.MEASURED_AS)
@@ -112,7 +112,7 @@ def _check_published(protocol: str, comparison: Comparison) -> None:
 
 
 def _rendered(comparison: Comparison, form: str, protocol: str | None) -> str:
-    from gfpup.compare import render
+    from gfpup.analysis import render
 
     if form == "json":
         return render.as_json(comparison, protocol=protocol)

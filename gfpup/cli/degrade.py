@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 HELP = """\
 usage: gfpup degrade --input REFS [--input REFS ...] --protocol NAME --output DIR [flags]
@@ -49,8 +49,8 @@ def run(words: Sequence[str]) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from gfpup import sources
-    from gfpup.degraded_set import RECORD, write_set
+    from gfpup.photos import sources
+    from gfpup.tools.degrade import RECORD, write_set
 
     photos = sources.expand(request.input, recursive=request.recursive, exclude=request.output)
     total = len(photos[: request.limit])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from gfpup.doctor.check import Check
+    from gfpup.tools.doctor.check import Check
 
 HELP = """\
 usage: gfpup doctor [flags]
@@ -41,7 +41,7 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.doctor import examine
+    from gfpup.tools.doctor import examine
     from gfpup.weights.store import Store, default_folder, mirrors_from_environment
 
     store = Store(request.weights_dir or default_folder(), mirrors=mirrors_from_environment())

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 USAGE = """\
 gfpup restores faces in photographs, and measures which method did it best.
@@ -83,11 +83,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb in ("-sc", "--shell-completion") or verb.startswith("--shell-completion="):
-        from gfpup.cli.completion import complete
+        from gfpup.cli.choices import complete
 
         return complete(words, verbs=VERBS)
     if verb in ("version", "--version", "-V"):
-        from gfpup import __version__
+        from gfpup.core.versions import __version__
 
         print(f"gfpup {__version__}")
         return 0
@@ -95,7 +95,7 @@ def _dispatch(words: list[str]) -> int:
         return run(rest, verb=verb)
     if verb in IN_OWN_MODULE:
         return int(import_module(f"gfpup.cli.{verb}").run(rest))
-    from gfpup.registry import unknown
+    from gfpup.core.registry import unknown
 
     raise GfpupError(unknown("verb", verb, VERBS))
 
@@ -113,9 +113,9 @@ def run(words: Sequence[str], *, verb: str = "run", command: Sequence[str] = ())
 
     several = ["-m"] if verb == "sweep" and not {"-m", "--multirun"} & set(words) else []
     overrides = known_choices(to_overrides([*words, *several]))
-    from gfpup.runner import app
+    from gfpup.running import hydra_app
 
-    return app.main(overrides, command=command or ["gfpup", verb, *words])
+    return hydra_app.main(overrides, command=command or ["gfpup", verb, *words])
 
 
 SWEEP_HELP = """\

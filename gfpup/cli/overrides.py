@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gfpup.engines import ENGINES
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
+from gfpup.models.engines import ENGINES
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
-    from gfpup.hardware import Machine
-    from gfpup.recommend import Advice, Hardware, Question
+    from gfpup.analysis.recommend.guide import Advice, Hardware, Question
+    from gfpup.machine.hardware import Machine
 
 HELP = """\
 usage: gfpup recommend [--use-case WHICH] [--priority WHICH] [flags]
@@ -56,7 +56,7 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.recommend import Question, check
+    from gfpup.analysis.recommend.guide import Question, check
 
     question = Question(request.use_case, request.priority, input=request.input, output=request.output)
     check(question)
@@ -75,14 +75,14 @@ def run(words: Sequence[str]) -> int:
 
 
 def _advice(request: argparse.Namespace, question: Question, hardware: Hardware, machine: Machine | None) -> Advice:
-    from gfpup.recommend import recommend
+    from gfpup.analysis.recommend.guide import recommend
 
     if request.measured is None and request.experiment is None:
         return recommend(question, hardware)
-    from gfpup.observers.scores import TABLE
-    from gfpup.recommend.measured import from_runs
-    from gfpup.recommend.runs import fetch
-    from gfpup.results import folders_with
+    from gfpup.analysis.recommend.candidates import fetch
+    from gfpup.analysis.recommend.measured import from_runs
+    from gfpup.records.run_record import folders_with
+    from gfpup.records.scores import TABLE
 
     with ExitStack() as stack:
         if request.experiment is not None:
@@ -96,11 +96,11 @@ def _advice(request: argparse.Namespace, question: Question, hardware: Hardware,
 
 def _hardware(vram: float | None) -> tuple[Hardware, Machine | None]:
     """What is advised on: a GPU of `vram` GB, or this machine."""
-    from gfpup.recommend import Hardware, hardware_of
+    from gfpup.analysis.recommend.guide import Hardware, hardware_of
 
     if vram is not None:
         return Hardware(vram, vram), None
-    from gfpup.hardware import probe
+    from gfpup.machine.hardware import probe
 
     machine = probe()
     return hardware_of(machine), machine

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 HELP = """\
 usage: gfpup report RUN [RUN ...] [flags]
@@ -33,7 +33,7 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.report import REPORT, write_report
+    from gfpup.analysis.report import REPORT, write_report
 
     print(write_report(request.runs, _target(request, REPORT), baseline=request.baseline))
     return 0

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from gfpup.pipeline.score import Scorer
-    from gfpup.results import Item
-    from gfpup.scoring import Result
-    from gfpup.supply import Supply
+    from gfpup.evaluation.scorer import Scorer
+    from gfpup.records.items import Item
+    from gfpup.records.rescore import Result
+    from gfpup.weights.resolver import Supply
 
 HELP = """\
 usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
@@ -64,7 +64,7 @@ def run(words: Sequence[str]) -> int:
     metrics = _metrics(request.metrics)
     jobs = _jobs(request)
     scorer, supply = _load(request, metrics)
-    from gfpup.scoring import score_items, write_scores
+    from gfpup.records.rescore import score_items, write_scores
 
     if not request.quiet:
         for warning in supply.warnings:
@@ -103,7 +103,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
-    from gfpup.metrics import expand
+    from gfpup.evaluation.metrics import expand
 
     names = expand(name for part in given or ("fast",) for name in part.split(",") if name)
     if not names:
@@ -113,9 +113,10 @@ def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
 
 def _jobs(request: argparse.Namespace) -> list[tuple[Path, Path, list[Item], list[str]]]:
     """What is to be scored, all of it found before a metric is loaded: folder, where to write, photos, what to say."""
-    from gfpup.observers.manifest import DOCUMENT
-    from gfpup.results import folders_with, items_of_folder, items_of_run
-    from gfpup.scoring import check_target
+    from gfpup.records.items import items_of_folder, items_of_run
+    from gfpup.records.manifest import DOCUMENT
+    from gfpup.records.rescore import check_target
+    from gfpup.records.run_record import folders_with
 
     given = {"reference": request.reference, "degraded": request.input}
     if request.restored is not None and not (request.restored / DOCUMENT).is_file():
@@ -143,11 +144,11 @@ def _targets(output: Path, folders: Sequence[Path]) -> list[Path]:
 
 
 def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, Supply]:
-    from gfpup import hardware
-    from gfpup.observers.progress import Downloads
-    from gfpup.pipeline.score import require
-    from gfpup.scoring import load_metrics
-    from gfpup.supply import Supply, open_store
+    from gfpup.evaluation.scorer import require
+    from gfpup.machine import hardware
+    from gfpup.records.rescore import load_metrics
+    from gfpup.running.console import Downloads
+    from gfpup.weights.resolver import Supply, open_store
 
     store = open_store(
         request.weights_dir,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 HELP = """\
 usage: gfpup track RUN [RUN ...] [--uri URI] [--experiment NAME] [flags]
@@ -38,11 +38,11 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.observers.manifest import DOCUMENT
-    from gfpup.observers.tracking import Target
-    from gfpup.observers.tracking_folder import track, track_sweep
-    from gfpup.observers.tracking_store import shown, store_uri
-    from gfpup.results import folders_with
+    from gfpup.records.manifest import DOCUMENT
+    from gfpup.records.run_record import folders_with
+    from gfpup.tracking.backfill import track, track_sweep
+    from gfpup.tracking.store import shown, store_uri
+    from gfpup.tracking.tracker import Target
 
     found = []
     for folder in request.runs:

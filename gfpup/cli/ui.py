@@ -17,7 +17,7 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 HELP = """\
 usage: gfpup ui [--uri URI] [--port N] [--host HOST] [--experiment NAME]
@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.observers.tracking_store import database, shown, store_uri
+    from gfpup.tracking.store import database, shown, store_uri
 
     uri = store_uri(request.uri)
     path = database(uri)
@@ -67,9 +67,9 @@ def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str
     Raises:
         GfpupError: the store cannot be used, or has no such experiment.
     """
-    from gfpup.observers import tracking_view
-    from gfpup.observers.tracking_store import children, last_sweep, opened, shown
-    from gfpup.observers.tracking_view import VIEW_TAG
+    from gfpup.tracking import ui_view
+    from gfpup.tracking.store import children, last_sweep, opened, shown
+    from gfpup.tracking.ui_view import VIEW_TAG
 
     with opened(uri) as store:
         found = {each.name: str(each.experiment_id) for each in store.search_experiments()}
@@ -82,7 +82,7 @@ def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str
     if sweep is None:
         return [f"runs     {base}/#/experiments/{ids[-1]}/runs" if len(ids) == 1 else f"runs     {base}/#/experiments"]
     return [
-        f"pictures {tracking_view.address(base, sweep, jobs=len(jobs), shared=VIEW_TAG + sweep.info.run_id in tags)}",
+        f"pictures {ui_view.address(base, sweep, jobs=len(jobs), shared=VIEW_TAG + sweep.info.run_id in tags)}",
         f"numbers  {numbers_address(base, str(sweep.info.experiment_id), [job.info.run_id for job in jobs])}",
     ]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from gfpup.verify import Check
+    from gfpup.tools.verify import Check
 
 HELP = """\
 usage: gfpup verify NAME [flags]
@@ -45,7 +45,7 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.verify import resolve, verify
+    from gfpup.tools.verify import resolve, verify
     from gfpup.weights.store import Store, default_folder
 
     checkpoint = resolve(request.name)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gfpup.cli.parser import Parser
-from gfpup.errors import GfpupError
-from gfpup.supply import Supply, open_store
+from gfpup.core.errors import GfpupError
 from gfpup.weights import catalogue
+from gfpup.weights.resolver import Supply, open_store
 from gfpup.weights.store import Store, Stored
 
 HELP = """\
@@ -100,7 +100,7 @@ def _verify(store: Store, names: Sequence[str]) -> int:
 
 
 def _fetch(store: Store, request: argparse.Namespace) -> int:
-    from gfpup.observers.progress import Downloads
+    from gfpup.running.console import Downloads
 
     with Downloads(quiet=False) as downloads:
         supply = Supply(store, accepted=request.accept_licence, progress=downloads)

@@ -7,7 +7,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from gfpup.types import Float32, UInt8
+from gfpup.core.types import Float32, UInt8
 
 BLUR_LEVELS = 5
 """How many octaves `match_color` leaves to the restored picture. Source: the wavelet colour fix of StableSR (`levels=5`)."""

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gfpup.errors import GfpupError
-from gfpup.types import Float64, UInt8
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Float64, UInt8
 
 KERNEL_PX = 41
 """Side of the blur kernel. Source: `blur_kernel_size` of GFPGAN's training options."""

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from gfpup.core.types import Float32
 from gfpup.ops import geometry
-from gfpup.types import Float32
 
 FEATHER_PX = 51
 """Width of the ramp at a crop's edge, of 512: the official erosion and blur together reach as far."""

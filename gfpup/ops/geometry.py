@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from gfpup.types import Float32, Float64, Pixels
+from gfpup.core.types import Float32, Float64, Pixels
 
 CROP_PX = 512
 """Side of an aligned crop; every network of the field takes this size."""

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gfpup.errors import GfpupError
-from gfpup.types import Pixels
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Pixels
 
 if TYPE_CHECKING:
     import torch

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from gfpup.errors import CheckpointError
+from gfpup.core.errors import CheckpointError
 
 CommercialUse = Literal["yes", "no", "contested", "unknown"]
 
@@ -236,3 +236,58 @@ def find(name: str) -> Checkpoint:
     near = difflib.get_close_matches(name.lower(), by_name, n=1)
     remedy = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(by_name)}"
     raise CheckpointError(f"no checkpoint is called {name!r}: {remedy}")
+
+
+_TORCHVISION: Final = "https://download.pytorch.org/models"
+
+_PYIQA: Final = "https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main"
+
+_POLYFORM: Final = "polyform-noncommercial-1.0.0"
+
+
+def _torchvision(name: str, file: str, sha256: str) -> Checkpoint:
+    licence = "BSD-3-Clause (torchvision; trained on ImageNet)"
+    return Checkpoint(name, file, f"{_TORCHVISION}/{file}", sha256, None, None, licence, "bsd-3-clause", "yes", name)
+
+
+def _pyiqa(name: str, file: str) -> Checkpoint:
+    # The publisher states no licence for the files of its own; they come with pyiqa and under its gate.
+    return Checkpoint(name, file, f"{_PYIQA}/{file}", None, None, None, "PolyForm Noncommercial 1.0.0", _POLYFORM, "no", name)
+
+
+# Source of names: torchvision/models/{alexnet,vgg}.py, torch_fidelity/feature_extractor_inceptionv3.py, pyiqa/archs (0.1.16).
+METRIC_FILES: Final = (
+    _torchvision("alexnet", "alexnet-owt-7be5be79.pth", "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"),
+    _torchvision("vgg16", "vgg16-397923af.pth", "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0"),
+    Checkpoint(
+        name="inception-fid",
+        file="weights-inception-2015-12-05-6726825d.pth",
+        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+        sha256=None,
+        size_bytes=None,
+        checkpoint_key=None,
+        licence="Apache-2.0",
+        licence_id="apache-2.0",
+        commercial_use="yes",
+        architecture="inception-fid",
+    ),
+    Checkpoint(
+        name="clip-rn50",
+        file="RN50.pt",
+        url=(
+            "https://openaipublic.azureedge.net/clip/models/"
+            "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt"
+        ),
+        sha256="afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+        size_bytes=None,
+        checkpoint_key=None,
+        licence="MIT",
+        licence_id="mit",
+        commercial_use="yes",
+        architecture="clip-rn50",
+    ),
+    _pyiqa("musiq-koniq", "musiq_koniq_ckpt-e95806b9.pth"),
+    _pyiqa("maniqa-koniq", "ckpt_koniq10k.pt"),
+    _pyiqa("topiq-nr-koniq", "cfanet_nr_koniq_res50-9a73138b.pth"),
+)
+"""Rows of the catalogue, used by metrics only."""

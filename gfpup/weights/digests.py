@@ -11,22 +11,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from gfpup.errors import CheckpointError, OutputError
+from gfpup.core.errors import CheckpointError, OutputError
+from gfpup.core.files import sha256_of
 
 SIDE_CAR = "hashes.json"
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, read now.
-
-    Raises:
-        CheckpointError: the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
 
 
 def copy_verified(source: Path, target: Path, expected: str) -> None:

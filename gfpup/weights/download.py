@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gfpup.errors import GfpupError, OutputError
+from gfpup.core.errors import GfpupError, OutputError
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes that are there and the bytes in all (None where the server does not say)."""

@@ -14,7 +14,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock
 
-from gfpup.errors import LicenceError
+from gfpup.core.errors import LicenceError
 from gfpup.weights.catalogue import CATALOGUE, Checkpoint, CommercialUse
 
 ACCEPT_VARIABLE = "GFPUP_ACCEPT_LICENCES"

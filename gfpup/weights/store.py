@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,11 @@ from urllib.parse import quote, urlsplit
 import platformdirs
 from filelock import FileLock
 
-from gfpup.errors import CheckpointError, LicenceError, OutputError
+from gfpup.core.errors import CheckpointError, LicenceError, OutputError
+from gfpup.core.files import sha256_of
 from gfpup.weights import licences
-from gfpup.weights.catalogue import CATALOGUE, Checkpoint, find
-from gfpup.weights.digests import Digests, copy_verified, sha256_of
+from gfpup.weights.catalogue import CATALOGUE, METRIC_FILES, Checkpoint, find
+from gfpup.weights.digests import Digests, copy_verified
 from gfpup.weights.download import DownloadError, Progress, discard, download, finish
 
 FOLDER_VARIABLE = "GFPUP_WEIGHTS_DIR"
@@ -294,3 +296,29 @@ def _base_address(mirror: str) -> str:
     if "://" in mirror:
         raise CheckpointError(f"the mirror {mirror!r} has an address of another kind: use http, https, file or a folder")
     return Path(mirror).absolute().as_uri().rstrip("/")
+
+
+def locate(name: str, store: Store) -> Path:
+    """The verified file of a metric's weights: one of these, which must lie in the store's folder, or one of the catalogue.
+
+    Raises:
+        LicenceError: the licence needs a consent that was not given.
+        CheckpointError: the file is not there, or is not what its publisher's hash says.
+    """
+    row = next((row for row in METRIC_FILES if row.name == name), None)
+    if row is None:
+        return store.ensure(name)
+    licences.require(row, store.accepted)
+    path = store.folder / row.file
+    if not path.is_file():
+        raise CheckpointError(f"{row.file}, the weights of {name}, is not there: get it from {row.url} and put it at {path}")
+    found, expected = store.digest(path), row.sha256 or published_digits(row.file)
+    if not found.startswith(expected):
+        raise CheckpointError(f"{path} is not {name}: its SHA-256 is {found} and should begin with {expected}; fetch it again")
+    return path
+
+
+def published_digits(file: str) -> str:
+    """The first digits of the SHA-256 that torch's hub puts into file names, "" where there are none."""
+    found = re.search(r"-([0-9a-f]{8,})\.\w+$", file)
+    return found.group(1) if found else ""

@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from gfpup.backends import upstream_imports
 from gfpup.cli import bench
 from gfpup.cli.main import main
+from gfpup.models.backends import upstream_imports
 
 NUMBER = {"type": "number", "exclusiveMinimum": 0}
 SPREAD = {"type": "object", "required": ["median", "q1", "q3", "values"], "properties": {"median": NUMBER}}
@@ -89,7 +89,7 @@ def test_a_whole_photo_against_plain_is_the_same_photo(backend: str) -> None:
 
 @pytest.mark.slow
 def test_scaling_draws_its_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from gfpup.bench import scaling
+    from gfpup.tools.bench import scaling
 
     monkeypatch.setattr(scaling, "FACES", (1, 3))
     monkeypatch.setattr(scaling, "MEGAPIXELS", (0.25, 1.0))
@@ -149,9 +149,9 @@ def test_the_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_threads_are_those_of_a_run_and_precisions_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gfpup import hardware
-    from gfpup.errors import GfpupError
-    from gfpup.settings import PRECISIONS
+    from gfpup.core.errors import GfpupError
+    from gfpup.machine import hardware
+    from gfpup.planning.settings import PRECISIONS
 
     def threads(*words: str, omp: int | None) -> int:
         monkeypatch.setattr(hardware, "probe", lambda: hardware.Machine(8, 0, omp_threads=omp))

@@ -6,7 +6,7 @@ import pytest
 
 from gfpup.cli.choices import choices, known_choices
 from gfpup.cli.main import main
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 
 def test_known_names_pass_and_aliases_are_replaced() -> None:

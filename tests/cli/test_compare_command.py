@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gfpup.cli.main import main
-from gfpup.observers.scores import ScoreRow, write
+from gfpup.records.scores import ScoreRow, write
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gfpup import hardware
 from gfpup.cli import doctor
 from gfpup.cli.main import main
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
+from gfpup.machine import hardware
 
 
 @pytest.fixture(autouse=True)
@@ -26,11 +26,11 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_the_exit_status_says_whether_a_default_run_would_begin(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("gfpup.doctor.supplies._unreachable", lambda address: "no network")
+    monkeypatch.setattr("gfpup.tools.doctor.supplies._unreachable", lambda address: "no network")
     assert main(["doctor"]) == 1
     said = capsys.readouterr()
     assert "problem  default run" in said.out and "-> gfpup weights import FILE" in said.out and "1 problems" in said.err
-    monkeypatch.setattr("gfpup.doctor.supplies._unreachable", lambda address: None)
+    monkeypatch.setattr("gfpup.tools.doctor.supplies._unreachable", lambda address: None)
     assert main(["doctor"]) == 0
     capsys.readouterr()
     assert main(["doctor", "--offline"]) == 0

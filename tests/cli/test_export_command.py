@@ -12,14 +12,14 @@ import pytest
 import torch
 from golden import difference, fill_randomly
 
-from gfpup import engines
 from gfpup.cli import export
 from gfpup.cli.main import main
-from gfpup.engines import graphs
-from gfpup.nets import gfpgan
-from gfpup.nets.rewrites import rewrite
-from gfpup.verify import networks
-from gfpup.weights.digests import sha256_of
+from gfpup.core.files import sha256_of
+from gfpup.models import engines, networks
+from gfpup.models.engines import graphs
+from gfpup.models.nets import gfpgan
+from gfpup.models.nets.rewrites import rewrite
+from gfpup.tools.export import ENGINE_OF, SUFFIX_OF
 
 FORMATS = ("onnx", "openvino")
 
@@ -42,7 +42,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def need(form: str) -> None:
-    reason = engines.available(export.ENGINE_OF[form])
+    reason = engines.available(ENGINE_OF[form])
     if reason is not None:
         pytest.skip(reason)
 
@@ -56,7 +56,7 @@ def test_the_graph_that_is_kept_computes_the_network(form: str, checkpoint: Path
     need(form)
     assert export.run(words(checkpoint, form, "--json")) == 0
     record = json.loads(capsys.readouterr().out)
-    output = Path(f"gfpgan-1.4{export.SUFFIX_OF[form]}")
+    output = Path(f"gfpgan-1.4{SUFFIX_OF[form]}")
     beside = {".json"} | ({".bin"} if form == "openvino" else set())
     assert {path.suffix for path in Path().glob("gfpgan-1.4.*")} == {output.suffix, *beside}
     assert json.loads(output.with_suffix(".json").read_text()) == record

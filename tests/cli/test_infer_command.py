@@ -13,7 +13,7 @@ import skimage.data
 
 from gfpup.cli import infer
 from gfpup.cli.overrides import to_overrides
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 LINES = {
     "--input photo.jpg --version 1.4": "backend=gfpgan restore.version=1.4",

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gfpup.cli.overrides import FLAGS, quote, to_overrides
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 
 
 def test_the_issue_s_lines() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from gfpup.cli import recommend
 from gfpup.cli.main import main
-from gfpup.errors import GfpupError
-from gfpup.observers.scores import ScoreRow, write
+from gfpup.core.errors import GfpupError
+from gfpup.records.scores import ScoreRow, write
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_json_holds_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_this_machine_is_probed_unless_another_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from gfpup import hardware
+    from gfpup.machine import hardware
 
     machine = hardware.Machine(8, 32 * 10**9, (hardware.Gpu("Made up", 12 * 10**9, 11 * 10**9),))
     monkeypatch.setattr(hardware, "probe", lambda: machine)

@@ -15,8 +15,8 @@ from pictures import read, save
 from skimage.metrics import peak_signal_noise_ratio
 
 from gfpup.cli.main import main
-from gfpup.observers.scores import ScoreRow
-from gfpup.observers.scores import read as read_scores
+from gfpup.records.scores import ScoreRow
+from gfpup.records.scores import read as read_scores
 
 FACE = np.ascontiguousarray(skimage.data.astronaut())
 

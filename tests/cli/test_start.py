@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gfpup.runner.importing import uncollected
+from gfpup.running.process import uncollected
 
 IMPORTED = "import sys; from gfpup.cli.main import main; status = main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
 HEAVY = {"torch", "lightning", "hydra", "omegaconf", "numpy", "cv2", "rich", "mlflow", "pandas", "matplotlib", "scipy", "PIL"}

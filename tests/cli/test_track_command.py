@@ -16,10 +16,10 @@ from pictures import save
 
 from gfpup.cli import track, ui
 from gfpup.cli.main import main
-from gfpup.errors import GfpupError
-from gfpup.observers.tracking_facts import picture_key
-from gfpup.observers.tracking_store import children, client, last_sweep, prepare_store, store_uri
-from gfpup.observers.tracking_view import GRID_RUNS, VIEW_TAG, address, state
+from gfpup.core.errors import GfpupError
+from gfpup.tracking.facts import picture_key
+from gfpup.tracking.store import children, client, last_sweep, prepare_store, store_uri
+from gfpup.tracking.ui_view import GRID_RUNS, VIEW_TAG, address, state
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 from gfpup.ops.degrade import PROTOCOLS, Damage, apply, draw, kernel
 
 NOTHING = Damage(sigma_xy=(0.05, 0.05), angle=0.0, scale=1.0, noise=0.0, noise_seed=1, jpeg=100)

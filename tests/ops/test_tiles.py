@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gfpup.errors import GfpupError
+from gfpup.core.errors import GfpupError
 from gfpup.ops.tiles import Tile, iterate_bands, plan_tiles, run_tiled, run_tiled_pixels
 
 SIZES = [(1, 1), (1, 300), (5, 7), (32, 32), (33, 32), (64, 65), (100, 37), (129, 250)]

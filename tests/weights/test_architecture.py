@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gfpup.weights.architecture import SIGNATURES
-from gfpup.weights.checkpoint import read_state_dict, recognise
+from gfpup.weights.checkpoint import SIGNATURES, read_state_dict, recognise
 
 GOLDENS = {
     "gfpgan": "gfpgan",

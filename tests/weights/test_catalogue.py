@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gfpup.errors import CheckpointError
-from gfpup.weights.architecture import SIGNATURES
+from gfpup.core.errors import CheckpointError
 from gfpup.weights.catalogue import CATALOGUE, find
+from gfpup.weights.checkpoint import SIGNATURES
 
 
 def test_equals_the_reference(shared: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from gfpup.errors import CheckpointError
+from gfpup.core.errors import CheckpointError
 from gfpup.weights.checkpoint import load_strictly, read_state_dict
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gfpup.errors import LicenceError
+from gfpup.core.errors import LicenceError
 from gfpup.weights import licences
 from gfpup.weights.catalogue import CATALOGUE, find
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gfpup.errors import CheckpointError, LicenceError
-from gfpup.weights import metric_files
-from gfpup.weights.metric_files import METRIC_FILES, locate, published_digits
-from gfpup.weights.store import Store
+from gfpup.core.errors import CheckpointError, LicenceError
+from gfpup.weights import catalogue
+from gfpup.weights.catalogue import METRIC_FILES
+from gfpup.weights.store import Store, locate, published_digits
 
 POLYFORM = "polyform-noncommercial-1.0.0"
 
@@ -34,7 +34,7 @@ def test_the_publishers_hash_decides(tmp_path: Path, monkeypatch: pytest.MonkeyP
     digits = hashlib.sha256(content).hexdigest()[:8]
     row = next(row for row in METRIC_FILES if row.name == "inception-fid")
     renamed = type(row)(**{**vars(row), "file": f"weights-{digits}.pth"})
-    monkeypatch.setattr(metric_files, "METRIC_FILES", (renamed,))
+    monkeypatch.setattr(catalogue, "METRIC_FILES", (renamed,))
     path = tmp_path / renamed.file
     path.write_bytes(content)
     assert locate("inception-fid", Store(tmp_path)) == path

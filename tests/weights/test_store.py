@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from gfpup.errors import CheckpointError, LicenceError, OutputError
+from gfpup.core.errors import CheckpointError, LicenceError, OutputError
 from gfpup.weights import catalogue, download, store
 from gfpup.weights.store import Store
 
@@ -189,7 +189,7 @@ def test_fetches_once_and_remembers_the_hash(server: Server, use: Any, tmp_path:
     assert path == tmp_path / "w" / "parsing_bisenet.pth" and path.read_bytes() == CONTENT
     assert files(path.parent) == {"parsing_bisenet.pth"}
     assert seen[0] == (0, len(CONTENT)) and seen[-1] == (len(CONTENT), len(CONTENT)) and seen == sorted(seen)
-    monkeypatch.setattr("gfpup.weights.digests.sha256_of", lambda _: pytest.fail("hashed again"))
+    monkeypatch.setattr("gfpup.core.files.sha256_of", lambda _: pytest.fail("hashed again"))
     again = Store(tmp_path / "w", offline=True)
     assert again.ensure("bisenet") == path and len(server.requests) == 1
     assert {s.checkpoint.name: s.state for s in again.listing() if s.path} == {"bisenet": "verified"}

@@ -1,0 +1,215 @@
+"""The pictures of a report: small enough to travel inside a page, with the faces at a higher resolution."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from gfpup.analysis.report.data import Subject
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import UInt8
+from gfpup.photos import pairs, read_photo
+from gfpup.records.items import Item
+
+Box = tuple[float, float, float, float]
+"""x, y, width, height as fractions of a picture's width and height."""
+
+PAGE_BYTES: Final = 24_000_000
+"""What the pictures of one page may take, before base64 adds a third: a phone opens it still."""
+BYTES_PER_PIXEL: Final = 0.16
+"""Of WebP at quality 80, measured over photos and their restored versions; grain takes more."""
+SMALLEST_PX, LARGEST_PX = 256, 1280
+FACES_SHOWN: Final = 8
+FACE_MARGIN: Final = 0.35
+THUMBNAIL_PX: Final = 200
+_PROFILE_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`side_px` and `face_px` are sides of squares of the most pixels that a picture and a face in it may have."""
+
+    side_px: int
+    face_px: int
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One version of a photo: a data URI, those of its faces with their places, and a small copy for the contact sheet."""
+
+    uri: str
+    patches: tuple[tuple[Box, str], ...]
+    thumbnail: Image.Image
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """A photo in all its versions, by column; text says why there is none. `size_wh` is that of the input, in pixels."""
+
+    photo: str
+    size_wh: tuple[int, int]
+    faces: tuple[Box, ...]
+    pictures: dict[str, Picture | str]
+
+
+def columns(subject: Subject) -> dict[str, str]:
+    """The versions a photo may have, by their short name in the page: before, reference if there is one, and each run."""
+    items = [item for run in subject.runs for item in run.items.values()]
+    found = {"before": "before"}
+    if any(item.reference is not None or item.damage is not None for item in items):
+        found["reference"] = "reference"
+    return found | {f"run-{number}": run.name for number, run in enumerate(subject.runs)}
+
+
+def limits_for(photos: int, versions: int) -> Limits:
+    """How large pictures may be where a page holds `photos` of them in so many `versions`: three fifths for the wholes."""
+    pixels = PAGE_BYTES / BYTES_PER_PIXEL / max(1, photos * versions)
+    side = min(LARGEST_PX, max(SMALLEST_PX, int(math.sqrt(pixels * 0.6))))
+    return Limits(side_px=side, face_px=min(320, max(96, int(math.sqrt(pixels * 0.2)))))
+
+
+def views(subject: Subject, photos: Sequence[str], limits: Limits) -> Iterator[Views]:
+    """Read the photos in all their versions, a few at a time, in their order."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        yield from pool.map(lambda photo: _views(subject, photo, limits), photos)
+
+
+def _views(subject: Subject, photo: str, limits: Limits) -> Views:
+    items = [run.items.get(photo) for run in subject.runs]
+    lines = [run.lines[photo] for run in subject.runs if photo in run.lines]
+    found: dict[str, Image.Image | str] = _originals([item for item in items if item is not None])
+    for number, item in enumerate(items):
+        if item is None:
+            found[f"run-{number}"] = "this run does not have this photo"
+        elif item.refusal is not None or item.restored is None:
+            found[f"run-{number}"] = item.refusal or "there is no result"
+        else:
+            found[f"run-{number}"] = _opened(item.restored)
+    size = _size(found, [run.document["plan"]["pixels"].get("upscale") or 1 for run in subject.runs])
+    recorded: list[dict[str, Any]] = next((line["faces"] for line in lines if line["faces"]), [])
+    faces = tuple(_places(recorded, size))
+    wanted = [_widened(box) for box in faces]
+    kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in found.items()}
+    return Views(photo, size, faces, {name: kept[name] for name in columns(subject) if name in kept})
+
+
+def _originals(items: Sequence[Item]) -> dict[str, Image.Image | str]:
+    """What was restored, made again where it was made from a reference, and the reference."""
+    item = next((item for item in items if item.degraded is not None), items[0])
+    found: dict[str, Image.Image | str] = {}
+    if item.degraded is None:
+        found["before"] = item.no_input
+    elif item.damage is None:
+        found["before"] = _opened(item.degraded)
+    else:
+        protocol, seed = item.damage
+        try:
+            pixels = read_photo(item.degraded).rgb8
+            damaged, reference, _ = pairs.synthesise(pixels, protocol=protocol, seed=seed, name=item.degraded.name)
+        except GfpupError as error:
+            found["before"] = str(error)
+        else:
+            return {"before": Image.fromarray(damaged), "reference": Image.fromarray(reference)}
+    referenced = next((item.reference for item in items if item.reference is not None), None)
+    if referenced is not None:
+        found["reference"] = _opened(referenced)
+    return found
+
+
+def _opened(path: Path) -> Image.Image | str:
+    """A picture on white where it is transparent, or why it cannot be read."""
+    try:
+        photo = read_photo(path)
+    except GfpupError as error:
+        return str(error)
+    pixels: UInt8 = photo.rgb8
+    if photo.alpha is not None:
+        alpha = (photo.alpha.astype(np.float32) / np.iinfo(photo.alpha.dtype).max)[..., None]
+        pixels = np.round(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    picture = Image.fromarray(pixels)
+    profile = photo.metadata.icc_profile
+    if profile is not None and len(profile) <= _PROFILE_BYTES:
+        picture.info["icc_profile"] = profile
+    return picture
+
+
+def _size(found: dict[str, Image.Image | str], upscales: Sequence[float]) -> tuple[int, int]:
+    """Width and height of the input, from a result where it is not there: places of faces are in its pixels."""
+    for name, picture in found.items():
+        if isinstance(picture, Image.Image):
+            scale = upscales[int(name.removeprefix("run-"))] if name.startswith("run-") else 1
+            return max(1, round(picture.width / scale)), max(1, round(picture.height / scale))
+    return 4, 3
+
+
+def _places(faces: Sequence[dict[str, Any]], size_wh: tuple[int, int]) -> Iterator[Box]:
+    """The largest faces, left to right, as parts of the picture."""
+    boxes = [face["box_xyxy"] for face in faces]
+    boxes.sort(key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), reverse=True)
+    width, height = size_wh
+    for x0, y0, x1, y1 in sorted(boxes[:FACES_SHOWN]):
+        left, top = min(1.0, max(0.0, x0 / width)), min(1.0, max(0.0, y0 / height))
+        right, bottom = min(1.0, max(0.0, x1 / width)), min(1.0, max(0.0, y1 / height))
+        if right > left and bottom > top:
+            yield left, top, right - left, bottom - top
+
+
+def _widened(box: Box) -> Box:
+    x, y, width, height = box
+    left, top = max(0.0, x - FACE_MARGIN * width), max(0.0, y - FACE_MARGIN * height)
+    right, bottom = min(1.0, x + (1 + FACE_MARGIN) * width), min(1.0, y + (1 + FACE_MARGIN) * height)
+    return left, top, right - left, bottom - top
+
+
+def _picture(picture: Image.Image, faces: Sequence[Box], limits: Limits) -> Picture:
+    whole = _bounded(picture, limits.side_px)
+    thumbnail = whole.copy()
+    thumbnail.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    patches = []
+    for x, y, width, height in faces if whole.width < picture.width else ():
+        # Whole pixels, and the place that these have: a patch that is off by half a pixel would show as an edge.
+        left, top = round(x * picture.width), round(y * picture.height)
+        right = max(left + 1, round((x + width) * picture.width))
+        bottom = max(top + 1, round((y + height) * picture.height))
+        cut = _bounded(picture.crop((left, top, right, bottom)), limits.face_px)
+        gain = cut.width / (right - left) * picture.width / whole.width
+        if gain > 1.2:
+            place = (
+                left / picture.width,
+                top / picture.height,
+                (right - left) / picture.width,
+                (bottom - top) / picture.height,
+            )
+            patches.append((place, _uri(cut)))
+    return Picture(_uri(whole), tuple(patches), thumbnail)
+
+
+def _bounded(picture: Image.Image, side_px: int) -> Image.Image:
+    scale = side_px / math.sqrt(picture.width * picture.height)
+    if scale >= 1:
+        return picture
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    small = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small.info = dict(picture.info)
+    return small
+
+
+def _uri(picture: Image.Image) -> str:
+    """WebP as a data URI; a picture that is mostly noise gets a lower quality, so that its size stays bounded."""
+    allowed = 4096 + 2.5 * BYTES_PER_PIXEL * picture.width * picture.height
+    for quality in (80, 50, 25):
+        file = io.BytesIO()
+        picture.save(file, "WEBP", quality=quality, method=2, icc_profile=picture.info.get("icc_profile"))
+        if file.tell() <= allowed:
+            break
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode("ascii")

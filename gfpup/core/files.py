@@ -1,0 +1,68 @@
+"""TODO gfpup/core/files.py."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import secrets
+from pathlib import Path
+
+from gfpup.core.errors import CheckpointError, OutputError, PhotoError
+
+TEMPORARY_GLOB = ".gfpup-*.part"
+"""What temporary files are called; one is left only by a process that was killed while it wrote."""
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put a file in place in one step: a temporary file beside it, then a rename.
+
+    Raises:
+        PhotoError: the file's name is too long for the file system.
+        OutputError: it cannot be written, for any other reason.
+    """
+    temporary = path.with_name(TEMPORARY_GLOB.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise PhotoError(f"{path} cannot be written: the name is too long, so rename the photo") from error
+        raise OutputError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes, read now.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """A sorting key under which `photo2` comes before `photo10`, and letters are compared without their case."""
+    parts = re.split(r"([0-9]+)", text)
+    return tuple(
+        (0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold()) for part in parts if part
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,200 @@
+"""The facts that travel through a run. Arrays are RGB, upright; nothing here does any work.
+
+Conventions (one place, used everywhere): points are (x, y), sizes (h, w), boxes (x0, y0, x1, y1). A pixel's centre lies at
+integer coordinates, as in OpenCV: the top-left pixel covers [-0.5, 0.5). `affine` maps photo pixels to crop pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+UInt8 = npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+Float64 = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """What a file carries beside its pixels, to be put back into the result.
+
+    `exif` has its orientation reset to upright. `format` is Pillow's name of the file's format ("JPEG", "PNG", ...).
+    """
+
+    format: str
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo as read: `pixels` (h, w, 3) uint8 or uint16 RGB, upright; `alpha` (h, w) of the same dtype or None."""
+
+    path: Path
+    pixels: Pixels
+    metadata: Metadata
+    alpha: Pixels | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def rgb8(self) -> UInt8:
+        """The pixels as (h, w, 3) uint8, for detectors and networks; 16-bit values are rounded, not cut."""
+        if self.pixels.dtype == np.uint8:
+            return self.pixels  # type: ignore[return-value]
+        return ((self.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face in a photo: `box_xyxy` in photo pixels, `score` in [0, 1], `landmarks_xy` (5, 2) float64.
+
+    The five landmarks are left eye, right eye, nose tip, left and right mouth corner, left and right as seen in the picture.
+    """
+
+    box_xyxy: tuple[float, float, float, float]
+    score: float
+    landmarks_xy: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedCrop:
+    """A face turned upright into its template: `pixels` (512, 512, 3) uint8; `affine` (2, 3) float64, photo to crop."""
+
+    face: Face
+    pixels: UInt8
+    affine: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class FaceResult:
+    """What became of one face. `reason` says why it was not restored, or what was done about it when it was."""
+
+    face: Face
+    restored: bool
+    failed: bool = False
+    reason: str | None = None
+    crop: AlignedCrop | None = None
+    output: UInt8 | None = None
+    """(512, 512, 3) uint8, the restored crop."""
+    identity: float | None = None
+    """Cosine similarity to the input, after the identity guard where one ran."""
+    guarded: bool = False
+    """Whether the identity guard blended the face back, or left it as it was."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measured number, or the reason why there is none (never both, never neither)."""
+
+    metric: str
+    value: float | None
+    higher_is_better: bool
+    missing_reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.missing_reason is None):
+            raise ValueError(f"score {self.metric!r} needs a value or a missing_reason, and not both")
+
+
+@dataclass(frozen=True, eq=False)
+class RestoredPhoto:
+    """The finished photo: `pixels` (h, w, 3) of the input's dtype, and all that is known about how it came to be."""
+
+    photo: Photo
+    pixels: Pixels
+    alpha: Pixels | None
+    faces: tuple[FaceResult, ...]
+    seconds: Mapping[str, float]
+    scores: tuple[Score, ...] = ()
+    warnings: tuple[str, ...] = ()
+    reused: Mapping[str, float] = field(default_factory=dict)
+    """The stages that another job had computed, each with the seconds that it took then; `seconds` has what they took now."""
+    method: str | None = None
+    """The method that was chosen for this photo by `--auto`; None where the run has one method."""
+    notes: tuple[str, ...] = ()
+    """What was decided about this photo, and why; unlike a warning it asks nothing of the user."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One decision of the planner: the setting, the value it got, and why."""
+
+    setting: str
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before the first photo.
+
+    `pixels` holds what changes a result's bytes and nothing else: two plans with equal `pixels` may share an output folder.
+    `missing` names what a real run would lack (weights, consent); it is empty unless the run is dry.
+    """
+
+    pixels: Mapping[str, Any]
+    device: str
+    face_batch: int
+    photo_batch: int
+    workers: int
+    threads: int
+    reasons: tuple[Reason, ...] = ()
+    warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = field(default=())
+    share_stages: bool = False
+    """Whether faces, crops and backgrounds are shared with other runs through the cache; it changes no byte."""
+
+
+class Backend(Protocol):
+    """A method of restoring faces. Instances hold weights; they keep no state between calls."""
+
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        """Restore aligned crops: float32 (n, 3, 512, 512) RGB in [0, 1], to the same shape, dtype and range.
+
+        Values may leave [0, 1] a little; the caller clips. Row i depends on crop i alone.
+        """
+        ...
+
+
+class Detector(Protocol):
+    """Finds faces in one photo."""
+
+    def detect(self, rgb: UInt8) -> list[Face]:
+        """Find the faces of an (h, w, 3) uint8 RGB picture, largest first."""
+        ...
+
+
+@dataclass(frozen=True)
+class BackendSpec:
+    """What a backend is loaded with: its `checkpoints` by role, its own `parameters`, and where it is to run.
+
+    The method's own file has the role "backend". `parameters` holds only what this backend declares; `members` are an
+    ensemble's, each with its weight. `dtype` is "float32" or "bfloat16", and "float16" only for a class that lists it among its
+    `precisions`. `seed` is None where stored noise is to be used.
+    `memory_efficient` asks for smaller intermediate results at the cost of time. `engine` is what runs the networks: "eager",
+    torch as it is, or one of `gfpup.models.engines`.
+    """
+
+    name: str
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "cpu"
+    dtype: str = "float32"
+    seed: int | None = None
+    members: tuple[tuple[BackendSpec, float], ...] = ()
+    memory_efficient: bool = False
+    engine: str = "eager"

@@ -1,0 +1,1 @@
+"""Metrics, and the scorer that takes them of a photo."""

@@ -1,0 +1,189 @@
+"""The metrics, by name. This table is read without importing any of them.
+
+A metric takes uint8 (h, w, 3) RGB pictures one pair at a time, so no value depends on a batch. A full-reference metric that
+is taken against the degraded input, because there is no reference, is called `<name>_to_input`: good then means that little
+was changed, and not that the result is good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from gfpup.core import registry
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Score, UInt8
+
+Kind = Literal["full_reference", "identity", "no_reference", "set_level", "cost"]
+Bounds = tuple[float | None, float | None]
+TO_INPUT: Final = "_to_input"
+POLYFORM: Final = "polyform-noncommercial-1.0.0"
+
+
+class MetricError(GfpupError):
+    """A metric cannot be computed here; the run goes on and its scores carry this reason."""
+
+
+class Metric(Protocol):
+    """A loaded metric of one picture or pair. It keeps no state between calls."""
+
+    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
+        """Score `restored`, (h, w, 3) uint8 RGB, against `reference` of the same shape; no-reference metrics ignore it."""
+        ...
+
+
+@dataclass(frozen=True)
+class MetricFacts:
+    """What is known of a metric before it is loaded.
+
+    `entry` is "module:Class" with a `load(files, device=)`, empty where nothing is loaded. `weights` are names of the
+    catalogue. `level` says what it is taken of. `implementation` names the library and function that define the value.
+    """
+
+    name: str
+    kind: Kind
+    higher_is_better: bool
+    bounds: Bounds
+    implementation: str
+    meaning: str
+    entry: str = ""
+    weights: tuple[str, ...] = ()
+    licence_id: str = "apache-2.0"
+    level: Literal["photo and faces", "faces", "set", "photo", "run"] = "photo and faces"
+
+
+_FULL = "gfpup.evaluation.metrics.full_reference"
+_IDENTITY = "gfpup.evaluation.metrics.identity"
+_NONE = "gfpup.evaluation.metrics.no_reference"
+
+_ROWS: Final = (
+    MetricFacts(
+        "psnr", "full_reference", True, (0, None), "own; equals skimage.metrics.peak_signal_noise_ratio",
+        "decibels between the pixels of the two pictures, over all three channels", f"{_FULL}:PSNR",
+    ),
+    MetricFacts(
+        "ssim", "full_reference", True, (-1, 1),
+        "own; equals skimage.metrics.structural_similarity (gaussian_weights, sigma 1.5, population covariance)",
+        "likeness of brightness, contrast and structure in windows of 11 pixels, mean of the channels", f"{_FULL}:SSIM",
+    ),
+    MetricFacts(
+        "ms_ssim", "full_reference", True, (0, 1),
+        "torchmetrics.functional.image.multiscale_structural_similarity_index_measure",
+        "SSIM's contrast and structure over five scales", f"{_FULL}:MultiScaleSSIM", licence_id="apache-2.0",
+    ),
+    MetricFacts(
+        "lpips", "full_reference", False, (0, None), "torchmetrics LPIPS 0.1, AlexNet",
+        "distance between the features of a classifier: what looks different; the variant that most libraries default to",
+        f"{_FULL}:LPIPSAlex", ("alexnet",), "bsd-3-clause",
+    ),
+    MetricFacts(
+        "lpips_vgg", "full_reference", False, (0, None), "torchmetrics LPIPS 0.1, VGG-16",
+        "as lpips, on VGG-16: the variant that published face restoration tables report", f"{_FULL}:LPIPSVGG", ("vgg16",),
+        "bsd-3-clause",
+    ),
+    MetricFacts(
+        "dists", "full_reference", False, (0, 1), "torchmetrics DISTS, VGG-16",
+        "distance of structure and texture; forgives a texture that is redrawn alike", f"{_FULL}:DISTS", ("vgg16",),
+        "bsd-3-clause",
+    ),
+    MetricFacts(
+        "identity", "identity", True, (-1, 1), "own ArcFace IR-SE50, faces aligned to its 112-pixel template",
+        "cosine between who the two faces are", f"{_IDENTITY}:Identity", ("arcface-ir-se50",), "unknown", "faces",
+    ),
+    MetricFacts(
+        "deg", "identity", False, (0, 180), "own ArcFace ResNet-18, the published Deg protocol",
+        "degrees between who the two faces are", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces",
+    ),
+    MetricFacts(
+        "lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
+        "pixels between 98 landmarks of the two faces", "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance",
+        ("alignment-wflw-4hg",), "mit", "faces",
+    ),
+    MetricFacts(
+        "niqe", "no_reference", False, (0, None), "pyiqa.archs.niqe_arch with the parameters that basicsr ships",
+        "how far the statistics of the picture are from those of undistorted photographs", f"{_NONE}:NIQE", (), POLYFORM,
+    ),
+    MetricFacts(
+        "musiq", "no_reference", True, (0, 100), "pyiqa MUSIQ, KonIQ-10k", "quality as people rated it, at several scales",
+        f"{_NONE}:MUSIQ", ("musiq-koniq",), POLYFORM,
+    ),
+    MetricFacts(
+        "maniqa", "no_reference", True, (0, 1), "pyiqa MANIQA, KonIQ-10k, 20 crops", "quality as people rated it",
+        f"{_NONE}:MANIQA", ("maniqa-koniq",), POLYFORM,
+    ),
+    MetricFacts(
+        "clipiqa", "no_reference", True, (0, 1), "pyiqa CLIP-IQA, RN50",
+        "how much nearer the picture is to the words 'good image' than to 'bad image'", f"{_NONE}:CLIPIQA", ("clip-rn50",),
+        POLYFORM,
+    ),
+    MetricFacts(
+        "topiq", "no_reference", True, (0, 1), "pyiqa TOPIQ-NR, KonIQ-10k", "quality as people rated it",
+        f"{_NONE}:TOPIQ", ("topiq-nr-koniq",), POLYFORM,
+    ),
+    MetricFacts(
+        "fid", "set_level", False, (0, None), "own distance over torch-fidelity's Inception features, as torchmetrics resizes",
+        "Fréchet distance between the features of all restored and all reference faces",
+        "gfpup.evaluation.metrics.set_level:Inception", ("inception-fid",), "apache-2.0", "set",
+    ),
+    MetricFacts(
+        "kid", "set_level", False, (None, None), "own, unbiased over the whole sets; features as fid",
+        "squared kernel distance between the same features; unbiased, so it may be compared between sets of different size",
+        "gfpup.evaluation.metrics.set_level:Inception", ("inception-fid",), "apache-2.0", "set",
+    ),
+    MetricFacts(
+        "seconds", "cost", False, (0, None), "own, the stages' clocks", "seconds a photo took, without reading and writing",
+        level="photo",
+    ),
+    MetricFacts(
+        "peak_memory", "cost", False, (0, None), "own, from the operating system or the GPU's allocator",
+        "bytes that the run held at its highest", level="run",
+    ),
+)  # fmt: skip
+TABLE: Final[Mapping[str, MetricFacts]] = {row.name: row for row in _ROWS}
+
+_FAST: Final = ("identity", "psnr", "ssim", "seconds", "peak_memory")
+PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
+    "off": (),
+    "fast": _FAST,
+    "full": _FAST + tuple(name for name in TABLE if name not in (*_FAST, "lmd")),
+}
+"""What `--metrics` takes for a word. `lmd` is asked for by name, because its network is an official package's."""
+
+
+def facts(name: str) -> MetricFacts:
+    """The facts of a metric; those of `<name>_to_input` are its metric's.
+
+    Raises:
+        MetricError: no metric has that name, with the nearest one.
+    """
+    base = name.removesuffix(TO_INPUT)
+    if base not in TABLE:
+        raise MetricError(registry.unknown("metric", name, TABLE))
+    return TABLE[base]
+
+
+def expand(names: Iterable[str]) -> tuple[str, ...]:
+    """The metrics that a list of names and presets stands for, each once, in the order given.
+
+    Raises:
+        MetricError: no metric or preset has one of the names.
+    """
+    wanted: dict[str, None] = {}
+    for name in names:
+        if name not in PRESETS and name not in TABLE:
+            raise MetricError(registry.unknown("metric", name, [*PRESETS, *TABLE]))
+        wanted.update(dict.fromkeys(PRESETS.get(name, (name,))))
+    return tuple(wanted)
+
+
+def load(name: str, files: Mapping[str, Path], *, device: str = "cpu") -> Metric:
+    """Load the metric `name` from `files`, its weights by their catalogue name. Nothing is downloaded.
+
+    Raises:
+        MetricError: it cannot be computed here; the message is the reason for its scores.
+    """
+    row = facts(name)
+    cls = registry.resolve("metric", row.name, {row.name: row.entry})
+    return cls.load(files, device=device)  # type: ignore[no-any-return]

@@ -1,0 +1,45 @@
+"""What a result cost: seconds a photo, and the memory at its highest."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from gfpup.core.types import Score
+from gfpup.evaluation.metrics import facts
+
+OUTSIDE: Final = ("read", "write", "score")
+"""Stages that are not the method's: they depend on the disk, and on what is measured."""
+
+
+def seconds(stages: Mapping[str, float]) -> Score:
+    """The score `seconds` of one photo: the sum of its stages' seconds, without reading, writing and scoring."""
+    better = facts("seconds").higher_is_better
+    counted = [value for stage, value in stages.items() if stage not in OUTSIDE]
+    if not counted:
+        return Score("seconds", None, better, "no stage of this photo was timed")
+    return Score("seconds", float(sum(counted)), better)
+
+
+def unshared(stages: Mapping[str, float], reused: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of a photo's stages as if it had reused none: in place of a reading, what computing took.
+
+    So the first job of a sweep, which computes for all, is not held to be the slower method.
+    """
+    return {**stages, **reused}
+
+
+def peak_memory(device: str = "cpu") -> Score:
+    """The score `peak_memory` of this process: bytes, on a GPU those of torch's allocator, else the resident set's highest."""
+    better = facts("peak_memory").higher_is_better
+    if device.startswith("cuda"):
+        import torch
+
+        return Score("peak_memory", float(torch.cuda.max_memory_allocated(device)), better)
+    try:
+        import resource
+    except ImportError:
+        return Score("peak_memory", None, better, "this operating system does not keep the highest use of memory")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Score("peak_memory", float(peak * (1 if sys.platform == "darwin" else 1024)), better)

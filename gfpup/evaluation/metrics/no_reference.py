@@ -1,0 +1,208 @@
+"""How good a picture looks by itself: NIQE, MUSIQ, MANIQA, CLIP-IQA, TOPIQ, all by pyiqa.
+
+pyiqa comes under PolyForm Noncommercial: these metrics run only after consent. It fetches weights while it builds a network;
+here each network is built empty and filled from a file by gfpup's own reader, so nothing is fetched, nothing waits and no
+pickle is run. The one exception is CLIP's official archive, TorchScript, which torch opens after its hash was checked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from importlib import import_module
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
+
+import numpy as np
+
+from gfpup.core.torchvision_shim import cure
+from gfpup.core.types import Score, UInt8
+from gfpup.evaluation.metrics import MetricError, facts
+from gfpup.weights.checkpoint import read_state_dict
+
+if TYPE_CHECKING:
+    import torch
+
+NETWORK_PIXELS: Final = 2048 * 2048
+"""The largest picture a network is given; the attention of some grows with the square of it."""
+NIQE_BLOCK_PX: Final = 96
+"""Side of the blocks that NIQE fits; it needs several. Source: Mittal et al., "Completely blind" (2013)."""
+
+
+class _NoReference:
+    """A pyiqa network: (1, 3, h, w) float32 in [0, 1] to one number."""
+
+    name: str
+    smallest_px = 64
+    largest_pixels = NETWORK_PIXELS
+
+    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor], device: str) -> None:
+        self.network = network
+        self.device = device
+
+    def score(self, restored: UInt8, reference: UInt8 | None = None) -> Score:
+        """Score one picture; `reference` is ignored."""
+        height, width = restored.shape[:2]
+        if min(height, width) < self.smallest_px:
+            return self._missing(f"it needs {self.smallest_px} pixels each way and the picture is {width}x{height}")
+        if height * width > self.largest_pixels:
+            limit = f"{self.largest_pixels / 1e6:.1f} million"
+            return self._missing(f"{width}x{height} pixels are more than the {limit} it is computed for: see its faces' scores")
+        value = self._value(restored)
+        if not np.isfinite(value):
+            return self._missing("its value is not a finite number")
+        return Score(self.name, value, facts(self.name).higher_is_better)
+
+    def _value(self, restored: UInt8) -> float:
+        import torch
+
+        tensor = torch.from_numpy(np.ascontiguousarray(restored)).permute(2, 0, 1)[None].float().div(255)
+        with torch.inference_mode():
+            return float(self.network(tensor.to(self.device)))
+
+    def _missing(self, reason: str) -> Score:
+        return Score(self.name, None, facts(self.name).higher_is_better, reason)
+
+
+class NIQE(_NoReference):
+    """The metric `niqe`, on the brightness of the whole picture, without cutting its border off."""
+
+    name = "niqe"
+    smallest_px = 2 * NIQE_BLOCK_PX
+    largest_pixels = 8192 * 8192
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> NIQE:
+        """Take the fitted natural statistics from the file that basicsr ships, without importing basicsr.
+
+        Raises:
+            MetricError: pyiqa or basicsr is not installed.
+        """
+        import torch
+
+        module = _pyiqa("niqe_arch", cls.name)
+        spec = find_spec("basicsr")
+        if spec is None or spec.origin is None:
+            raise MetricError("niqe needs the parameters that basicsr ships: install basicsr as the README says")
+        parameters = Path(spec.origin).parent / "metrics" / "niqe_pris_params.npz"
+        with np.load(parameters) as stored:
+            mean = torch.from_numpy(np.ravel(stored["mu_pris_param"]))
+            covariance = torch.from_numpy(stored["cov_pris_param"])
+        # On the CPU: it works in float64, for which some accelerators have no arithmetic.
+        return cls(lambda x: module.calculate_niqe(x, 0, True, "yiq", mean, covariance), "cpu")
+
+
+class MUSIQ(_NoReference):
+    """The metric `musiq`, trained on KonIQ-10k."""
+
+    name = "musiq"
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> MUSIQ:
+        """Build and fill the network."""
+        return cls(_filled(cls.name, "musiq_arch", "MUSIQ", files["musiq-koniq"], device, pretrained=False), device)
+
+
+class MANIQA(_NoReference):
+    """The metric `maniqa`, trained on KonIQ-10k, the mean of 20 crops of 224 pixels at fixed places."""
+
+    name = "maniqa"
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> MANIQA:
+        """Build and fill the network."""
+        path = files["maniqa-koniq"]
+        return cls(_filled(cls.name, "maniqa_arch", "MANIQA", path, device, pretrained=False, scale=0.8), device)
+
+
+class TOPIQ(_NoReference):
+    """The metric `topiq`, without reference, trained on KonIQ-10k."""
+
+    name = "topiq"
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> TOPIQ:
+        """Build and fill the network."""
+        settings = {"semantic_model_name": "resnet50", "model_name": "cfanet_nr_koniq_res50", "use_ref": False}
+        settings |= {"backbone_pretrain": False, "pretrained": False}
+        return cls(_filled(cls.name, "topiq_arch", "CFANet", files["topiq-nr-koniq"], device, **settings), device)
+
+
+class CLIPIQA(_NoReference):
+    """The metric `clipiqa`: five pairs of opposite words, RN50."""
+
+    name = "clipiqa"
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> CLIPIQA:
+        """Open CLIP's own archive, which the caller has verified.
+
+        Raises:
+            MetricError: pyiqa or the package clip is not installed, or the file is not CLIP's.
+        """
+        if find_spec("clip") is None:
+            raise MetricError("clipiqa needs the package clip for its words: pip install openai-clip")
+        module = _pyiqa("clipiqa_arch", cls.name)
+        try:
+            with _quiet():
+                network = module.CLIPIQA(backbone=str(files["clip-rn50"])).eval().to(device)
+        except (RuntimeError, KeyError) as error:
+            raise MetricError(f"{files['clip-rn50']} is not CLIP's RN50 ({str(error)[:80]}): fetch it again") from error
+        return cls(network, device)
+
+
+def _pyiqa(file: str, metric: str) -> Any:
+    """A module of pyiqa's networks, imported so that nothing is fetched.
+
+    Raises: MetricError where pyiqa is missing or does not import.
+    """
+    if find_spec("pyiqa") is None:
+        raise MetricError(f"{metric} needs pyiqa: install it as the README says")
+    cure()
+    try:
+        with _quiet():
+            return import_module(f"pyiqa.archs.{file}")
+    except ImportError as error:
+        raise MetricError(
+            f"{metric} needs pyiqa, which does not import here ({error}): install it as the README says"
+        ) from error
+
+
+def _filled(metric: str, file: str, cls: str, path: Path, device: str, **settings: Any) -> Any:
+    """A network of pyiqa, built without trained parts and filled strictly from `path`.
+
+    Raises:
+        MetricError: pyiqa is missing, or the file holds another network.
+    """
+    module = _pyiqa(file, metric)
+    with _quiet(), _untrained(module):
+        network = getattr(module, cls)(**settings)
+    try:
+        network.load_state_dict(read_state_dict(path), strict=True)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise MetricError(f"{path} does not hold the network of {metric} ({first[:120]}): fetch it again") from error
+    return network.eval().requires_grad_(False).to(device)
+
+
+@contextmanager
+def _untrained(module: Any) -> Iterator[None]:
+    """MANIQA's constructor asks timm for a trained backbone whatever it is told; its own file holds those weights too."""
+    if not hasattr(module, "timm"):
+        yield
+        return
+    create = module.timm.create_model
+    with patch.object(module.timm, "create_model", lambda name, **settings: create(name, **{**settings, "pretrained": False})):
+        yield
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pyiqa's prints off stdout, which is for results, and its hub client off the network."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    with redirect_stdout(StringIO()):
+        yield

@@ -1,0 +1,92 @@
+"""How far the landmarks of a restored face moved: the published LMD, with facexlib's network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import torch
+
+from gfpup.core.torchvision_shim import cure
+from gfpup.core.types import Float64, Score, UInt8
+from gfpup.evaluation.metrics import MetricError, facts
+from gfpup.weights.checkpoint import read_state_dict
+
+HEATMAP_PX: Final = 64
+
+
+def landmark_distance(a: Float64, b: Float64) -> float:
+    """The mean distance of two sets of landmarks, (n, 2) each, in pixels of the crop.
+
+    Source: evaluation/calculate_landmark_distance.py of github.com/ohayonguy/PMRF, adopted from github.com/TencentARC/VQFR.
+    """
+    return float(np.sqrt(np.square(a - b).sum(axis=1)).mean())
+
+
+def peaks(heatmaps: Float64) -> Float64:
+    """Where each of (n, h, w) heatmaps is highest, (n, 2) float64 x and y in its pixels, whose corners are whole numbers.
+
+    A quarter of a pixel goes towards the higher neighbour. facexlib's own function of this needs a numpy before 1.24, and
+    takes neighbours across the border.
+    """
+    n, height, width = heatmaps.shape
+    flat = heatmaps.reshape(n, -1).argmax(axis=1)
+    y, x = flat // width, flat % width
+    rows = np.arange(n)
+
+    def slope(axis: int) -> Float64:
+        at, last = (x, width - 1) if axis == 0 else (y, height - 1)
+        up, down = np.minimum(at + 1, last), np.maximum(at - 1, 0)
+        pair = (
+            (heatmaps[rows, y, up], heatmaps[rows, y, down]) if axis == 0 else (heatmaps[rows, up, x], heatmaps[rows, down, x])
+        )
+        return np.asarray(np.sign(pair[0] - pair[1]), np.float64)
+
+    return np.stack([x + 0.25 * slope(0), y + 0.25 * slope(1)], axis=1) + 0.5
+
+
+class LandmarkDistance:
+    """The metric `lmd`: 98 landmarks of each of two aligned crops, (512, 512, 3) uint8 RGB."""
+
+    def __init__(self, network: Any, device: str) -> None:
+        self.network = network
+        self.device = device
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> LandmarkDistance:
+        """Build facexlib's network and fill it by gfpup's own reader.
+
+        Raises:
+            MetricError: facexlib is not installed, or the file holds another network.
+        """
+        if find_spec("facexlib") is None:
+            raise MetricError("lmd needs facexlib: install it as the README says")
+        cure()
+        network = import_module("facexlib.alignment.awing_arch").FAN(num_modules=4, num_landmarks=98, device=device)
+        path = files["alignment-wflw-4hg"]
+        try:
+            network.load_state_dict(read_state_dict(path), strict=True)
+        except RuntimeError as error:
+            raise MetricError(f"{path} does not hold the landmark network of lmd: fetch it again") from error
+        return cls(network.eval().to(device), device)
+
+    def landmarks(self, crop: UInt8) -> Float64:
+        """The landmarks of a face, (98, 2) float64 in pixels of the crop."""
+        small = cv2.resize(np.ascontiguousarray(crop), (256, 256))
+        tensor = torch.from_numpy(small.transpose(2, 0, 1).copy())[None].float().div(255).to(self.device)
+        with torch.inference_mode():
+            heatmaps = self.network(tensor)[0][-1][0, :-1]  # the last one is the face's outline
+        height, width = crop.shape[:2]
+        return np.asarray(peaks(heatmaps.double().cpu().numpy()) * (width / HEATMAP_PX, height / HEATMAP_PX))
+
+    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
+        """Score one pair of aligned crops."""
+        better = facts("lmd").higher_is_better
+        if reference is None:
+            return Score("lmd", None, better, "there is no face to compare with")
+        return Score("lmd", landmark_distance(self.landmarks(restored), self.landmarks(reference)), better)

@@ -1,0 +1,65 @@
+"""The most memory that this process ever held."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+
+def peak_bytes() -> int | None:
+    """The highest resident set of this process since it was started, in bytes; None where the system does not keep it.
+
+    Linux's `ru_maxrss` goes on from the process that started this one; VmHWM does not.
+
+    Source: proc(5), getrusage(2).
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def device_peak_bytes(device: str) -> int | None:
+    """The most that torch's allocator held on the GPU `device`; None on a CPU."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return int(torch.cuda.max_memory_allocated(device))
+
+
+SAMPLE_SECONDS: Final = 2.0
+
+
+class Usage:
+    """What this process took since it was asked before. `every` is the seconds below which nothing is said."""
+
+    def __init__(self, *, every: float = SAMPLE_SECONDS) -> None:
+        self._every = every
+        self._wall = time.monotonic()
+        self._busy = sum(os.times()[:4])
+
+    def sample(self) -> dict[str, float]:
+        """CPU in percent of one core since the last sample and memory in megabytes; nothing where that was just told."""
+        wall, busy = time.monotonic(), sum(os.times()[:4])
+        if wall - self._wall < self._every:
+            return {}
+        percent = 100 * (busy - self._busy) / (wall - self._wall)
+        self._wall, self._busy = wall, busy
+        found = {"system/process_cpu_percentage": percent}
+        try:
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, ValueError, IndexError):  # not Linux
+            return found
+        return found | {"system/process_memory_megabytes": pages * os.sysconf("SC_PAGE_SIZE") / 1e6}

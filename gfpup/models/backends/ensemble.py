@@ -1,0 +1,32 @@
+"""Several methods at once: their restored faces, blended before one paste."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+
+from gfpup.core.types import Backend, BackendSpec
+from gfpup.models import backends
+
+
+class Ensemble:
+    """The weighted mean of its members' restored crops. A member's failure (a value that is not finite) is the whole's."""
+
+    def __init__(self, members: Sequence[tuple[Backend, float]]) -> None:
+        self.members = members
+
+    @classmethod
+    def load(cls, spec: BackendSpec) -> Self:
+        """Load every member of `spec`; weights sum to 1."""
+        return cls([(backends.load(member), weight) for member, weight in spec.members])
+
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        """Restore crops, float32 (n, 3, 512, 512) in [0, 1], by each member; returns the weighted mean, alike."""
+        blended = torch.zeros_like(crops)
+        for member, weight in self.members:
+            restored = member.restore(crops)
+            # Cut first, as every method's own pictures are: a value far outside would weigh more than the picture shows.
+            blended += torch.where(restored.isfinite(), restored.clamp(0, 1), torch.nan) * weight
+        return blended

@@ -1,0 +1,176 @@
+"""The official packages (basicsr, gfpgan, facexlib) on today's torch: every cure that their age needs is in this file.
+
+What is cured, and where it comes from:
+
+- torchvision beside a CPU build of torch: `gfpup.core.torchvision_shim`.
+- `torchvision.transforms.functional_tensor`, gone since torchvision 0.17, which basicsr.data.degradations imports.
+- Weight folders inside site-packages and the working folder, and downloads without a question: GFPGANer's and
+  FaceRestoreHelper's constructors fetch three files by address. Here every network is built empty and filled from a file that
+  gfpup has verified; `helper` hands them over, so that no official downloader is ever reached.
+- Unpickling: their `torch.load` is not used; `gfpup.weights.checkpoint` reads the files and runs nothing in them.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from gfpup.core.errors import CheckpointError, GfpupError
+from gfpup.core.torchvision_shim import cure
+from gfpup.weights.checkpoint import load_strictly, read_state_dict, recognise
+
+PACKAGES = ("basicsr", "gfpgan", "facexlib")
+NEEDS = ("torchvision", "scipy", "tqdm", "yaml", "requests")
+INSTALL = "pip install --no-deps --no-build-isolation basicsr==1.4.2 gfpgan==1.3.8 facexlib==0.3.0 pyiqa==0.1.16"
+"""The one command, for an environment that has torch already; declared the ordinary way they bring a second torch (5.6 GB)."""
+
+RETINAFACES = {"retinaface-resnet50": "resnet50", "retinaface-mobilenet0.25": "mobile0.25"}
+"""The catalogue's architectures by facexlib's names."""
+
+_GONE = "torchvision.transforms.functional_tensor"
+_swapping = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Official:
+    """The official classes, as imported."""
+
+    restorer: Any
+    """gfpgan.GFPGANer"""
+    gfpgan: Any
+    """gfpgan.archs.gfpganv1_clean_arch.GFPGANv1Clean"""
+    restoreformer: Any
+    """gfpgan.archs.restoreformer_arch.RestoreFormer"""
+    retinaface: Any
+    """facexlib.detection.retinaface.RetinaFace"""
+    parsenet: Any
+    """facexlib.parsing.parsenet.ParseNet"""
+    helper_module: ModuleType
+    """facexlib.utils.face_restoration_helper"""
+
+
+def missing() -> tuple[str, ...]:
+    """The packages that the official path needs and that are not installed; nothing is imported."""
+    return tuple(name for name in (*PACKAGES, *NEEDS) if find_spec(name) is None)
+
+
+@cache
+def official() -> Official:
+    """Import the official packages, cured.
+
+    Raises: GfpupError where packages are missing, with the command that installs them.
+    """
+    absent = missing()
+    if set(absent) & set(PACKAGES):
+        raise GfpupError(
+            f"backend 'upstream' runs the official packages, and {', '.join(absent)} {_is_or_are(absent)} not installed; "
+            f"install them after torch with: {INSTALL}"
+        )
+    if absent:
+        raise GfpupError(
+            f"the official packages need {', '.join(absent)}, which {_is_or_are(absent)} not installed; install gfpup's own "
+            'list of their needs with: pip install "gfpup[upstream]"'
+        )
+    cure()
+    _restore_functional_tensor()
+    return Official(
+        restorer=import_module("gfpgan").GFPGANer,
+        gfpgan=import_module("gfpgan.archs.gfpganv1_clean_arch").GFPGANv1Clean,
+        restoreformer=import_module("gfpgan.archs.restoreformer_arch").RestoreFormer,
+        retinaface=import_module("facexlib.detection.retinaface").RetinaFace,
+        parsenet=import_module("facexlib.parsing.parsenet").ParseNet,
+        helper_module=import_module("facexlib.utils.face_restoration_helper"),
+    )
+
+
+def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
+    """Build the official network that `path` belongs to, GFPGAN (clean) or RestoreFormer, as GFPGANer does; strictly filled.
+
+    Raises: GfpupError, CheckpointError: the packages are missing; the file is no checkpoint of either network.
+    """
+    state = read_state_dict(path)
+    name = recognise(state)
+    found = official()
+    if name == "gfpgan":
+        # Source: gfpgan/utils.py, GFPGANer.__init__ with arch "clean", channel_multiplier 2.
+        network = found.gfpgan(
+            out_size=512,
+            num_style_feat=512,
+            channel_multiplier=2,
+            decoder_load_path=None,
+            fix_decoder=False,
+            num_mlp=8,
+            input_is_latent=True,
+            different_w=True,
+            narrow=1,
+            sft_half=True,
+        )
+    elif name == "restoreformer":
+        network = found.restoreformer()
+    else:
+        holds = name or "no network that is known here"
+        raise CheckpointError(f"{path} holds {holds}; give backend 'upstream' a GFPGAN 1.2, 1.3 or 1.4, or a RestoreFormer.")
+    return _filled(network, state, name=name, path=path, device=device)
+
+
+def detection_network(path: Path, *, device: str) -> torch.nn.Module:
+    """Build facexlib's RetinaFace of the size that the checkpoint `path` holds; as `restoration_network`."""
+    state = read_state_dict(path)
+    name = recognise(state)
+    if name not in RETINAFACES:
+        raise CheckpointError(f"{path} holds {name or 'no network that is known here'}; give a RetinaFace checkpoint.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torchvision's, about an argument's old name
+        network = official().retinaface(network_name=RETINAFACES[name], device=torch.device(device))
+    return _filled(network, state, name=name, path=path, device=device)
+
+
+def parsing_network(path: Path, *, device: str) -> torch.nn.Module:
+    """Build facexlib's ParseNet, which draws the paste mask of the official path; as `restoration_network`."""
+    state = read_state_dict(path)
+    network = official().parsenet(in_size=512, out_size=512, parsing_ch=19)
+    return _filled(network, state, name="parsenet", path=path, device=device)
+
+
+def helper(*, upscale: float, detector: torch.nn.Module | None, parser: torch.nn.Module | None, device: str) -> Any:
+    """Make a FaceRestoreHelper as GFPGANer does, with networks that are loaded already; `parser` None: the square mask."""
+    module: Any = official().helper_module
+    with _swapping:
+        kept = module.init_detection_model, module.init_parsing_model
+        module.init_detection_model = lambda *args, **options: detector
+        module.init_parsing_model = lambda *args, **options: parser
+        try:
+            return module.FaceRestoreHelper(
+                upscale, face_size=512, crop_ratio=(1, 1), use_parse=parser is not None, device=torch.device(device)
+            )
+        finally:
+            module.init_detection_model, module.init_parsing_model = kept
+
+
+def _filled(network: Any, state: dict[str, torch.Tensor], *, name: str, path: Path, device: str) -> torch.nn.Module:
+    load_strictly(network, state, name=name, path=path)
+    done: torch.nn.Module = network.eval().requires_grad_(False).to(torch.device(device))
+    return done
+
+
+def _restore_functional_tensor() -> None:
+    """Put a module of the name that is gone in place, with the one function that basicsr imports from it."""
+    if _GONE in sys.modules or find_spec(_GONE) is not None:
+        return
+    module: Any = ModuleType(_GONE)
+    module.rgb_to_grayscale = import_module("torchvision.transforms.functional").rgb_to_grayscale
+    sys.modules[_GONE] = module
+
+
+def _is_or_are(names: tuple[str, ...]) -> str:
+    return "is" if len(names) == 1 else "are"

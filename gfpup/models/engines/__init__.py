@@ -1,0 +1,194 @@
+"""What computes a network: torch as it stands (eager), or a graph that is compiled or exported once and kept on disk.
+
+A graph is made for one network with its weights, one precision, one shape of input and one machine; see `cache`. It differs
+from eager by rounding alone, because sums are taken in another order: `difference` says how far, as measured.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sysconfig
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.registry import unknown
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Graph = Callable[..., "tuple[torch.Tensor, ...]"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What is known of an engine before it is loaded.
+
+    `packages` is what it needs installed, under the extra of `remedy`. `lowers` says that the graph holds float32 and the
+    engine itself computes it in bfloat16 where that is asked for; the others compute a network as it stands.
+    """
+
+    summary: str
+    float32: str
+    bfloat16: str | None
+    packages: tuple[str, ...] = ()
+    remedy: str = ""
+    devices: tuple[str, ...] = ("cpu",)
+    lowers: bool = False
+
+
+AFTER_WRITING = "the photo as a JPEG may differ by 2"
+
+# Differences: the largest of a face, of the four networks with the weights of the parity folder on its photo.
+ENGINES: dict[str, Engine] = {
+    "eager": Engine(
+        summary="torch, as it stands",
+        float32="the reference",
+        bfloat16="the reference",
+        devices=("cpu", "cuda", "mps"),
+    ),
+    "compile": Engine(
+        summary="kernels fused by torch's compiler and built by the machine's own; the first run takes a minute or two",
+        float32="within 1 level of 255 (GFPGAN 1e-6 of the deviation)",
+        bfloat16="other roundings than eager bfloat16 (GFPGAN 65 dB from float32, 3 levels)",
+        remedy="install a C++ compiler (g++ or clang++) and Python's headers (python3-dev)",
+        devices=("cpu", "cuda"),
+    ),
+    "openvino": Engine(
+        summary="OpenVINO's kernels for processors",
+        float32="within 1 level of 255, no code changed (GFPGAN 1e-6 of the deviation, RestoreFormer++ 8e-5, CodeFormer 9e-4)",
+        bfloat16="other roundings than eager bfloat16 (GFPGAN 62 dB from float32, 2 levels)",
+        packages=("openvino",),
+        remedy="pip install 'gfpup[openvino]'",
+        lowers=True,
+    ),
+    "onnxruntime": Engine(
+        summary="ONNX Runtime's kernels for processors; no faster than eager here, kept for comparison",
+        float32="within 1 level of 255 (GFPGAN 2e-6 of the deviation)",
+        bfloat16=None,
+        packages=("onnxruntime", "onnx", "onnxscript"),
+        remedy="pip install 'gfpup[onnxruntime]'",
+    ),
+}
+
+
+def available(engine: str, *, device: str = "cpu", dtype: str = "float32") -> str | None:
+    """Why `engine` cannot be used here, as a clause with what to do, or None where it can.
+
+    Cheap: it looks for packages and programs and imports none. `device` is "cpu", "cuda:N" or "mps"; `dtype` "float32" or
+    "bfloat16".
+
+    Raises:
+        GfpupError: there is no such engine.
+    """
+    facts = of(engine)
+    if device.partition(":")[0] not in facts.devices:
+        return f"{engine} does not compute on {device}, but on {' and '.join(facts.devices)}"
+    if dtype == "bfloat16" and facts.bfloat16 is None:
+        return f"{engine} has no kernels for bfloat16 on a CPU: use --precision fp32"
+    lacking = [name for name in facts.packages if importlib.util.find_spec(name) is None]
+    if engine == "compile":
+        lacking = lacking_to_compile()
+    if lacking:
+        return f"{engine} needs {' and '.join(lacking)}: {facts.remedy}"
+    return None
+
+
+def difference(engine: str, *, dtype: str = "float32") -> str:
+    """How far faces of `engine` are from eager ones in the same precision, before they are written; for the manifest.
+
+    Raises:
+        GfpupError: there is no such engine.
+    """
+    facts = of(engine)
+    said = facts.float32 if dtype == "float32" else facts.bfloat16
+    if said is None:
+        return f"{engine} has no {dtype}"
+    return said if engine == "eager" else f"against eager, of a face before it is written: {said}; {AFTER_WRITING}"
+
+
+def prepare(
+    network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, dtype: str = "float32", folder: Path | None = None
+) -> Graph:
+    """Return a callable that computes `network(*inputs)` with `engine`, for inputs of these shapes on their device.
+
+    Args:
+        network: in eval mode; returns a tensor or a tuple of tensors. Already in `dtype` as eager would be, but for an engine
+            that `lowers`, which wants float32.
+        inputs: example inputs; values do not matter, shapes, dtypes and the device do. On a GPU the first dimension is free.
+        engine: a key of `ENGINES`.
+        dtype: "float32" or "bfloat16".
+        folder: where graphs are kept (default: `cache.default_folder`).
+
+    Returns:
+        A function of tensors like `inputs` to a tuple of tensors; it may be called from one thread at a time.
+
+    Raises:
+        GfpupError: the engine cannot be used here, or cannot make a graph of this network.
+        OutputError: the folder of graphs cannot be written.
+    """
+    if engine == "eager":
+        return lambda *given: _as_tuple(network(*given))
+    device = str(inputs[0].device)
+    require(engine, device=device, dtype=dtype)
+    from gfpup.models.engines import cache, graphs
+
+    if device != "cpu":
+        return graphs.compiled_on_the_fly(network, folder or cache.default_folder())
+    known = of(engine)
+    of_graph = "float32" if known.lowers else dtype
+    key = cache.facts(network, inputs, engine=engine, dtype=of_graph, packages=known.packages)
+
+    def make(entry: Path) -> None:
+        if (reason := available(engine, device=device, dtype=dtype)) is not None:
+            raise _refusal(engine, reason)
+        graphs.write(network, inputs, engine=engine, folder=entry)
+
+    with cache.entry(key, make=make, folder=folder or cache.default_folder()) as made:
+        return graphs.load(made, engine=engine, dtype=dtype)
+
+
+def require(engine: str, *, device: str = "cpu", dtype: str = "float32") -> None:
+    """Refuse `engine` before anything is loaded; a missing compiler is no reason yet, as the graph may lie in the cache.
+
+    Raises:
+        GfpupError: there is no such engine, or it cannot be used here.
+    """
+    reason = available(engine, device=device, dtype=dtype)
+    if reason is not None and not (engine == "compile" and device == "cpu"):
+        raise _refusal(engine, reason)
+
+
+def of(engine: str) -> Engine:
+    """The facts of `engine`.
+
+    Raises:
+        GfpupError: there is none of this name.
+    """
+    if engine not in ENGINES:
+        raise GfpupError(unknown("engine", engine, ENGINES))
+    return ENGINES[engine]
+
+
+def _refusal(engine: str, reason: str) -> GfpupError:
+    return GfpupError(f"engine {engine!r} cannot be used here, as {reason}, or leave it out for eager.")
+
+
+def lacking_to_compile() -> list[str]:
+    """What a compiled engine needs on this machine and does not find, in words."""
+    # Inductor takes CXX, or else these, in its order.
+    given = os.environ.get("CXX")
+    compilers = [given] if given else ["g++", "clang++", "c++"]
+    lacking = [] if any(shutil.which(name) for name in compilers) else [f"a C++ compiler ({compilers[0]})"]
+    if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
+        lacking.append("Python's headers (Python.h)")
+    return lacking
+
+
+def _as_tuple(output: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return output if isinstance(output, tuple) else (output,)

@@ -1,0 +1,171 @@
+"""Compiled and exported graphs on disk: made once for a network, its versions and this machine, and never there in part."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from gfpup.core.errors import OutputError
+from gfpup.core.files import sha256_of
+from gfpup.core.versions import __version__
+from gfpup.machine.cpu import processor
+
+FOLDER_VARIABLE = "GFPUP_CACHE_DIR"
+
+RECORD = "entry.json"
+"""What an entry is of, and the SHA-256 of each of its files. Written last."""
+
+KEPT_BYTES = 8 * 2**30
+"""Entries used longest ago are deleted beyond this: about twenty networks, at their weights' 200 to 400 MB each."""
+
+
+def default_folder() -> Path:
+    """The folder of graphs: `engines` in GFPUP_CACHE_DIR, or in a place of the platform's user cache."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    return (Path(given) if given else platformdirs.user_cache_path("gfpup")) / "engines"
+
+
+def facts(
+    network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, dtype: str, packages: Sequence[str]
+) -> dict[str, Any]:
+    """Everything that a graph depends on, as JSON can hold it: two networks with equal facts may share one.
+
+    `dtype` is that of the graph, and `packages` are those that make and compute it.
+    """
+    return {
+        "network": fingerprint(network),
+        "inputs": [[str(each.dtype), list(each.shape)] for each in inputs],
+        "engine": engine,
+        "dtype": dtype,
+        "versions": {name: _version(name) for name in ("torch", *packages)} | {"gfpup": __version__},
+        "machine": _machine(),
+        # The compiler writes the number of threads into its loops.
+        "threads": torch.get_num_threads() if engine == "compile" else None,
+    }
+
+
+def fingerprint(network: nn.Module) -> str:
+    """The SHA-256 of a network: its weights to the bit, its modules' settings, and the source code that computes them."""
+    digest = hashlib.sha256()
+    sources = set()
+    for name, module in network.named_modules():
+        settings = {key: value for key, value in vars(module).items() if isinstance(value, bool | int | float | str | tuple)}
+        digest.update(f"{name} {type(module).__module__}.{type(module).__qualname__} {sorted(settings.items())}\n".encode())
+        if not type(module).__module__.startswith("torch."):
+            sources.add(type(module).__module__)
+    for source in sorted(sources):
+        digest.update(inspect.getsource(sys.modules[source]).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def entry(key: Mapping[str, Any], *, make: Callable[[Path], None], folder: Path) -> Iterator[Path]:
+    """Give the folder of the entry for `key`; where it is missing or damaged, `make(empty folder)` fills it first.
+
+    Other processes that want the same entry wait meanwhile; it stays where it is inside the `with`.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    text = json.dumps(key, sort_keys=True)
+    home = folder / hashlib.sha256(text.encode()).hexdigest()[:32]
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds code that is loaded again
+        lock = _lock(home)
+        lock.acquire()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        if not _intact(home):
+            _fill(home, key, make)
+            _prune(folder, keep=home)
+        with contextlib.suppress(OSError):
+            os.utime(home / RECORD)
+        yield home
+    finally:
+        lock.release()
+
+
+def _fill(home: Path, key: Mapping[str, Any], make: Callable[[Path], None]) -> None:
+    try:
+        shutil.rmtree(home, ignore_errors=True)
+        fresh = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}."))
+    except OSError as error:
+        raise _unwritable(home.parent, error) from error
+    try:
+        make(fresh)
+        files = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
+        (fresh / RECORD).write_text(json.dumps({"files": files, "key": key}, indent=1) + "\n", encoding="utf-8")
+        fresh.replace(home)
+    except OSError as error:
+        raise _unwritable(home.parent, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _intact(home: Path) -> bool:
+    """Whether every file of an entry is there with the bytes that were written."""
+    try:
+        files = json.loads((home / RECORD).read_text(encoding="utf-8"))["files"]
+        return bool(files) and all((home / name).is_file() and sha256_of(home / name) == sha for name, sha in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _prune(folder: Path, *, keep: Path) -> None:
+    """Delete entries used longest ago until what is left fits; one that another process is loading stays."""
+    ages = sorted((record.stat().st_mtime, record.parent) for record in folder.glob(f"*/{RECORD}"))
+    sizes = {home: sum(path.stat().st_size for path in home.iterdir()) for _, home in ages}
+    for _, home in ages:
+        if sum(sizes.values()) <= KEPT_BYTES:
+            return
+        if home == keep:
+            continue
+        with contextlib.suppress(Timeout, OSError), _lock(home).acquire(timeout=0):
+            shutil.rmtree(home)
+            del sizes[home]
+
+
+def _lock(home: Path) -> FileLock:
+    return FileLock(home.parent / f".{home.name}.lock")
+
+
+def _unwritable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"the folder of compiled graphs {folder} cannot be written ({error.strerror or error}): "
+        f"make room, choose another with {FOLDER_VARIABLE}, or use engine eager"
+    )
+
+
+def _machine() -> str:
+    """The processor and what it can do; a graph may hold instructions that another one lacks."""
+    own = processor()
+    words = (platform.system(), platform.machine(), own.name, own.part, *sorted(own.flags))
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -1,0 +1,210 @@
+"""A network as a graph: captured once, written in an engine's own format, loaded again as a function of tensors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gfpup.core.errors import GfpupError
+
+Tensors = tuple[torch.Tensor, ...]
+
+COMPILED = "graph.pt2"
+OPENVINO = "graph.xml"
+"""Its weights lie beside it, in a file of the same name that ends in .bin."""
+ONNX = "graph.onnx"
+
+ONNX_OPSET = 18
+"""The oldest that torch's exporter writes without converting back: read by every ONNX Runtime since 1.14."""
+
+
+def write(network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, folder: Path) -> None:
+    """Write the graph of `network` for `inputs` into `folder`, in the format of `engine`.
+
+    Raises:
+        GfpupError: the engine cannot make one, with its own first line why.
+    """
+    log = logging.getLogger(__name__)
+    log.info("making a graph for engine %s; later runs find it on disk", engine)
+    if engine == "compile":
+        _write_compiled(network, inputs, folder / COMPILED)
+    elif engine == "openvino":
+        write_openvino(network, inputs, folder / OPENVINO)
+    else:
+        write_onnx(network, inputs, folder / ONNX)
+
+
+def load(folder: Path, *, engine: str, dtype: str) -> Callable[..., Tensors]:
+    """Load what `write` left in `folder`; the function takes and returns tensors on the CPU.
+
+    Raises:
+        GfpupError: this machine cannot compute it in `dtype`.
+    """
+    if engine == "compile":
+        return _load_compiled(folder / COMPILED)
+    if engine == "openvino":
+        return load_openvino(folder / OPENVINO, dtype=dtype)
+    return load_onnx(folder / ONNX)
+
+
+def write_openvino(
+    network: nn.Module, inputs: Sequence[torch.Tensor], path: Path, *, names: tuple[Sequence[str], Sequence[str]] | None = None
+) -> None:
+    """Write `path` (.xml) and its weights (.bin) in float32; `names` are those of the inputs and of the outputs."""
+    import openvino
+
+    with _quiet():
+        try:
+            model = openvino.convert_model(_captured(network, inputs))
+        except (RuntimeError, openvino.frontend.OpConversionFailure) as error:
+            raise _cannot("openvino", error) from error
+    for ports, given in zip((model.inputs, model.outputs), names or ((), ()), strict=True):
+        for port, name in zip(ports, given, strict=True) if given else ():
+            port.get_tensor().set_names({name})
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def load_openvino(path: Path, *, dtype: str = "float32") -> Callable[..., Tensors]:
+    """Compile an OpenVINO graph for this CPU, for as many threads as torch has, in `dtype` and nothing else.
+
+    Raises:
+        GfpupError: the processor cannot compute in `dtype`.
+    """
+    import openvino
+
+    core = openvino.Core()
+    if dtype == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise GfpupError("this processor has no bfloat16 for engine 'openvino': use --precision fp32.")
+    settings = {
+        # Without a hint it computes float32 graphs in bfloat16 wherever the processor can.
+        "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        # The threads that torch counts are processors as the system shows them, and other stages use the same ones.
+        "ENABLE_HYPER_THREADING": True,
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
+    outputs = range(len(request.model_outputs))
+
+    def run(*given: torch.Tensor) -> Tensors:
+        request.infer([_array(each) for each in given], share_inputs=True)
+        # The request writes its next results over these.
+        return tuple(torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in outputs)
+
+    return run
+
+
+def write_onnx(
+    network: nn.Module, inputs: Sequence[torch.Tensor], path: Path, *, names: tuple[Sequence[str], Sequence[str]] | None = None
+) -> None:
+    """Write one ONNX file in float32; `names` are those of the inputs and of the outputs."""
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                _captured(network, inputs),
+                tuple(inputs),
+                dynamo=True,
+                verbose=False,
+                opset_version=ONNX_OPSET,
+                input_names=None if names is None else list(names[0]),
+                output_names=None if names is None else list(names[1]),
+            )
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+            raise _cannot("onnxruntime", error) from error
+        assert program is not None
+        program.save(path, external_data=False)
+
+
+def load_onnx(path: Path) -> Callable[..., Tensors]:
+    """Open an ONNX graph with ONNX Runtime on this CPU, for as many threads as torch has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads are other stages' threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run(*given: torch.Tensor) -> Tensors:
+        arrays = {name: _array(each) for name, each in zip(names, given, strict=True)}
+        return tuple(torch.from_numpy(each) for each in session.run(None, arrays))
+
+    return run
+
+
+def compiled_on_the_fly(network: nn.Module, folder: Path) -> Callable[..., Tensors]:
+    """Compile for a GPU when first called: batches of any size share a graph, and torch keeps its kernels in `folder`."""
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
+    compiled: Callable[..., Any] = torch.compile(network)
+
+    def run(*given: torch.Tensor) -> Tensors:
+        output = compiled(*given)
+        return output if isinstance(output, tuple) else (output,)
+
+    return run
+
+
+def _write_compiled(network: nn.Module, inputs: Sequence[torch.Tensor], path: Path) -> None:
+    from torch import _inductor as inductor
+
+    with _quiet():
+        try:
+            inductor.aoti_compile_and_package(_captured(network, inputs), package_path=str(path))
+        except RuntimeError as error:
+            raise _cannot("compile", error) from error
+
+
+def _load_compiled(path: Path) -> Callable[..., Tensors]:
+    from torch import _inductor as inductor
+
+    compiled = inductor.aoti_load_package(str(path))
+
+    def run(*given: torch.Tensor) -> Tensors:
+        output = compiled(*(each.contiguous() for each in given))
+        return tuple(output) if isinstance(output, tuple | list) else (output,)
+
+    return run
+
+
+def _captured(network: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(network, tuple(inputs), strict=False)
+
+
+def _array(tensor: torch.Tensor) -> Any:
+    return tensor.detach().contiguous().numpy()
+
+
+def _cannot(engine: str, error: BaseException) -> GfpupError:
+    lines = str(error).strip().splitlines()
+    return GfpupError(
+        f"engine {engine!r} cannot make a graph of this network ({lines[0] if lines else type(error).__name__}): "
+        "use engine eager."
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' notes on their own future from the user, who can do nothing about them."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [each.level for each in loggers]
+    for each in loggers:
+        each.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(loggers, levels, strict=True):
+            each.setLevel(level)

@@ -1,0 +1,163 @@
+"""The pieces that the code-book networks share: residual blocks, resampling, and the code book itself.
+
+Source: Esser et al., "Taming Transformers for High-Resolution Image Synthesis" (CVPR 2021). CodeFormer and RestoreFormer
+inherit these blocks from it and differ in key names and in their attention, which stay with each network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gfpup.models.nets.convolution import NearestConv, WinogradConv
+from gfpup.models.nets.rewrites import Rewritable
+
+CHANNELS = (64, 128, 128, 256, 256, 512)
+"""Channels at 512, 256, 128, 64, 32 and 16 pixels: 64 times (1, 2, 2, 4, 4, 8), the same in every published checkpoint."""
+
+CODE_CHANNELS = 256
+CODE_COUNT = 1024
+
+QUERY_CHUNK = 64
+"""Queries at a time where memory is short: RestoreFormer++'s scores at 32 px then take 1 MiB a face in place of 16. Measured at
+512 px on a CPU in float32, this does not lower the peak of any of the three networks (366 MiB of activations for CodeFormer,
+387 for both RestoreFormers): that lies in the convolutions at 512 px. What lowers it is one face a forward, and bfloat16."""
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalise in 32 groups with epsilon 1e-6, as every block of these networks does."""
+    return nn.GroupNorm(32, channels, eps=1e-6)
+
+
+def conv3x3(inputs: int, outputs: int, *, paints: bool) -> nn.Conv2d:
+    """The usual convolution; where it `paints`, and does not choose codes, in the form that saves multiplications.
+
+    That form triples rounding, which a choice between two near codes might notice and a picture does not. With 512 channels
+    a convolution works at 16 pixels, too few to save anything.
+    """
+    saves = paints and max(inputs, outputs) < CHANNELS[-1]
+    return WinogradConv(inputs, outputs) if saves else nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """Two normalised 3x3 convolutions beside a shortcut: (b, in, h, w) to (b, out, h, w).
+
+    `shortcut` is the key of the 1x1 convolution that exists where the channels change: the one thing in which the
+    official implementations name this block differently. `paints` lets it save multiplications.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, shortcut: str, paints: bool) -> None:
+        super().__init__()
+        self.norm1 = group_norm(in_channels)
+        self.conv1 = conv3x3(in_channels, out_channels, paints=paints)
+        self.norm2 = group_norm(out_channels)
+        self.conv2 = conv3x3(out_channels, out_channels, paints=paints)
+        self.shortcut_key = shortcut if in_channels != out_channels else None
+        if self.shortcut_key:
+            self.add_module(self.shortcut_key, nn.Conv2d(in_channels, out_channels, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.conv1(F.silu(self.norm1(x), inplace=True))
+        h = self.conv2(F.silu(self.norm2(h), inplace=True))
+        return h + (getattr(self, self.shortcut_key)(x) if self.shortcut_key else x)
+
+
+class Downsample(nn.Module):
+    """Halve the size by a strided 3x3 convolution, padded right and below only (an inherited TensorFlow habit)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
+class Upsample(nn.Module):
+    """Double the size by repeating pixels, then smooth by a 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = NearestConv(channels, channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.conv(x)
+
+
+class ChunkedQueries(nn.Module):
+    """An attention that may ask for some queries at a time, so that its scores never exist for all of them at once.
+
+    `query_chunk` is the largest number of queries at a time; None for all.
+    """
+
+    query_chunk: int | None = None
+
+    def in_chunks(self, attend: Callable[[torch.Tensor], torch.Tensor], queries: torch.Tensor) -> torch.Tensor:
+        """Compute `attend(queries)`, which maps (..., queries, c) to (..., queries, d), row i from row i alone.
+
+        A row's sums have the same terms in any chunk, but a product of another size may add them in another order: equal to
+        about 1e-6 of the largest value in float32, and often to the bit.
+        """
+        if self.query_chunk is None or queries.shape[-2] <= self.query_chunk:
+            return attend(queries)
+        return torch.cat([attend(part) for part in queries.split(self.query_chunk, dim=-2)], dim=-2)
+
+
+def attend_in_chunks(network: nn.Module, rows: int | None) -> None:
+    """Let every attention of `network` ask for at most `rows` queries at a time, or for all of them again with None.
+
+    Raises:
+        ValueError: fewer than one row.
+    """
+    if rows is not None and rows < 1:
+        raise ValueError(f"attention over {rows} queries at a time; it takes 1 or more, or None for all")
+    for module in network.modules():
+        if isinstance(module, ChunkedQueries):
+            module.query_chunk = rows
+
+
+class Codebook(Rewritable):
+    """1024 learned vectors of 256 channels, found by number or by nearness; plain, found by a product with one-hot rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(CODE_COUNT, CODE_CHANNELS)
+
+    def lookup(self, codes: torch.Tensor, *, size_hw: tuple[int, int]) -> torch.Tensor:
+        """Turn code numbers (b, h*w) int64 into their vectors (b, 256, h, w).
+
+        The same bits as the official product with one-hot rows, which adds zeros to one times the vector.
+        """
+        if self.rewritten:
+            vectors = self.embedding(codes)
+        else:
+            vectors = F.one_hot(codes, CODE_COUNT).to(self.embedding.weight) @ self.embedding.weight
+        return vectors.unflatten(1, size_hw).permute(0, 3, 1, 2).contiguous()
+
+    def distances(self, latent: torch.Tensor) -> torch.Tensor:
+        """Measure squared distances of a latent (b, 256, h, w) to every code: (b, h*w, 1024).
+
+        Expanded as z² + e² - 2ze and summed in the official order: where two codes are almost equally near, the
+        rounding decides, and it must decide as theirs does.
+        """
+        z = latent.permute(0, 2, 3, 1).reshape(-1, CODE_CHANNELS)
+        e = self.embedding.weight
+        d = torch.sum(z**2, dim=1, keepdim=True) + torch.sum(e**2, dim=1) - 2 * torch.matmul(z, e.t())
+        return d.unflatten(0, (latent.shape[0], -1))
+
+
+def smallest_margin(scores: torch.Tensor) -> float:
+    """Measure how far the closest decision is from flipping.
+
+    Args:
+        scores: (..., codes) logits, or negated distances; the largest wins.
+
+    Returns:
+        The smallest gap between the best and the second score of a row, over the standard deviation of all scores.
+        Arithmetic whose error stays below it, in the same unit, cannot change a code.
+    """
+    best = scores.double().topk(2, dim=-1).values
+    return float((best[..., 0] - best[..., 1]).min() / scores.double().std(correction=0))

@@ -1,0 +1,144 @@
+"""Opening a picture by its content, within limits, and telling its size from the header alone."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from PIL import Image, ImageFile
+
+from gfpup.core.errors import PhotoError
+from gfpup.photos import exif
+from gfpup.photos.formats import MAX_PIXELS, READABLE, foreign_kind
+
+MAX_FILE_BYTES: Final = 2**32
+"""Largest file that is read into memory: 500 megapixels of 16-bit RGBA are 3.7 GiB."""
+
+DECODING_ERRORS: Final = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's plug-ins raise over damaged files; fuzzed files have raised each family."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a file's header says: Pillow's name of the format, (h, w) upright, Pillow's mode, bits a channel (8 or 16)."""
+
+    format: str
+    size_hw: tuple[int, int]
+    mode: str
+    bits: int
+
+
+def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Probe:
+    """Tell a photo's format and upright size from its header, without decoding a pixel.
+
+    Raises:
+        PhotoError: the file is no photo, is damaged at its head, or is over `max_pixels`.
+    """
+    try:
+        check_regular(path)
+        with path.open("rb") as file, open_picture(file, path, max_pixels=max_pixels) as image:
+            width, height = image.size
+            turned = header_orientation(image) >= 5
+            return Probe(format_name(image), (width, height) if turned else (height, width), image.mode, bits_of(image))
+    except OSError as error:
+        raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no ordinary file of a sane size, before it is read.
+
+    Raises:
+        PhotoError: it is a folder, a device or a pipe, empty, or over `MAX_FILE_BYTES`.
+    """
+    size = path.stat().st_size
+    if not path.is_file():
+        raise PhotoError(f"{path} cannot be read: it is {'a folder' if path.is_dir() else 'no ordinary file'}")
+    if size == 0:
+        raise PhotoError(f"{path} cannot be read: the file is empty")
+    if size > MAX_FILE_BYTES:
+        raise PhotoError(f"{path} cannot be read: the file has {size} bytes, over the limit of {MAX_FILE_BYTES}")
+
+
+def open_picture(file: IO[bytes], path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """Open a picture by its content, whatever its name, and refuse it if its header announces too many pixels.
+
+    Pillow's own `Image.open` refuses photos over 179 megapixels unless a global of the process is changed, and would try
+    formats that run an interpreter (EPS); so the few formats named in `READABLE` are tried here, with a limit of their own.
+
+    Raises:
+        PhotoError: no format fits, the header is damaged, or the size is out of bounds; the message names `path`.
+    """
+    head = file.read(64)
+    for name, (module, _) in READABLE.items():
+        importlib.import_module(module)
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None or accept is None or accept(head[:16]) is not True:
+            continue
+        file.seek(0)
+        try:
+            image = factory(file, "")
+        except DECODING_ERRORS as error:
+            # A TIFF header alone promises little: raw photos and floating-point pictures have it too.
+            kind = foreign_kind(head) if name == "TIFF" else f"its {name} header is damaged"
+            raise PhotoError(f"{path} cannot be read: {kind} ({error or type(error).__name__})") from error
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise PhotoError(f"{path} cannot be read: it is {width} x {height} px large, which holds no picture")
+        if width * height > max_pixels:
+            raise PhotoError(
+                f"{path} cannot be read: it is {width} x {height} px, "
+                f"{width * height / 1e6:.0f} megapixels, over the limit of {max_pixels / 1e6:.0f}"
+            )
+        return image
+    raise PhotoError(f"{path} cannot be read: {foreign_kind(head)}")
+
+
+def format_name(image: ImageFile.ImageFile) -> str:
+    """Pillow's name of the format, but JPEG for the multi-picture JPEGs that phones write."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def header_orientation(image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation that is still to be applied; Pillow has applied that of a TIFF by itself."""
+    block = image.info.get("exif")
+    if image.format == "TIFF" or not isinstance(block, bytes):
+        return 1
+    try:
+        return exif.orientation_of(exif.block_of(block))
+    except ValueError:
+        return 1
+
+
+def bits_of(image: ImageFile.ImageFile) -> int:
+    """Bits a channel that reading will give: 16 for PNG and TIFF of 9 to 16 bits and deep grey JPEG 2000, else 8."""
+    if image.format == "PNG":
+        # Pillow says RGB for 16 bits as well; the depth is the ninth byte of IHDR, always the first chunk.
+        file = image.fp
+        assert file is not None, "ask before the picture is loaded"
+        position = file.tell()
+        file.seek(24)
+        depth = file.read(1)
+        file.seek(position)
+        return 16 if depth == b"\x10" else 8
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
+        return 16 if max(bits) > 8 and image.mode not in ("CMYK", "LAB") else 8
+    return 16 if image.mode.startswith("I;16") else 8

@@ -1,0 +1,156 @@
+"""Degraded photos and their references: matched by name, made by a named protocol, or one of the field's test sets."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import UInt8
+from gfpup.ops import degrade
+from gfpup.photos.sources import SourcePhoto
+
+FACE_PX: Final = 512
+"""The size at which the protocols count their pixels."""
+_NAMED: Final = 3
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A degraded photo and its reference."""
+
+    degraded: SourcePhoto
+    reference: SourcePhoto
+
+
+def match_pairs(degraded: Sequence[SourcePhoto], reference: Sequence[SourcePhoto]) -> list[Pair]:
+    """Match the photos of two folders by their path without its extension, in the order of `degraded`.
+
+    Raises:
+        GfpupError: a photo of either folder has no partner in the other, or more than one.
+    """
+    of_degraded = _by_name(degraded, "degraded")
+    of_reference = _by_name(reference, "reference")
+    alone = [name for name in of_degraded if name not in of_reference]
+    unused = [name for name in of_reference if name not in of_degraded]
+    if alone or unused:
+        parts = [f"{len(alone)} degraded photos have no reference ({_some(alone)})"] if alone else []
+        parts += [f"{len(unused)} references have no degraded photo ({_some(unused)})"] if unused else []
+        raise GfpupError(f"{' and '.join(parts)}: give two folders whose file names are equal but for their extensions")
+    return [Pair(photo, of_reference[name]) for name, photo in of_degraded.items()]
+
+
+def find_reference(photo: SourcePhoto, references: Mapping[str, SourcePhoto]) -> SourcePhoto | None:
+    """The reference of one photo from `by_name(references)`, or None."""
+    return references.get(_key(photo))
+
+
+def by_name(photos: Sequence[SourcePhoto], *, what: str) -> dict[str, SourcePhoto]:
+    """Photos by the name under which they are matched; `what` names them in the error.
+
+    Raises:
+        GfpupError: two photos have one name.
+    """
+    return _by_name(photos, what)
+
+
+def synthesise(reference: UInt8, *, protocol: str, seed: int, name: str) -> tuple[UInt8, UInt8, dict[str, Any]]:
+    """Damage a reference, (h, w, 3) uint8, by a named protocol; the same name and seed give the same damage everywhere.
+
+    Returns the degraded picture, the reference it belongs to, both uint8 with a short side of 512, and the record of the
+    damage, ready for JSON. A reference of another size is brought to that first (by area, or by Lanczos where it grows),
+    because that is where the protocols count their pixels; they are made for square, aligned faces. `name` is the photo's
+    path or file name; its folder does not count.
+
+    Raises:
+        GfpupError: unknown protocol.
+    """
+    height, width = reference.shape[:2]
+    factor = FACE_PX / min(height, width)
+    if factor != 1:
+        size_wh = (max(FACE_PX, round(width * factor)), max(FACE_PX, round(height * factor)))
+        how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LANCZOS4
+        reference = np.asarray(cv2.resize(reference, size_wh, interpolation=how), np.uint8)
+    damage = degrade.draw(protocol, seed=seed, name=Path(name).name)
+    record = {"name": Path(name).name, "protocol": protocol, "seed": seed, **asdict(damage)}
+    return degrade.apply(reference, damage), reference, record
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """A test set of the field. `photos` lists every count under which it is known; `paired` says whether references exist."""
+
+    name: str
+    photos: tuple[int, ...]
+    paired: bool
+    source: str
+    note: str = ""
+
+
+_GFPGAN: Final = "https://xinntao.github.io/projects/gfpgan"
+# Source of counts: the papers of GFPGAN (2021), CodeFormer (2022) and VQFR (2022), and the repositories named.
+TEST_SETS: Final[Mapping[str, TestSet]] = {
+    test.name: test
+    for test in (
+        TestSet(
+            "celeba-test",
+            (3000,),
+            True,
+            "https://github.com/wzhouxiff/RestoreFormerPlusPlus (README, test data)",
+            "3,000 CelebA-HQ faces at 512 pixels, damaged by GFPGAN's protocol; other papers damage the same faces otherwise",
+        ),
+        TestSet("lfw-test", (1711,), False, _GFPGAN, "the first face of each person in LFW's validation part, aligned"),
+        TestSet(
+            "webphoto-test", (407, 469), False, _GFPGAN, "sources disagree: its paper says 407 faces, other counts say 469"
+        ),
+        TestSet("wider-test", (970,), False, "https://github.com/sczhou/CodeFormer (README, test data)", "faces of WIDER FACE"),
+        TestSet("celebchild-test", (180,), False, _GFPGAN, "child faces of celebrities, many of them black and white"),
+    )
+}
+
+
+def check_test_set(
+    name: str, degraded: Sequence[SourcePhoto], reference: Sequence[SourcePhoto] | None = None
+) -> tuple[str, ...]:
+    """Check that folders hold the test set `name` before a run begins; returns what has to be said about it.
+
+    Raises:
+        GfpupError: unknown set, another number of photos than it must hold, or references missing or left over.
+    """
+    test = TEST_SETS.get(name)
+    if test is None:
+        raise GfpupError(f"there is no test set {name!r}: choose one of {', '.join(TEST_SETS)}")
+    if len(degraded) not in test.photos:
+        counts = " or ".join(str(count) for count in test.photos)
+        raise GfpupError(f"{name} holds {counts} photos and {len(degraded)} were found: get it from {test.source}")
+    if test.paired:
+        if not reference:
+            raise GfpupError(f"{name} is paired and no references were given: get them from {test.source}")
+        match_pairs(degraded, reference)
+    if len(test.photos) > 1:
+        return (f"{name}: {test.note}; this copy holds {len(degraded)}, so compare only with results on as many",)
+    return ()
+
+
+def _by_name(photos: Sequence[SourcePhoto], what: str) -> dict[str, SourcePhoto]:
+    found: dict[str, SourcePhoto] = {}
+    for photo in photos:
+        other = found.setdefault(_key(photo), photo)
+        if other is not photo:
+            pair = f"{str(other.relative)!r} and {str(photo.relative)!r}"
+            raise GfpupError(f"the {what} photos {pair} have one name but for their extensions: keep one of them")
+    return found
+
+
+def _key(photo: SourcePhoto) -> str:
+    return unicodedata.normalize("NFC", str(photo.relative.with_suffix("")))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")

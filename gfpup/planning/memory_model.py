@@ -1,0 +1,182 @@
+"""How much memory a plan will need, predicted from the networks that it names: before anything is loaded or downloaded.
+
+What is predicted is a sum: the weights of all networks, the intermediate results of a batch of faces, of a tile of the
+background and of the largest aid (detector, parser), and the photos that are held. A real run holds less, as the stages come
+one after another; but torch keeps what a stage gave back.
+
+Source: measured on a CPU, each forward in a process of its own (`experiments/009-memory`): the resident set at its highest
+less what it was before, with one thread and the official architectures. A GPU was not measured: its convolutions may take
+working memory beside these, for which `KEPT_FREE` of its memory is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+MB = 10**6
+
+KEPT_FREE = 0.2
+"""Share of a GPU's free memory that a plan leaves alone: for what convolutions borrow, and for gaps between tensors."""
+
+TYPICAL_PHOTO_WIDTH_PX = 4000
+TYPICAL_PHOTO_PX = TYPICAL_PHOTO_WIDTH_PX * 3000
+"""A photo of today's phones: what is held of photos is predicted for one of these, as none was opened yet."""
+
+PROCESS_BYTES = 440 * MB
+"""Resident set of a run that has imported torch, Lightning and OpenCV, and loaded nothing."""
+
+ENGINES: dict[str, int] = {"eager": 0, "compile": 700 * MB, "onnxruntime": 1840 * MB, "openvino": 1620 * MB}
+"""What an engine takes beside eager on a processor, a network at a time: its libraries and its own copies of the weights.
+
+Source: experiments/009-memory, whole runs with GFPGAN (2026-11-23): the highest resident set of `gfpup run` over a photo of 0.3
+megapixels with one thread, less eager's 1.38 GB; the higher of making the graph and of finding it made.
+"""
+
+HELD_ROWS = 3
+"""Float pictures, enlarged, as wide as the photo and as high as a tile: a row of tiles, the fade to the next, its rounding."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Bytes of a network: its weights, and the intermediate results of one face (of one input pixel, for an upsampler).
+
+    `rewritten` are the further weights that it holds in its faster form (`gfpup.models.nets.rewrites`), on whichever device.
+    """
+
+    weights: Mapping[str, int]
+    each: Mapping[str, int]
+    rewritten: Mapping[str, int] = field(default_factory=dict)
+
+    def held(self, dtype: str) -> int:
+        """All that lies in memory between two forwards."""
+        return self.weights[dtype] + self.rewritten.get(dtype, 0)
+
+    def plain(self) -> Network:
+        """The same network, not rewritten: that of the official packages."""
+        return replace(self, rewritten={})
+
+    def seeing(self, pixels: int) -> Network:
+        """A detector that sees so many pixels: its intermediate results grow with them."""
+        return replace(self, each={dtype: round(size * pixels / DETECTED_PX) for dtype, size in self.each.items()})
+
+
+def _faces(
+    weights: float, each: float, low_weights: float, low_each: float, *, rewritten: tuple[float, float] = (0, 0)
+) -> Network:
+    """From megabytes in float32 and in bfloat16; float16 takes what bfloat16 takes."""
+    columns = ((weights, low_weights), (each, low_each), rewritten)
+    return Network(
+        *({"float32": round(a * MB), "bfloat16": round(b * MB), "float16": round(b * MB)} for a, b in columns),
+    )
+
+
+METHODS: dict[str, Network] = {
+    # The code-book methods lower their decoder alone. GFPGAN's forward on a processor takes 475 and 303 since it is computed in
+    # strips; what a GPU takes, which computes no strips, was not measured.
+    "gfpgan": _faces(349, 627, 175, 430, rewritten=(67, 34)),
+    "codeformer": _faces(377, 446, 288, 287, rewritten=(109, 54)),
+    "restoreformer": _faces(291, 486, 205, 354, rewritten=(69, 35)),
+    "restoreformerpp": _faces(294, 470, 207, 354, rewritten=(69, 35)),
+}
+
+UPSAMPLERS: dict[int, Network] = {
+    # By the network's scale; bytes a pixel of the input, the highest of tiles of 128, 256 and 384 px.
+    2: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 3300, "bfloat16": 1900}),
+    4: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 11000, "bfloat16": 5800}),
+}
+
+DETECTED_PX = 640 * 2560
+"""What the detectors saw when they were measured: a short side of 640 px and the longest photo not reduced further (4:1)."""
+
+AIDS: dict[str, Network] = {
+    # Always float32.
+    "retinaface-resnet50": _faces(110, 541, 110, 541),
+    "retinaface-mobilenet0.25": _faces(2, 104, 2, 104),
+    "bisenet": _faces(54, 76, 54, 76),
+    "parsenet": _faces(86, 572, 86, 572, rewritten=(23, 23)),
+    "arcface-ir-se50": _faces(176, 34, 176, 34),
+}
+
+UNKNOWN = _faces(377, 627, 377, 627, rewritten=(109, 109))
+"""A method that was never measured is taken for the largest in each respect."""
+
+NOTHING = _faces(0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Predicted bytes, by what they are for."""
+
+    weights: int
+    faces: int
+    background: int
+    aids: int
+    photos: int
+    engine: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return self.weights + self.faces + self.background + self.aids + self.photos + self.engine
+
+    def __str__(self) -> str:
+        parts = {"weights": self.weights, "faces": self.faces, "background": self.background, "aids": self.aids}
+        named = [
+            f"{name} {size / 1e9:.2f}" for name, size in {**parts, "photos": self.photos, "engine": self.engine}.items() if size
+        ]
+        return ", ".join(named) or "nothing"
+
+
+def predict(
+    methods: Sequence[Network],
+    *,
+    dtype: str,
+    face_batch: int,
+    aids: Sequence[Network] = (),
+    background_scale: int | None = None,
+    tile_px: int = 0,
+    upscale: float = 2.0,
+    on_cpu: bool = False,
+    redo: bool = False,
+    engine: str = "eager",
+) -> Need:
+    """What a run with `methods` (an ensemble's members all at once) needs at its highest.
+
+    Args:
+        methods: the networks that restore; their batches come one after another.
+        dtype: "float32", "bfloat16" or "float16".
+        face_batch: faces a forward.
+        aids: detector, parser, identity network.
+        background_scale: 2 or 4, the upsampler's scale; None where Lanczos enlarges.
+        tile_px: side of its tiles; 0 for a typical photo in one piece.
+        upscale: size of the result relative to the photo.
+        on_cpu: whether photos lie in the same memory, and Python with them.
+        redo: whether the methods are also loaded in float32, to redo a face that lower precision spoils.
+        engine: a key of `gfpup.models.engines.ENGINES`, and of `ENGINES` here; what it takes was measured on a processor alone.
+    """
+    weights = sum(network.held(dtype) for network in methods) + sum(aid.held("float32") for aid in aids)
+    if redo:
+        weights += sum(network.held("float32") for network in methods)
+    background = held = 0
+    if background_scale is not None:
+        # Real-ESRGAN refuses float16; a plan that asks for it is refused elsewhere.
+        kind = dtype if dtype != "float16" else "bfloat16"
+        upsampler = UPSAMPLERS[background_scale]
+        weights += upsampler.weights[kind]
+        pixels = min(tile_px**2 or TYPICAL_PHOTO_PX, TYPICAL_PHOTO_PX)
+        background = upsampler.each[kind] * pixels
+        row = tile_px * TYPICAL_PHOTO_WIDTH_PX if tile_px else TYPICAL_PHOTO_PX
+        held = HELD_ROWS * 3 * 4 * row * background_scale**2
+    if on_cpu:
+        # The photo and its 8-bit copy, the result and the copy that is written.
+        held += PROCESS_BYTES + round(3 * TYPICAL_PHOTO_PX * 2 * (1 + upscale**2))
+    return Need(
+        weights=weights,
+        faces=face_batch * max((network.each[dtype] for network in methods), default=0),
+        background=background,
+        aids=max((aid.each["float32"] for aid in aids), default=0),
+        photos=held,
+        # An engine that was not measured is taken for the largest.
+        engine=ENGINES.get(engine, max(ENGINES.values())) * sum(one.weights[dtype] > 0 for one in methods) if on_cpu else 0,
+    )

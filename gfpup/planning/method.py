@@ -1,0 +1,234 @@
+"""Which method a run restores with: its parameters and checkpoints, and an ensemble's members or those to choose from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gfpup.core.errors import GfpupError, LicenceError
+from gfpup.core.types import BackendSpec, Reason
+from gfpup.models import backends
+from gfpup.planning.settings import Settings
+from gfpup.weights import catalogue
+from gfpup.weights.resolver import Supply
+
+ROLE = "backend"
+"""The role under which a method's checkpoint is supplied; a member has `backend.NAME`, by its backend or its `key`."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A planned method. `weight` is its share in an ensemble; `members` are an ensemble's, or what `auto` chooses from."""
+
+    name: str
+    parameters: Mapping[str, Any]
+    role: str = ROLE
+    weight: float = 1.0
+    members: tuple[Method, ...] = ()
+    results: Path | None = None
+    """The folder of another tool's results, for `precomputed`."""
+    key: str = ""
+    """What the rules of `auto` call a member: two of them may share a backend."""
+    reasons: tuple[Reason, ...] = field(default=(), compare=False)
+
+    def pixels(self) -> dict[str, Any]:
+        """What of it changes a result."""
+        facts: dict[str, Any] = {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
+        if self.results is not None:
+            facts["results"] = str(self.results)
+        if self.name == "auto":
+            facts["rules"] = _rules_sha256()
+            facts["members"] = [{"method": member.key, **member.pixels()} for member in self.members]
+        elif self.members:
+            facts["members"] = [{**member.pixels(), "weight": round(member.weight, 6)} for member in self.members]
+        return facts
+
+    def spec(self, supply: Supply, **common: Any) -> BackendSpec:
+        """What the backend is loaded with; `common` are the fields that all members share (device, dtype, seed)."""
+        checkpoints: dict[str, Path] = {}
+        if self.role in supply.paths:
+            checkpoints[ROLE] = supply.paths[self.role]
+        return BackendSpec(
+            name=self.name,
+            checkpoints=checkpoints,
+            parameters=self.parameters,
+            members=tuple((member.spec(supply, **common), member.weight) for member in self.members),
+            **common,
+        )
+
+
+def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method:
+    """Choose the method's parameters and obtain its checkpoints.
+
+    In a sweep, parameters that mean nothing to a method are dropped with a reason; in a single run they are refused.
+
+    Raises:
+        GfpupError: the method, a parameter or an ensemble's make-up means nothing, or a checkpoint cannot be had.
+    """
+    name = settings.backend
+    if name == "ensemble":
+        return _plan_ensemble(settings, supply, sweeping=sweeping)
+    if (settings.ensemble_backends or settings.ensemble_weights) and not sweeping:
+        raise GfpupError(
+            f"--ensemble-backends and --ensemble-weights mean nothing to backend {name!r}; use --backend ensemble."
+        )
+    if name == "precomputed" and settings.precomputed_folder is None:
+        raise GfpupError("backend 'precomputed' takes the results of another tool; give their folder with --restored.")
+    known = _known(name)
+    parameters, dropped = _sift(settings.parameters, known, name, sweeping=sweeping)
+    if settings.model_path is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
+        raise GfpupError(f"backend {name!r} has no weights of its own; leave out --model-path.")
+    if name == "auto":
+        return _plan_auto(supply, dropped)
+    version, reason = _choose_checkpoint(name, parameters, ROLE, supply, model_path=settings.model_path)
+    results = settings.precomputed_folder.absolute() if name == "precomputed" and settings.precomputed_folder else None
+    return Method(name, {**parameters, **version}, results=results, reasons=(reason, *dropped))
+
+
+def _known(name: str) -> tuple[str, ...]:
+    return backends.facts(name).parameters
+
+
+def _sift(
+    given: Mapping[str, Any], known: tuple[str, ...], name: str, *, sweeping: bool
+) -> tuple[dict[str, Any], list[Reason]]:
+    strange = sorted(set(given) - set(known))
+    if strange and not sweeping:
+        has = f"has {', '.join(known)}" if known else "has no parameters"
+        raise GfpupError(f"restore.{strange[0]} means nothing to backend {name!r}, which {has}; leave it out.")
+    dropped = [Reason(f"restore.{key}", None, f"means nothing to {name}") for key in strange]
+    return {key: value for key, value in given.items() if key in known}, dropped
+
+
+def _choose_checkpoint(
+    name: str, parameters: Mapping[str, Any], role: str, supply: Supply, *, model_path: Path | None = None
+) -> tuple[dict[str, str], Reason]:
+    """Obtain the checkpoint of `name` under `role`; returns the version it stands for, where the method has versions."""
+    facts = backends.facts(name)
+    if facts.own_file:
+        if model_path is None:
+            raise GfpupError(f"backend {name!r} restores with a checkpoint of yours; name it with --model-path.")
+        supply.given(role, model_path)
+        return {}, Reason("backend", name, f"the file {model_path.name}, unverified")
+    if not facts.versions:
+        return {}, Reason("backend", name, facts.summary)
+    version = str(parameters.get("version", facts.default_version)).lower().removeprefix("v")
+    if version not in facts.versions:
+        raise GfpupError(f"there is no version {version!r} of {name}; choose one of {', '.join(facts.versions)}.")
+    chosen = {"version": version} if "version" in facts.parameters else {}
+    published = facts.versions[version]
+    if model_path is None:
+        supply.named(role, published)
+        own = supply.files.get(published)
+        said = f"the published weights {published}" if own is None else f"the file {own.name} for {published}, unverified"
+        return chosen, Reason("backend", name, said)
+    supply.consent(catalogue.find(published))  # who trains on from published weights does so under their licence
+    supply.given(role, model_path)
+    if supply.dry_run:
+        from gfpup.weights.checkpoint import read_state_dict
+
+        read_state_dict(model_path)  # a run refuses a damaged one when it loads it; a dry run never would
+    supply.warnings.append(f"{model_path.name} is unverified: nothing says that it holds {published}.")
+    return chosen, Reason("backend", name, f"the file {model_path.name}, unverified")
+
+
+def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Method:
+    """Members that cannot run here are left out with their reason, and the others' weights are raised to a sum of 1."""
+    if settings.model_path is not None:
+        raise GfpupError("--model-path names one method's checkpoint and an ensemble has several; import the files instead.")
+    names = [backends.canonical(name) for name in settings.ensemble_backends]
+    weights = _check_weights(names, settings.ensemble_weights)
+    known = tuple(sorted({key for name in names for key in _known(name)}))
+    parameters, dropped = _sift(settings.parameters, known, "ensemble", sweeping=sweeping)
+    members: list[Method] = []
+    reasons: list[Reason] = []
+    for name, weight in zip(names, weights, strict=True):
+        own = {key: value for key, value in parameters.items() if key in _known(name)}
+        try:
+            version, reason = _choose_checkpoint(name, own, f"{ROLE}.{name}", supply)
+        except GfpupError as error:
+            reasons.append(Reason(f"ensemble.{name}", "left out", str(error)))
+            supply.warnings.append(f"the ensemble goes on without {name}: {error}")
+            continue
+        members.append(Method(name, {**own, **version}, role=f"{ROLE}.{name}", weight=weight))
+        reasons.append(Reason(f"ensemble.{name}", weight, reason.why))
+    total = sum(member.weight for member in members)
+    if total <= 0:
+        raise GfpupError("no member of the ensemble can run here: " + "; ".join(f"{r.setting}: {r.why}" for r in reasons))
+    shares = tuple(Method(m.name, m.parameters, m.role, m.weight / total) for m in members)
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        stated = ", ".join(f"{member.name} {member.weight:.3g}" for member in shares)
+        reasons.append(Reason("ensemble.weights", stated, f"the weights {total:.3g} in all were made to sum to 1"))
+    first = Reason("backend", "ensemble", "blends the restored faces of " + ", ".join(member.name for member in shares))
+    return Method("ensemble", {}, members=shares, reasons=(first, *reasons, *dropped))
+
+
+def _plan_auto(supply: Supply, dropped: list[Reason]) -> Method:
+    """The methods of the rules that can run here: nothing is downloaded for them, and what is left out says why."""
+    from gfpup.restoration.auto import rules
+
+    members: list[Method] = []
+    reasons: list[Reason] = []
+    for key, facts in rules()["methods"].items():
+        backend, parameters, role = facts["backend"], dict(facts["parameters"]), f"{ROLE}.{key}"
+        published = _published(backend, parameters)
+        own = published in supply.files
+        lack = None if published is None or own else supply.store.missing(published)
+        if lack is None:
+            try:
+                version, reason = _choose_checkpoint(backend, parameters, role, supply)
+            except GfpupError as error:
+                if own and not isinstance(error, LicenceError):
+                    raise  # the user named this very file
+                lack = str(error)
+                supply.warnings.append(f"--auto goes on without {key}: {error}")
+        if lack is not None:
+            reasons.append(Reason(f"auto.{key}", "left out", lack))
+            continue
+        members.append(Method(backend, {**parameters, **version}, role=role, key=key))
+        reasons.append(Reason(f"auto.{key}", "in", reason.why))
+    if not members:
+        raise GfpupError("none of the methods that --auto chooses from can run here; name one with --backend.")
+    if not any(backends.facts(member.name).versions for member in members):
+        supply.warnings.append(
+            f"--auto downloads nothing and no learned method is here, so it chooses among {_listed(members)}; "
+            "gfpup weights fetch brings others."
+        )
+    first = Reason("backend", "auto", f"chooses for each photo among {_listed(members)}, by the rules of conf/auto.yaml")
+    return Method("auto", {}, members=tuple(members), reasons=(first, *reasons, *dropped))
+
+
+def _published(backend: str, parameters: Mapping[str, Any]) -> str | None:
+    """The catalogue's name of a method's checkpoint; None where it needs none."""
+    facts = backends.facts(backend)
+    return facts.versions[str(parameters.get("version", facts.default_version))] if facts.versions else None
+
+
+def _listed(members: list[Method]) -> str:
+    return ", ".join(member.key for member in members)
+
+
+def _rules_sha256() -> str:
+    from gfpup.restoration.auto import rules_sha256
+
+    return rules_sha256()
+
+
+def _check_weights(names: list[str], given: tuple[float, ...]) -> list[float]:
+    if not names:
+        raise GfpupError("an ensemble needs members; name them with --ensemble-backends gfpgan,codeformer.")
+    if len(set(names)) < len(names):
+        raise GfpupError(f"--ensemble-backends {','.join(names)} names a method twice; give it one larger weight instead.")
+    lonely = [name for name in names if name in ("ensemble", "auto", "precomputed", "upstream")]
+    if lonely:
+        raise GfpupError(f"{lonely[0]!r} cannot be a member of an ensemble; leave it out of --ensemble-backends.")
+    if not given:
+        return [1 / len(names)] * len(names)
+    if len(given) != len(names):
+        raise GfpupError(f"the ensemble has {len(names)} backends and {len(given)} weights; give one weight for each.")
+    if not all(math.isfinite(weight) and weight >= 0 for weight in given) or sum(given) <= 0:
+        raise GfpupError(f"--ensemble-weights {','.join(f'{w:g}' for w in given)} must be 0 or more, and not all 0.")
+    return list(given)

@@ -1,0 +1,294 @@
+"""Turn a request and a machine into a plan: every decision made before the first photo, each with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Plan, Reason
+from gfpup.machine import hardware
+from gfpup.models import backends
+from gfpup.planning.method import Method, plan_method
+from gfpup.planning.placement import find_footing
+from gfpup.planning.resources import Footing
+from gfpup.planning.settings import Settings
+from gfpup.restoration import detect, stage_cache
+from gfpup.restoration.background import TILE_OVERLAP_PX
+from gfpup.weights.resolver import Progress, Supply, open_store
+
+GPU_PHOTO_BATCH = 4
+"""Photos whose faces share forwards on a GPU."""
+
+
+def make_plan(
+    settings: Settings,
+    machine: hardware.Machine,
+    supply: Supply,
+    *,
+    sweeping: bool = False,
+    earlier: Mapping[str, Any] | None = None,
+) -> tuple[Plan, Method]:
+    """Decide everything that can be decided without a photo; `supply` afterwards holds the checkpoints it takes.
+
+    In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
+    `earlier` are the `pixels` of the plan whose results are to be added to, for `find_footing`.
+
+    Raises:
+        GfpupError: the request cannot be carried out, with what to change.
+    """
+    if settings.backend == "auto":  # which downloads nothing, so that its methods may be known before the rest is
+        method = plan_method(settings, supply, sweeping=sweeping)
+        members = tuple(member.name for member in method.members)
+        footing = find_footing(replace(settings, ensemble_backends=members), machine, sweeping=sweeping, earlier=earlier)
+    else:
+        footing = find_footing(settings, machine, sweeping=sweeping, earlier=earlier)
+        method = plan_method(settings, supply, sweeping=sweeping)
+    on_cpu = footing.on_cpu
+    _refuse_what_whole_photos_lack(settings, method)
+    detector = _plan_detector(settings, supply)
+    mask = _plan_mask(settings, supply, method)
+    guard = _plan_guard(settings, supply)
+    background = _plan_background(settings, supply, footing)
+    tiles = _plan_tiles(settings, background.value, footing)
+    workers = _plan_workers(settings, machine)
+    threads = _plan_threads(settings, machine)
+    pixels: dict[str, Any] = {
+        **method.pixels(),
+        "damage": [settings.protocol, settings.damage_seed] if settings.source == "synthetic" else None,
+        "mode": settings.mode,
+        "dtype": footing.dtype.value,
+        "engine": footing.engine.value,
+        "seed": settings.seed,
+        "upscale": settings.upscale,
+        "aligned": settings.aligned,
+        "strength": settings.strength,
+        "match_color": settings.match_color,
+        "detector": detector.value,
+        "detection_threshold": settings.detection_threshold,
+        "detect_size": settings.detect_size,
+        "faces": json.loads(json.dumps(asdict(settings.choice))),
+        "mask": mask.value,
+        "identity_min": guard.value,
+        "background": background.value,
+        "tiles": tiles.value,
+        "device": footing.device.value.partition(":")[0],
+        # Sums are taken in another order with another number of threads; nobody sees it, but the bytes do.
+        "threads": threads.value if on_cpu else None,
+        "checkpoints": dict(sorted(supply.digests.items())),
+        "write": {
+            "ext": settings.extension,
+            "suffix": settings.suffix,
+            "metadata": settings.keep_metadata,
+            "jpeg_quality": settings.jpeg_quality,
+            "webp_quality": settings.webp_quality,
+            "png_compression": settings.png_compression,
+            "layout": settings.layout,
+        },
+    }
+    plan = Plan(
+        pixels=pixels,
+        device=footing.device.value,
+        face_batch=footing.face_batch.value,
+        photo_batch=min(GPU_PHOTO_BATCH, footing.face_batch.value),
+        workers=workers.value,
+        threads=threads.value,
+        reasons=(
+            *(footing.tier, footing.device, *method.reasons, footing.dtype, footing.engine),
+            *(detector, mask, guard, background, tiles, footing.face_batch, workers, threads, footing.memory),
+        ),
+        warnings=(*supply.warnings, *footing.warnings),
+        missing=tuple(supply.missing),
+    )
+    return plan, method
+
+
+def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
+    """A method that pastes for itself leaves nothing to blend, guard or choose from."""
+    if not backends.facts(method.name).whole_photos or (method.name == "upstream" and settings.aligned):
+        return
+    asked = {
+        "--strength": settings.strength != 1,
+        "--match-color": settings.match_color,
+        "--identity-min": settings.identity_min is not None,
+        "--background realesrgan": settings.background == "realesrgan",
+    }
+    if method.name == "upstream":
+        choice = settings.choice
+        asked |= {
+            "a choice of faces other than all and center": choice.which not in ("all", "center")
+            or bool(choice.min_px or choice.min_score or choice.leave_alone),
+            "--detector cascade": settings.detector == "cascade",
+        }
+    for flag, is_asked in asked.items():
+        if is_asked:
+            raise GfpupError(f"{flag} means nothing to backend {method.name!r}, which delivers whole photos; leave it out.")
+
+
+def _plan_detector(settings: Settings, supply: Supply) -> Reason:
+    if settings.aligned:
+        return Reason("detector", "none", "the photos are aligned faces")
+    name, path = settings.detector, settings.detector_path
+    if path is not None:
+        if name == "cascade":
+            raise GfpupError("the cascade takes no checkpoint; leave out --detector-path or name a RetinaFace detector.")
+        found = detect.architecture_of(path)
+        if name not in ("auto", found):
+            raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
+        supply.given("detector", path)
+        return Reason("detector", found, f"the file {path.name} was given")
+    if settings.backend == "upstream" and name == "auto":
+        name = "retinaface-resnet50"  # the official path knows no other
+    if name == "cascade":
+        return Reason("detector", name, "asked for; it finds upright frontal faces")
+    if name != "auto":
+        supply.named("detector", name)
+        return Reason("detector", name, "asked for")
+    lack = supply.try_named("detector", "retinaface-resnet50")
+    if lack is None:
+        return Reason("detector", "retinaface-resnet50", "the most exact one")
+    supply.warnings.append(
+        f"no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. {lack}"
+    )
+    return Reason("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {lack}")
+
+
+def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Reason:
+    """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
+    facts = [backends.facts(one.name) for one in (method, *method.members)]
+    if settings.aligned:
+        return Reason("mask", "none", "nothing is pasted")
+    if settings.backend == "precomputed":
+        return Reason("mask", "none", "the results are pasted already")
+    if settings.backend == "upstream":
+        return _plan_official_mask(settings, supply)
+    if settings.mask in ("bisenet", "parsenet"):
+        supply.take("mask", settings.mask, settings.mask_path)
+        return Reason("mask", settings.mask, "asked for")
+    if settings.mask == "feather":
+        return Reason("mask", "feather", "asked for")
+    if not any(one.versions or one.own_file for one in facts) and settings.backend != "ensemble":
+        names = " and ".join(one.name for one in method.members or (method,))
+        changes = "changes" if len(method.members) < 2 else "change"
+        return Reason("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
+    lack = supply.try_named("mask", "bisenet")
+    if lack is None:
+        return Reason("mask", "bisenet", "the parsed face: hair, hats and background stay")
+    supply.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {lack}")
+    return Reason("mask", "feather", lack)
+
+
+def _plan_official_mask(settings: Settings, supply: Supply) -> Reason:
+    if settings.mask == "bisenet":
+        raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
+    if settings.mask == "parsenet":
+        supply.take("mask", "parsenet", settings.mask_path)
+        return Reason("mask", "parsenet", "asked for")
+    lack = "asked for" if settings.mask == "feather" else supply.try_named("mask", "parsenet")
+    return Reason("mask", "parsenet", "the official one") if lack is None else Reason("mask", "feather", lack)
+
+
+def _plan_guard(settings: Settings, supply: Supply) -> Reason:
+    if settings.identity_min is None:
+        return Reason("identity_min", None, "no face is held to its likeness; --identity-min does")
+    supply.take("guard", "arcface-ir-se50", settings.identity_path)
+    return Reason("identity_min", settings.identity_min, "faces less like their input are blended back towards it")
+
+
+def _plan_background(settings: Settings, supply: Supply, footing: Footing) -> Reason:
+    if settings.aligned:
+        return Reason("background", "none", "an aligned face has no background")
+    if backends.facts(settings.backend).whole_photos:
+        return Reason("background", "none", f"{settings.backend} delivers whole photos")
+    if settings.background == "none":
+        return Reason("background", "none", "asked for: Lanczos")
+    if settings.background == "spandrel":
+        if settings.background_path is None:
+            raise GfpupError("--background spandrel opens a checkpoint of yours; name it with --background-path.")
+        supply.given("background", settings.background_path)
+        return Reason("background", "spandrel", f"the file {settings.background_path.name}, unverified")
+    name = "realesrgan-x2plus" if settings.upscale <= 2 else "realesrgan-x4plus"
+    if settings.background == "realesrgan":
+        supply.take("background", name, settings.background_path)
+        return Reason("background", "realesrgan", f"asked for: {name}")
+    if not footing.upsampler.value:
+        return Reason("background", "none", footing.upsampler.why)
+    lack = supply.try_named("background", name)
+    if lack is None:
+        return Reason("background", "realesrgan", f"{name}, {footing.upsampler.why}")
+    supply.warnings.append(f"the background is enlarged by Lanczos. {lack}")
+    return Reason("background", "none", f"Lanczos: {lack}")
+
+
+def _plan_tiles(settings: Settings, background: str, footing: Footing) -> Reason:
+    """Tile side and overlap in px; they never switch a background on."""
+    overlap = TILE_OVERLAP_PX if settings.tile_overlap_px is None else settings.tile_overlap_px
+    if background == "spandrel":
+        return Reason("tiles", [settings.tile_px, overlap], "as asked for, or as its architecture allows")
+    if background != "realesrgan":
+        return Reason(
+            "tiles", None, "there is nothing to tile" if settings.tile_px is None else "tiles mean nothing to Lanczos"
+        )
+    return Reason("tiles", [footing.tile_px.value, overlap], footing.tile_px.why)
+
+
+def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
+    if settings.workers is not None:
+        return Reason("workers", settings.workers, "asked for")
+    if settings.mode == "memory-efficient":
+        return Reason("workers", 0, "no photo is read ahead, for memory")
+    return Reason("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
+
+
+def _plan_threads(settings: Settings, machine: hardware.Machine) -> Reason:
+    """Threads of one forward: the cores that this process may use, and no more than OMP_NUM_THREADS says."""
+    if settings.threads is not None:
+        return Reason("threads", settings.threads, "asked for")
+    if machine.omp_threads is not None and machine.omp_threads < machine.cores:
+        return Reason("threads", machine.omp_threads, f"OMP_NUM_THREADS says so; this process may use {machine.cores} cores")
+    return Reason("threads", machine.cores, "; ".join(("one for each core that this process may use", *machine.limits)))
+
+
+def fingerprint(plan: Plan) -> str:
+    """The identity of a plan: equal for plans whose results may lie in one folder."""
+    # Folders made before there were engines stay what they are: eager is what made them.
+    pixels = {key: value for key, value in plan.pixels.items() if (key, value) != ("engine", "eager")}
+    return hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supply:
+    """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
+    store = open_store(
+        settings.weights_folder,
+        accept=settings.accepted_licences,
+        remember=not settings.dry_run,
+        offline=not settings.download,
+        trust_first_download=settings.trust_first_download,
+    )
+    return Supply(
+        store,
+        accepted=settings.accepted_licences,
+        dry_run=settings.dry_run,
+        progress=progress,
+        files=settings.weights_files,
+    )
+
+
+def decide(plan: Plan, settings: Settings, *, sweeping: bool) -> Plan:
+    """The plan with the decision whether its stages are shared: in sweeps, or where it was asked for."""
+    asked = settings.cache_enabled
+    if asked is None and not sweeping:
+        return plan
+    where = f"{settings.cache_folder or stage_cache.default_folder()}, at most {settings.cache_gb:g} GB"
+    if settings.aligned:
+        choice = Reason("shared_stages", False, "aligned faces are neither searched for nor have they a background")
+    elif plan.pixels["backend"] == "upstream":
+        choice = Reason("shared_stages", False, "the official path finds and aligns faces by itself")
+    elif asked is False:
+        choice = Reason("shared_stages", False, "asked for: every stage is computed")
+    else:
+        choice = Reason("shared_stages", True, f"faces, crops and backgrounds are computed once for all jobs, kept in {where}")
+    return replace(plan, share_stages=bool(choice.value), reasons=(*plan.reasons, choice))

@@ -1,0 +1,133 @@
+"""In which numbers a run computes, and by which engine."""
+
+from __future__ import annotations
+
+from gfpup.core import registry
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Reason
+from gfpup.machine.hardware import Machine
+from gfpup.models import backends, engines
+from gfpup.planning.settings import Settings
+from gfpup.planning.tiers import gpu_of
+
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+WITHOUT_NETWORK = ("identity", "classical")
+"""They compute alike in whatever precision is asked for: there is nothing to lower."""
+
+USUAL = ("float32", "bfloat16")
+"""What every network here runs in. float16 ends at 65,504; a plug-in whose class lists it as one of its `precisions` may."""
+
+OVERFLOWS = ("gfpgan", "codeformer")
+"""Known to exceed float16. Source: the official repositories' reports of black and NaN faces in half precision."""
+
+REDONE = "a face whose output is not finite is redone in float32"
+
+
+def methods_of(settings: Settings) -> list[str]:
+    """The backend's name, or those of an ensemble's members, or of the methods that `auto` may choose (`planner` adds them)."""
+    if settings.backend in ("ensemble", "auto"):
+        return [backends.canonical(name) for name in settings.ensemble_backends]
+    return [settings.backend]
+
+
+def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: bool) -> Reason:
+    """The precision of the networks that restore and enlarge; detectors and parsers always compute in float32.
+
+    Raises:
+        GfpupError: the precision asked for cannot be had.
+    """
+    name, asked = settings.backend, settings.precision
+    facts = backends.facts(name)
+    if facts.whole_photos:
+        if asked not in ("auto", "fp32") and not sweeping:
+            raise GfpupError(
+                f"--precision {asked} means nothing to backend {name!r}, which delivers whole photos; leave it out."
+            )
+        if settings.mode != "standard":
+            return Reason("dtype", "float32", f"{settings.mode} changes nothing of {name}, which delivers whole photos")
+        return Reason("dtype", "float32", f"{name} delivers whole photos and computes as it was made to")
+    if settings.mode == "high-quality":
+        if asked not in ("auto", "fp32"):
+            raise GfpupError(f"--high-quality computes in float32, not in {asked}; leave out one of the two.")
+        return Reason("dtype", "float32", "for quality; each face is also restored mirrored, and the two are averaged")
+    if asked != "auto":
+        return _asked(settings, machine, device)
+    if device == "cpu":
+        return Reason("dtype", "float32", "exact")
+    gpu = gpu_of(device, machine)
+    if gpu is None:
+        return Reason("dtype", "float32", "bfloat16 was not tried on Apple's GPUs")
+    if not gpu.bfloat16:
+        return Reason("dtype", "float32", f"{gpu.name} does not compute in bfloat16")
+    if "spandrel" in (*methods_of(settings), settings.background):
+        return Reason("dtype", "float32", "not every architecture that spandrel opens computes in bfloat16")
+    if not all("bfloat16" in precisions(method) for method in methods_of(settings)):
+        return Reason("dtype", "float32", f"{name} does not compute in bfloat16")
+    saved = "for memory; " if settings.mode == "memory-efficient" else ""
+    if all(method in WITHOUT_NETWORK for method in methods_of(settings)):
+        return Reason("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {name} has no network that it would lower")
+    return Reason("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {REDONE}")
+
+
+def _asked(settings: Settings, machine: Machine, device: str) -> Reason:
+    dtype = DTYPES[settings.precision]
+    for name in methods_of(settings):
+        if dtype not in precisions(name):
+            raise GfpupError(_refusal(name, settings.precision, precisions(name)))
+    if dtype == "float16" and settings.background in ("realesrgan", "spandrel"):
+        raise GfpupError(f"--background {settings.background} does not run in float16; use --precision bf16 or fp32.")
+    if dtype == "float32":
+        return Reason("dtype", dtype, "asked for; exact")
+    if all(name in WITHOUT_NETWORK for name in methods_of(settings)):
+        return Reason("dtype", dtype, f"asked for; {settings.backend} has no network that it would lower")
+    gpu = gpu_of(device, machine)
+    has_it = dtype == "float16" or device == "mps" or (machine.bfloat16 if gpu is None else gpu.bfloat16)
+    slower = "" if has_it else "; this processor only imitates it, slowly" if gpu is None else f"; {gpu.name} only imitates it"
+    return Reason("dtype", dtype, f"asked for; {REDONE}{slower}")
+
+
+def precisions(name: str) -> tuple[str, ...]:
+    """The precisions that the backend `name` computes in; a plug-in's class may state its own as `precisions`."""
+    if name in WITHOUT_NETWORK:
+        return tuple(DTYPES.values())
+    if name in backends.TABLE:
+        return USUAL
+    return tuple(getattr(registry.resolve("backend", name, {}), "precisions", USUAL))
+
+
+def _refusal(name: str, asked: str, allowed: tuple[str, ...]) -> str:
+    why = ""
+    if asked == "fp16" and name in backends.TABLE:
+        whose = "its values exceed" if name in OVERFLOWS else "networks of its kind exceed"
+        why = f": float16 ends at 65,504, which {whose}"
+    flags = [flag for flag, dtype in DTYPES.items() if dtype in allowed]
+    return f"backend {name!r} does not compute in {asked}{why}; use --precision {' or '.join(flags)}."
+
+
+def plan_engine(settings: Settings, device: str, *, dtype: str, sweeping: bool) -> Reason:
+    """What runs the networks: torch as it is ("eager"), unless another engine is asked for and can be had.
+
+    `--compile` asks for "compile" where that works, and says why where it does not; `--engine` is taken at its word.
+
+    Raises:
+        GfpupError: the engine named cannot be had, with what to install.
+    """
+    asked = settings.engine
+    if settings.compile and asked not in ("auto", "compile"):
+        raise GfpupError(f"--compile and --engine {asked} exclude each other; give one of them.")
+    wanted = "compile" if settings.compile else asked
+    if wanted in ("auto", "eager"):
+        return Reason("engine", "eager", "torch as it is" if wanted == "auto" else "asked for")
+    networks = [name for name in methods_of(settings) if name in backends.TABLE and backends.facts(name).versions]
+    if not networks or backends.facts(settings.backend).whole_photos:
+        lack = f"{settings.backend} runs no network of gfpup's"
+        if settings.compile or sweeping:
+            return Reason("engine", "eager", f"{wanted} means nothing here: {lack}")
+        raise GfpupError(f"--engine {wanted} means nothing here, as {lack}; leave it out.")
+    missing = engines.available(wanted, device=device, dtype=dtype)
+    if missing is None:
+        return Reason("engine", wanted, f"asked for; {engines.difference(wanted, dtype=dtype)}")
+    if settings.compile:
+        return Reason("engine", "eager", f"networks cannot be compiled here: {missing}")
+    raise GfpupError(f"--engine {wanted} cannot be had: {missing.rstrip('.')}; leave it out for eager.")

@@ -1,0 +1,100 @@
+"""What a run needs of memory: which networks the settings name, and what `gfpup.planning.memory_model` predicts of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from gfpup.core.types import Reason
+from gfpup.models import backends
+from gfpup.planning import memory_model
+from gfpup.planning.memory_model import Need, Network
+from gfpup.planning.precision import methods_of
+from gfpup.planning.settings import Settings
+from gfpup.planning.tiers import GB
+from gfpup.restoration import detect
+
+
+def need_of(settings: Settings, footing: Footing) -> Need:
+    """Predict what a run of `settings` on `footing` needs, in bytes."""
+    return memory_model.predict(
+        [_network(name, settings) for name in methods_of(settings)],
+        dtype=footing.dtype.value,
+        face_batch=footing.face_batch.value,
+        aids=tuple(_aids(settings)),
+        background_scale=(2 if settings.upscale <= 2 else 4) if footing.upsampler.value else None,
+        tile_px=footing.tile_px.value,
+        upscale=settings.upscale,
+        on_cpu=footing.on_cpu,
+        redo=footing.dtype.value != "float32",
+        engine=footing.engine.value,
+    )
+
+
+def _network(name: str, settings: Settings) -> Network:
+    if name == "upstream":
+        found = memory_model.METHODS["restoreformer" if settings.parameters.get("version") == "restoreformer" else "gfpgan"]
+        return found.plain()
+    if name in memory_model.METHODS:
+        return memory_model.METHODS[name]
+    if name in backends.TABLE and not backends.facts(name).own_file:
+        return memory_model.NOTHING
+    file = settings.model_path
+    if file is None or not file.is_file():
+        return memory_model.UNKNOWN
+    return replace(memory_model.UNKNOWN, weights=dict.fromkeys(memory_model.UNKNOWN.weights, file.stat().st_size))
+
+
+def _aids(settings: Settings) -> Iterator[Network]:
+    """The networks beside the method; which of the usual ones can be had is not known yet, so the best ones are taken."""
+    official = settings.backend == "upstream"
+    if not settings.aligned:
+        detector = memory_model.AIDS.get("retinaface-resnet50" if settings.detector == "auto" else settings.detector)
+        if detector is not None:
+            # The official path reduces no photo before it looks for faces.
+            yield detector.seeing(_seen_px(0 if official else settings.detect_size))
+        mask = memory_model.AIDS.get(_mask(settings))
+        if mask is not None:
+            yield mask.plain() if official else mask
+    if settings.identity_min is not None:
+        yield memory_model.AIDS["arcface-ir-se50"]
+
+
+def _seen_px(detect_size: int | None) -> int:
+    """Pixels that the detector sees of a photo at most: 0 is all of a typical one, None the usual reduction."""
+    side = detect.DETECT_SIZE_PX if detect_size is None else detect_size
+    longest = detect.LONGEST_TO_SHORTEST * side**2
+    return min(longest, memory_model.TYPICAL_PHOTO_PX) if side else memory_model.TYPICAL_PHOTO_PX
+
+
+def _mask(settings: Settings) -> str:
+    if settings.backend == "upstream":
+        return "parsenet" if settings.mask == "auto" else settings.mask
+    if backends.facts(settings.backend).whole_photos:
+        return "none"
+    return "bisenet" if settings.mask == "auto" else settings.mask
+
+
+def gb(size: int | Need) -> str:
+    """Bytes in words: "1.5 GB"."""
+    return f"{(size if isinstance(size, int) else size.total) / GB:.1f} GB"
+
+
+@dataclass(frozen=True)
+class Footing:
+    """The decisions, each with its reason; `upsampler.value` says whether an automatic background may be Real-ESRGAN."""
+
+    tier: Reason
+    device: Reason
+    dtype: Reason
+    engine: Reason
+    face_batch: Reason
+    tile_px: Reason
+    upsampler: Reason
+    memory: Reason
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the networks compute on the processor."""
+        return bool(self.device.value == "cpu")

@@ -1,0 +1,117 @@
+"""Classes of machines by the memory of their GPU, and what each plans unless the user says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Reason
+from gfpup.machine import hardware
+from gfpup.machine.hardware import Gpu, Machine
+from gfpup.models.engines import ENGINES
+from gfpup.planning.settings import Settings
+
+GB = 10**9
+
+OTHERS_BYTES = 1 * GB
+"""A GPU of which more than this is taken is shared, and what is free decides its tier; less is a desktop, and this process."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What a class of machines starts from; `face_batch`, `tile_px` and `background` fall back where they do not fit.
+
+    `least_bytes` of a GPU's memory belong to it, and it plans for less than `ceiling_bytes` (None: no ceiling).
+    """
+
+    face_batch: int
+    tile_px: int
+    background: bool
+    least_bytes: int = 0
+    ceiling_bytes: int | None = None
+
+
+TIERS: dict[str, Tier] = {
+    # Eight faces: what a GPU needs to be busy was not measured yet. Tiles of 512 px compute 1.09 times the photo's pixels,
+    # of 256 px 1.24 times (`gfpup.restoration.background`); those of 128 px take a quarter of the memory of 256.
+    "high": Tier(face_batch=8, tile_px=512, background=True, least_bytes=8 * GB),
+    "mid": Tier(face_batch=4, tile_px=256, background=True, least_bytes=4 * GB, ceiling_bytes=8 * GB),
+    "low": Tier(face_batch=1, tile_px=128, background=False, ceiling_bytes=4 * GB),
+    "cpu": Tier(face_batch=1, tile_px=256, background=False),
+    "mps": Tier(face_batch=4, tile_px=256, background=True),
+}
+GPU_TIERS = ("high", "mid", "low")
+
+
+def tier_of(gpu: Gpu) -> str:
+    """The tier of a CUDA device; one that does not tell its memory is taken for a small one."""
+    return next((name for name in GPU_TIERS if _size(gpu) >= TIERS[name].least_bytes), "low")
+
+
+def _size(gpu: Gpu) -> int:
+    return gpu.free_bytes if gpu.total_bytes - gpu.free_bytes > OTHERS_BYTES else gpu.total_bytes
+
+
+def gpu_of(device: str, machine: Machine) -> Gpu | None:
+    """The CUDA device that "cuda:N" names, or None for another device."""
+    kind, _, index = device.partition(":")
+    return machine.gpus[int(index)] if kind == "cuda" else None
+
+
+def choose(settings: Settings, machine: Machine) -> tuple[Reason, Reason]:
+    """The tier and the device, before anything is known of what fits.
+
+    Raises:
+        GfpupError: a device that is not there, or one that is not of the tier asked for.
+    """
+    device = _device(settings, machine)
+    gpu = gpu_of(device.value, machine)
+    if settings.tier == "auto":
+        if gpu is None:
+            kind = str(device.value)
+            why = "an Apple GPU, which shares the machine's memory" if kind == "mps" else "no GPU is used"
+            return Reason("tier", kind, why), device
+        return Reason("tier", tier_of(gpu), _describe(gpu)), device
+    if settings.tier in GPU_TIERS:
+        return _that_fits(settings.tier, gpu, device), device
+    if device.value != settings.tier:
+        raise GfpupError(f"hardware={settings.tier} does not go with --device {settings.device}; leave out one of the two.")
+    return Reason("tier", settings.tier, "asked for"), device
+
+
+def _device(settings: Settings, machine: Machine) -> Reason:
+    request = settings.device
+    if request == "auto" and settings.tier in ("cpu", "mps"):
+        request = settings.tier
+    on_processor = settings.engine in ENGINES and ENGINES[settings.engine].devices == ("cpu",)
+    if request == "auto" and on_processor and settings.tier == "auto":
+        return Reason("device", "cpu", f"engine {settings.engine} computes on the processor")
+    device = hardware.choose_device(request, machine)
+    if on_processor and device.value != "cpu":
+        raise GfpupError(
+            f"engine {settings.engine} computes on the processor, not on {device.value}; use --device cpu or another --engine."
+        )
+    return device
+
+
+def _that_fits(tier: str, gpu: Gpu | None, device: Reason) -> Reason:
+    """The tier that was asked for, or the largest below it that is here.
+
+    A smaller tier than the GPU's own holds the run to less memory; a larger one would promise what is not there.
+    """
+    if gpu is None:
+        return Reason(
+            "tier", str(device.value), f"{tier} was asked for, and no CUDA GPU is used here: it falls back to {device.value}"
+        )
+    if _size(gpu) < TIERS[tier].least_bytes:
+        return Reason("tier", tier_of(gpu), f"{tier} was asked for, but {_describe(gpu)}: it falls back to {tier_of(gpu)}")
+    return Reason("tier", tier, f"asked for; {_describe(gpu)}")
+
+
+def _describe(gpu: Gpu) -> str:
+    if not gpu.total_bytes:
+        return f"{gpu.name} does not tell its memory and is taken for a small one"
+    total, taken = gpu.total_bytes / GB, (gpu.total_bytes - gpu.free_bytes) / GB
+    if taken * GB > OTHERS_BYTES:
+        return f"{gpu.name} has {total:.1f} GB, of which {taken:.1f} are in use by others"
+    return f"{gpu.name} has {total:.1f} GB"

@@ -1,0 +1,65 @@
+"""Where the results of a run lie in its folder: photos by their names, and the pictures of their faces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+import numpy as np
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import RestoredPhoto, UInt8
+
+RESTORED: Final = "restored_imgs"
+FacePictures = Callable[[str, RestoredPhoto], Iterator[tuple[str, UInt8]]]
+"""The pictures to write of a restored photo's faces, by their names in the folder, from the name of its result."""
+
+
+def flat(name: str, restored: RestoredPhoto) -> Iterator[tuple[str, UInt8]]:
+    """Each face as aligned and as restored, in a folder of its photo's name below `faces`."""
+    for i, face in enumerate(restored.faces):
+        if face.crop is not None:
+            yield f"faces/{name}/{i:02d}_aligned.png", face.crop.pixels
+        if face.output is not None:
+            yield f"faces/{name}/{i:02d}_restored.png", face.output
+
+
+def as_gfpgan(*, suffix: str, compare: bool) -> FacePictures:
+    """As the official script lays faces out: cropped_faces, restored_faces and, with `compare`, both side by side in cmp.
+
+    Source: inference_gfpgan.py of github.com/TencentARC/GFPGAN.
+    """
+
+    def pictures(name: str, restored: RestoredPhoto) -> Iterator[tuple[str, UInt8]]:
+        base = base_of(name, suffix=suffix)
+        for i, face in enumerate(restored.faces):
+            if face.crop is not None:
+                yield f"cropped_faces/{base}_{i:02d}.png", face.crop.pixels
+            if face.output is not None:
+                yield f"restored_faces/{base}_{i:02d}{suffix}.png", face.output
+            if compare and face.crop is not None and face.output is not None:
+                yield f"cmp/{base}_{i:02d}.png", np.hstack((face.crop.pixels, face.output))
+
+    return pictures
+
+
+def base_of(name: str, *, suffix: str) -> str:
+    """What the pictures of a photo's faces begin with in the old layout: its name below `RESTORED`, without its suffix."""
+    return str(PurePosixPath(name).relative_to(RESTORED).with_suffix("")).removesuffix(suffix)
+
+
+def refuse_shared_bases(names: Sequence[str], *, suffix: str) -> None:
+    """Refuse photos whose faces would get the same names in the old layout.
+
+    Raises:
+        GfpupError: it names both.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        base = base_of(name, suffix=suffix)
+        if base in seen:
+            raise GfpupError(
+                f"the faces of {seen[base]} and {name} would get the same names; give --ext png, which tells them apart."
+            )
+        seen[base] = name

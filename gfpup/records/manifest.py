@@ -1,0 +1,300 @@
+"""The record of a run: a line a photo while it runs (`manifest.jsonl`), one document when it ends (`manifest.json`).
+
+A line is written after its photo has its final name, so a run killed anywhere can be resumed: what has a line and a file is
+done, everything else is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import filelock
+
+from gfpup.core.errors import GfpupError, OutputError
+from gfpup.core.files import TEMPORARY_GLOB, write_atomic
+from gfpup.core.types import FaceResult, RestoredPhoto
+
+SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
+
+DOCUMENT = "manifest.json"
+LINES = "manifest.jsonl"
+LOCK = ".manifest.lock"
+PARTS = ".ranks"
+"""Below the output folder: a folder for each rank that shares the work (`gfpup.records.shards`), until they are merged."""
+
+
+class Manifest:
+    """The open record of one output folder. Use as a context manager: it holds the folder's lock.
+
+    `header` is everything about the run but its photos; `header["fingerprint"]` says which results may lie together.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any], *, overwrite: bool) -> None:
+        self.folder = folder
+        self.header = dict(header)
+        self.overwrite = overwrite
+        self.photos: dict[str, dict[str, Any]] = {}
+        self._lock = filelock.FileLock(folder / LOCK, timeout=0)
+        self._lines: Any = None
+
+    def __enter__(self) -> Self:
+        """Take the folder: read what is there, refuse to mix, and begin a new record of this run.
+
+        Raises:
+            GfpupError: another run writes here, or the folder holds results of another plan.
+            OutputError: the folder cannot be written.
+        """
+        check_folder(self.folder, self.header["fingerprint"], self.header["plan"]["pixels"], overwrite=self.overwrite)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise GfpupError(f"another run is writing to {self.folder}; wait for it, or give another --output.") from None
+        except OSError as error:
+            raise GfpupError(f"cannot write to the folder {self.folder}: {error.strerror}; give another --output.") from None
+        self._take_over_parts()
+        for torn in self.folder.rglob(TEMPORARY_GLOB):
+            torn.unlink(missing_ok=True)  # left by a run that was killed while writing; the lock says that nobody writes now
+        path = self.folder / LINES
+        kept, end = ([], 0) if self.overwrite else read_lines(path)
+        self.photos = {} if self.overwrite else {line["name"]: line for line in kept if "name" in line}
+        with writing(path):
+            self._lines = path.open("r+b" if path.exists() else "w+b")
+            # A line cut short by a crash goes; with --overwrite all of them do.
+            self._lines.truncate(0 if self.overwrite else end)
+            self._lines.seek(0, os.SEEK_END)
+        self._append({"run": self.header})
+        self._write_document("running")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lines.close()
+        self._lock.release()
+
+    def _take_over_parts(self) -> None:
+        """Refuse a folder that a rank of an earlier run still writes to; with --overwrite, forget what such ranks left."""
+        for part in sorted((self.folder / PARTS).glob("*")):
+            lock = filelock.FileLock(part / LOCK, timeout=0)
+            try:
+                lock.acquire()
+            except filelock.Timeout:
+                self._lock.release()
+                raise GfpupError(
+                    f"rank {part.name} of an earlier run is still writing to {self.folder}; end it, or wait for it."
+                ) from None
+            lock.release()
+        if self.overwrite:
+            shutil.rmtree(self.folder / PARTS, ignore_errors=True)
+
+    @property
+    def path(self) -> Path:
+        """Where the document lies."""
+        return self.folder / DOCUMENT
+
+    def may_hold(self, name: str) -> bool:
+        """Whether there is a line of `name`: without one its input need not be read to know that it is not done."""
+        return name in self.photos
+
+    def done(self, name: str, input_sha256: str, *, faces: bool) -> bool:
+        """Whether `name` was restored from these very bytes and its files, those of its `faces` too if wanted, are there."""
+        line = self.photos.get(name)
+        if line is None or line["error"] is not None or line["input_sha256"] != input_sha256:
+            return False
+        if any(face["failed"] for face in line["faces"]):
+            return False
+        if faces and not line["face_files"] and any(face["affine"] for face in line["faces"]):
+            return False
+        files = [self.folder / file for file in [name, *line["face_files"]]]
+        if not all(file.is_file() for file in files):
+            return False
+        return line.get("output_bytes") in (None, files[0].stat().st_size)
+
+    def forget_failures(self, names: Collection[str]) -> None:
+        """Drop failed photos that are not among `names` any more: nothing of them is on disk."""
+        self.photos = {n: line for n, line in self.photos.items() if n in names or line["error"] is None}
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Record one photo."""
+        self._append(line)
+        self.photos[line["name"]] = dict(line)
+
+    def absorb(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Record photos that others restored, in one step."""
+        lines = list(lines)
+        self._append(*lines)
+        self.photos |= {line["name"]: dict(line) for line in lines}
+
+    def close(self, status: str, **facts: Any) -> dict[str, Any]:
+        """Write the document: `status` is "done", "failed", "interrupted" or "stopped". Returns it."""
+        self.header.update(facts)
+        return self._write_document(status)
+
+    def _append(self, *lines: Mapping[str, Any]) -> None:
+        append(self._lines, lines, path=self.folder / LINES)
+
+    def _write_document(self, status: str) -> dict[str, Any]:
+        photos = [self.photos[name] for name in sorted(self.photos)]
+        document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header}
+        document |= {"reused": reused(photos), "photos": photos}
+        path = self.path
+        write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
+        return document
+
+
+def append(file: Any, lines: Iterable[Mapping[str, Any]], *, path: Path) -> None:
+    """Write lines to the open record `path`; they are on the disk when this returns.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    with writing(path):
+        file.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class writing:  # noqa: N801 (reads as a phrase: with writing(path))
+    """Turn an operating system's refusal into the error that stops a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from None
+
+
+def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Refuse a folder that holds results of another plan than the one with this `fingerprint` and these `pixels`.
+
+    Raises:
+        GfpupError: it does, or it is no folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise GfpupError(f"--output {folder} is a file; give a folder.")
+    if overwrite:
+        return
+    lines, _ = read_lines(folder / LINES)
+    runs = [line["run"] for line in lines if "run" in line]
+    if not runs or runs[-1].get("fingerprint") == fingerprint:
+        return
+    before = runs[-1].get("plan", {}).get("pixels", {})
+    changed = [
+        f"{key} was {before.get(key)} and is {value}" if key != "checkpoints" else "its checkpoints were others"
+        for key, value in pixels.items()
+        if before.get(key) != value
+    ]
+    raise GfpupError(
+        f"{folder} holds results of another plan ({'; '.join(changed) or 'an older version'}); give another --output, "
+        "or --overwrite to replace them."
+    )
+
+
+def earlier_pixels(folder: Path) -> dict[str, Any] | None:
+    """The plan's `pixels` of the last run into `folder`; None where there was none.
+
+    Raises:
+        GfpupError: the record is damaged.
+    """
+    runs = [line["run"] for line in read_lines(folder / LINES)[0] if "run" in line]
+    return dict(runs[-1].get("plan", {}).get("pixels", {})) if runs else None
+
+
+def recorded_names(folder: Path) -> dict[str, str]:
+    """What the record in `folder` calls the result of each input, by the input's absolute path."""
+    records = [folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}"))]
+    lines = [line for record in records for line in read_lines(record)[0]]
+    return {line["input"]: line["name"] for line in lines if "name" in line and "input" in line}
+
+
+def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The complete lines of a record, and where they end."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return [], 0
+    except OSError as error:
+        raise GfpupError(f"the record {path} cannot be read: {error.strerror}; give another --output.") from None
+    end = data.rfind(b"\n") + 1
+    lines = []
+    for number, line in enumerate(data[:end].splitlines(), 1):
+        try:
+            lines.append(_checked(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            raise GfpupError(f"line {number} of {path} is damaged; give another --output, or --overwrite.") from None
+    return lines, end
+
+
+def _checked(line: Any) -> dict[str, Any]:
+    """A line of a record: a run's header, or a photo with all that resuming looks at."""
+    if "run" in line:
+        return {"run": dict(line["run"])}
+    for key in ("name", "error", "input_sha256", "faces", "face_files"):
+        line[key]
+    return dict(line)
+
+
+def photo_line(
+    name: str,
+    *,
+    input_path: Path,
+    input_sha256: str | None,
+    output: Path | None,
+    restored: RestoredPhoto | None,
+    seconds: Mapping[str, float],
+    warnings: tuple[str, ...] = (),
+    error: str | None = None,
+    face_files: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """The record of one photo, ready for JSON."""
+    return {
+        "name": name,
+        "input": str(input_path.absolute()),
+        "input_sha256": input_sha256,
+        "output": None if output is None else str(output.absolute()),
+        "output_bytes": output.stat().st_size if output is not None and output.is_file() else None,
+        "faces": [] if restored is None else [_face(result) for result in restored.faces],
+        "face_files": list(face_files),
+        "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
+        "reused": {} if restored is None else {stage: round(value, 4) for stage, value in restored.reused.items()},
+        "method": None if restored is None else restored.method,
+        "notes": [] if restored is None else list(restored.notes),
+        "warnings": list(warnings),
+        "error": error,
+    }
+
+
+def reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By stage, for how many photos it was not computed but read, of how many that went through it, and the seconds saved."""
+    found: dict[str, dict[str, Any]] = {}
+    for stage, value in ((stage, value) for line in photos for stage, value in line.get("reused", {}).items()):
+        entry = found.setdefault(stage, {"photos": 0, "of": 0, "seconds": 0.0})
+        entry["photos"] += 1
+        entry["seconds"] = round(entry["seconds"] + value, 4)
+    for stage, entry in found.items():
+        entry["of"] = sum(stage in line["seconds"] for line in photos)
+    return found
+
+
+def _face(result: FaceResult) -> dict[str, Any]:
+    return {
+        "box_xyxy": [round(v, 3) for v in result.face.box_xyxy],
+        "score": round(result.face.score, 6),
+        "landmarks_xy": [[round(float(x), 3), round(float(y), 3)] for x, y in result.face.landmarks_xy],
+        "affine": None if result.crop is None else [[round(float(v), 6) for v in row] for row in result.crop.affine],
+        "restored": result.restored,
+        "failed": result.failed,
+        "reason": result.reason,
+        "identity": None if result.identity is None else round(result.identity, 6),
+        "guarded": result.guarded,
+    }

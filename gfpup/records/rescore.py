@@ -1,0 +1,235 @@
+"""Scores of results that lie on disk already, without restoring them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.files import write_atomic
+from gfpup.core.types import UInt8
+from gfpup.evaluation.metrics import POLYFORM, TO_INPUT, expand, facts
+from gfpup.evaluation.scorer import Pictures, PlacedScore, Scorer, load_scorer, notes, score_photo
+from gfpup.ops import geometry
+from gfpup.photos import pairs, read_photo
+from gfpup.records.items import Item, items_of_run
+from gfpup.records.manifest import DOCUMENT
+from gfpup.records.scores import RUN, SUMMARY, TABLE, ScoreRow, as_csv, read, rows_of, summarise
+from gfpup.weights import licences
+from gfpup.weights.catalogue import METRIC_FILES
+from gfpup.weights.resolver import Supply
+from gfpup.weights.store import locate
+
+_MEMORY: Final = "it is measured while photos are restored: ask for it with gfpup run --metrics fast"
+
+
+@dataclass
+class Result:
+    """What came of scoring: `unscored` gives the reason for each photo without scores, `said` counts what was done to sizes."""
+
+    rows: list[ScoreRow] = field(default_factory=list)
+    photos: int = 0
+    unscored: dict[str, str] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
+
+
+def load_metrics(names: Sequence[str], supply: Supply, *, device: str = "cpu") -> Scorer:
+    """Load the metrics `names` (presets allowed) from the files of `supply`; what cannot be had is missing with its reason.
+
+    Raises:
+        MetricError: no metric has one of the names.
+    """
+    own = {row.name for row in METRIC_FILES}
+
+    def find(name: str) -> Path:
+        if name in own:
+            return locate(name, supply.store)
+        supply.named(name, name)
+        return supply.paths[name]
+
+    def allow(licence_id: str, what: str) -> None:
+        licences.require_licence(licence_id, what=what, accepted=supply.accepted)
+
+    # What restoring needed of memory cannot be measured afterwards.
+    wanted = [name for name in expand(names) if name != "peak_memory"]
+    return load_scorer(wanted, find=find, device=device, allow=allow)
+
+
+def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) -> Result:
+    """Score the photos one by one, then the set. `memory` says that peak memory was asked for, which is missing here."""
+    _begin_set(scorer)
+    result = Result()
+    for item in items:
+        result.photos += 1
+        try:
+            if item.refusal is not None:
+                raise GfpupError(item.refusal)
+            pictures = _pictures(item)
+        except GfpupError as error:
+            result.unscored[item.name] = str(error)
+            result.rows += rows_of(item.name, _nothing(item, scorer, str(error)))
+        else:
+            for note in notes(pictures):
+                result.said[note] = result.said.get(note, 0) + 1
+            result.rows += rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
+    result.rows += rows_of(RUN, scorer.finish())
+    if memory:
+        result.rows.append(ScoreRow(RUN, None, "peak_memory", None, False, _MEMORY))
+    return result
+
+
+def score_earlier(
+    scorer: Scorer, folder: Path, *, seen: Collection[str], lacking: Collection[str]
+) -> dict[str, list[ScoreRow]]:
+    """Score from their files the photos `lacking` scores in a run's record, and take into the metrics of the whole set all that
+    `scorer` has not `seen`; returns the lines of each photo that was scored.
+
+    Raises:
+        GfpupError: the record cannot be read, or a photo of it.
+    """
+    if scorer.sets is None and not lacking:
+        return {}
+    found = {}
+    for item in items_of_run(folder)[0]:
+        if item.name in seen or item.refusal is not None:
+            continue
+        pictures = _pictures(item)
+        if item.name in lacking:
+            found[item.name] = rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
+        else:
+            scorer.remember(pictures)
+    return found
+
+
+def lacking_metrics(names: Sequence[str], supply: Supply) -> list[str]:
+    """Of each of the metrics (presets allowed) that could not be computed here why not, as far as files and consents say."""
+    own = {row.name for row in METRIC_FILES}
+    found = []
+    for name in expand(names):
+        row = facts(name)
+        try:
+            if row.licence_id == POLYFORM:
+                licences.require_licence(row.licence_id, what=f"the metric {name}", accepted=supply.accepted)
+            for weight in own.intersection(row.weights):
+                locate(weight, supply.store)
+        except GfpupError as error:
+            found.append(f"metric {name}: {error}")
+            continue
+        lacks = [supply.store.missing(weight) for weight in row.weights if weight not in own]
+        found += [f"metric {name}: {lack}" for lack in lacks if lack is not None]
+    return found
+
+
+def per_photo_metrics(names: Sequence[str]) -> list[str]:
+    """Those of the metrics (presets allowed) of which every photo has a line."""
+    return [name for name in expand(names) if facts(name).level not in ("set", "run")]
+
+
+def has_run_scores(names: Sequence[str], rows: Sequence[ScoreRow]) -> bool:
+    """Whether `rows`, the lines of a whole run, hold all metrics (presets allowed) that are of the whole run."""
+    return {name for name in expand(names) if facts(name).level in ("set", "run")} <= {row.metric for row in rows}
+
+
+def check_target(target: Path, folder: Path) -> None:
+    """Refuse to put the scores of `folder` into a folder that holds other results' scores.
+
+    Raises:
+        GfpupError: it does.
+    """
+    if target.resolve() == folder.resolve():
+        return
+    if (target / DOCUMENT).exists():
+        raise GfpupError(f"{target} is a run itself: give another --output for the scores of {folder}")
+    before = _summary(target).get("restored")
+    if before is not None and before != str(folder.resolve()):
+        raise GfpupError(f"{target} holds the scores of {before}: give another --output for those of {folder}")
+
+
+def write_scores(target: Path, result: Result, *, supply: Supply, origin: Mapping[str, Path | None]) -> dict[str, Any]:
+    """Write `scores.csv` and `scores.json`: metrics scored now replace their earlier lines, the others stay.
+
+    The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, and the folders
+    of `origin` ("restored", "reference", "input"). Returns the summary.
+
+    Raises:
+        GfpupError: the scores that are there are damaged.
+        OutputError: the folder cannot be written.
+    """
+    table = target / TABLE
+    before = read(table) if table.exists() else []
+    new = {row.metric for row in result.rows if (row.metric, row.missing_reason) != ("peak_memory", _MEMORY)}
+    kept = [row for row in before if row.metric not in new]
+    measured = any(row.metric == "peak_memory" for row in kept)
+    rows = kept + [row for row in result.rows if row.metric in new or not measured]
+    document = summarise(rows)
+    paths = {name: None if path is None else str(path.resolve()) for name, path in origin.items()}
+    computed = _summary(target).get("computed", {})
+    for metric in sorted(new):
+        row = facts(metric)
+        weights = {name: supply.store.digest(supply.paths[name]) for name in row.weights if name in supply.paths}
+        known = {"implementation": row.implementation, "licence": row.licence_id, "weights": weights or list(row.weights)}
+        computed[metric] = {**known, "reference": paths.get("reference"), "input": paths.get("input")}
+    document |= {"restored": paths.get("restored"), "computed": computed}
+    write_atomic(table, as_csv(rows).encode())
+    write_atomic(target / SUMMARY, (json.dumps(document, indent=1) + "\n").encode())
+    return document
+
+
+def _pictures(item: Item) -> Pictures:
+    assert item.restored is not None
+    restored = read_photo(item.restored).rgb8
+    degraded = None if item.degraded is None else read_photo(item.degraded).rgb8
+    reference = None if item.reference is None else read_photo(item.reference).rgb8
+    if item.damage is not None and degraded is not None and item.degraded is not None:
+        protocol, seed = item.damage
+        degraded, made_from, _ = pairs.synthesise(degraded, protocol=protocol, seed=seed, name=item.degraded.name)
+        reference = made_from if reference is None else reference
+    affines = item.affines
+    if affines is None:
+        side = geometry.CROP_PX
+        base = restored if degraded is None else degraded
+        whole = geometry.resize_affine((base.shape[0], base.shape[1]), (side, side))
+        affines = {0: whole} if restored.shape[:2] == (side, side) else {}
+    return Pictures(restored, degraded, reference, affines=affines, stages=item.stages)
+
+
+def _nothing(item: Item, scorer: Scorer, reason: str) -> tuple[PlacedScore, ...]:
+    """The scores of a photo that cannot be scored: each is there, with the reason."""
+    blank: UInt8 = np.zeros((1, 1, 3), np.uint8)
+    against = Pictures(blank, reference=blank if item.referenced else None)
+    missing = dict.fromkeys(scorer.names, reason)
+    scores = score_photo(against, metrics={}, missing=missing, names=[name for name in scorer.names if name != "seconds"])
+    if "seconds" in scorer.names:
+        scores += (PlacedScore("seconds", None, facts("seconds").higher_is_better, reason),)
+    return scores
+
+
+def _explained(score: PlacedScore, item: Item, pictures: Pictures, scorer: Scorer) -> PlacedScore:
+    """A missing score with the reason that is known here, where the pictures alone do not tell it."""
+    base = score.metric.removesuffix(TO_INPUT)
+    if score.missing_reason is None or base in scorer.missing:
+        return score
+    if score.metric.endswith(TO_INPUT) and pictures.degraded is None:
+        return replace(score, missing_reason=item.no_input)
+    if facts(base).level == "faces" and not pictures.affines and item.no_faces is not None:
+        return replace(score, missing_reason=item.no_faces)
+    return score
+
+
+def _begin_set(scorer: Scorer) -> None:
+    """Forget the faces of the run before: its network stays loaded."""
+    if scorer.sets is not None:
+        scorer.sets = type(scorer.sets)(scorer.sets.inception, scorer.sets.names)
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

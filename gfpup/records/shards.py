@@ -1,0 +1,125 @@
+"""The record of a run that several ranks share: each writes a part, and the parts end in the one record of the folder.
+
+A part has the files of a run: `.ranks/<rank>/manifest.jsonl`, and `scores.csv` where there are metrics. It is merged when its
+rank has closed it, by the run it belongs to or, when that was killed, by the next one in the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import filelock
+
+from gfpup.core.errors import GfpupError
+from gfpup.records.manifest import LINES, LOCK, PARTS, Manifest, append, read_lines, writing
+
+if TYPE_CHECKING:
+    from gfpup.records.manifest import Manifest
+    from gfpup.records.scores import ScoreWriter
+
+
+class Part:
+    """What one rank records. `open` it when rank 0 has the folder in order; a context manager, which closes it."""
+
+    def __init__(self, output: Path, rank: int) -> None:
+        self.rank = rank
+        self.output = output
+        self.folder = output / PARTS / str(rank)
+        self._lock = filelock.FileLock(self.folder / LOCK, timeout=0)
+        self._lines: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Begin the part.
+
+        Raises:
+            GfpupError: the same rank of another run writes it.
+            OutputError: the folder cannot be written.
+        """
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except filelock.Timeout:
+                raise GfpupError(f"another rank {self.rank} is writing to {self.output}; wait for it, or end it.") from None
+            self._lines = (self.folder / LINES).open("ab")
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        """Record one photo; the line is on the disk when this returns."""
+        append(self._lines, [line], path=self.folder / LINES)
+
+    def close(self) -> None:
+        """End the part: from now on it may be merged."""
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+            self._lock.release()
+
+
+def _absorb(manifest: Manifest, before: Callable[[Path, Sequence[Mapping[str, Any]]], None]) -> None:
+    """Bring every part that is closed into the open `manifest`; `before(folder, lines)` sees it while it is still there."""
+    folder = manifest.folder / PARTS
+    for part in sorted(folder.glob("*")):
+        lock = filelock.FileLock(part / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            continue  # a rank that does not know yet that its run has ended; the next run merges it
+        with writing(part):
+            lines, _ = read_lines(part / LINES)
+            before(part, lines)
+            manifest.absorb(lines)
+            (part / LINES).unlink(missing_ok=True)
+            lock.release()
+            shutil.rmtree(part)
+    with suppress(OSError):  # none was there, or one is still held
+        folder.rmdir()
+
+
+class Growth:
+    """What the parts below an output folder have gained since it was last asked, for those who watch a run go on."""
+
+    def __init__(self, output: Path) -> None:
+        self.folder = output / PARTS
+        self._read: dict[Path, int] = {}
+
+    def __call__(self) -> list[dict[str, Any]]:
+        """The lines that are new, each once."""
+        new = []
+        for path in sorted(self.folder.glob(f"*/{LINES}")):
+            with suppress(OSError), path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                data = file.read()
+                whole = data[: data.rfind(b"\n") + 1]
+                self._read[path] = file.tell() - len(data) + len(whole)
+                new += [json.loads(line) for line in whole.splitlines()]
+        return new
+
+
+def merge(manifest: Manifest, scores: ScoreWriter | None) -> None:
+    """Bring what the other ranks recorded into the manifest and the scores of this folder."""
+    from gfpup.records.scores import RUN, TABLE, ScoreRow, ScoreWriter, read
+
+    def keep_scores(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+        if not (folder / TABLE).exists():
+            return
+        writer = scores or ScoreWriter(manifest.folder)
+        rows: dict[str, list[ScoreRow]] = {}
+        for row in read(folder / TABLE):
+            rows.setdefault(row.photo, []).append(row)
+        for line in lines:
+            if line["name"] in rows and line["name"] != RUN:
+                writer.keep(line["name"], rows[line["name"]])
+
+    _absorb(manifest, keep_scores)

@@ -1,0 +1,80 @@
+"""Methods that deliver whole photos: their faces are found and cut out for the record and the scores, nothing is pasted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gfpup.core.types import AlignedCrop, Detector, FaceResult, Photo, RestoredPhoto, UInt8
+from gfpup.ops import geometry
+from gfpup.restoration.align import align_faces, aligned_crop
+from gfpup.restoration.restorer import Align
+from gfpup.restoration.select import FaceChoice, select_faces
+from gfpup.restoration.stage_cache import Reuse, noting
+
+
+class WholePhotos(Protocol):
+    """What delivers a finished photo for each photo."""
+
+    def photo(self, photo: Photo) -> Photo:
+        """The finished version of `photo`, of any size.
+
+        Raises:
+            PhotoError: there is none.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class WholePhotoRestorer:
+    """Stands in for `Restorer`: photos in, restored photos out. `detector` is None for aligned faces."""
+
+    results: WholePhotos
+    detector: Detector | None
+    choice: FaceChoice
+    align: Align = align_faces
+
+    def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
+        """Deliver `photos` one by one; a result's own size is kept."""
+        return [self._deliver(photo) for photo in photos]
+
+    def _deliver(self, photo: Photo) -> RestoredPhoto:
+        began = time.perf_counter()
+        result = self.results.photo(photo)
+        read = time.perf_counter()
+        if self.detector is None:
+            crop = aligned_crop(photo.rgb8)
+            delivered = FaceResult(crop.face, restored=True, crop=crop, output=aligned_crop(result.rgb8).pixels)
+            seconds = {"restore": read - began, "align": time.perf_counter() - read}
+            return RestoredPhoto(photo, result.pixels, result.alpha, (delivered,), seconds, warnings=result.warnings)
+        rgb = photo.rgb8
+        with noting(reuse := Reuse()):
+            faces = self.detector.detect(rgb)
+            found = time.perf_counter()
+            reasons = select_faces(faces, photo.size_hw, self.choice)
+            crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+        done = []
+        for face, reason in zip(faces, reasons, strict=True):
+            crop_or_reason = next(crops) if reason is None else reason
+            if isinstance(crop_or_reason, AlignedCrop):
+                done.append(
+                    FaceResult(face, restored=True, crop=crop_or_reason, output=_same_crop(crop_or_reason, photo, result))
+                )
+            else:
+                done.append(FaceResult(face, restored=False, failed=reason is None, reason=crop_or_reason))
+        seconds = {"restore": read - began, "detect": found - read, "align": time.perf_counter() - found}
+        warnings = result.warnings if faces else (*result.warnings, "no face was found")
+        warnings = (*warnings, *reuse.remarks)
+        return RestoredPhoto(
+            photo, result.pixels, result.alpha, tuple(done), seconds, warnings=warnings, reused=dict(reuse.seconds)
+        )
+
+
+def _same_crop(crop: AlignedCrop, photo: Photo, result: Photo) -> UInt8:
+    """Cut the face out of the finished photo that `crop` shows of the input."""
+    from_result = geometry.compose(crop.affine, geometry.resize_affine(result.size_hw, photo.size_hw))
+    return np.asarray(geometry.warp(result.rgb8, from_result, (geometry.CROP_PX, geometry.CROP_PX)), np.uint8)

@@ -1,0 +1,112 @@
+"""The paste mask from a parsed face: what the network restored is pasted, what it was never trained on is not.
+
+Both parsers make a mask of the same parts: skin, brows, eyes, glasses, ears, earrings, nose, mouth, lips and hair; not hats,
+necks, necklaces and clothes, nor the background. ParseNet's is the official mask. BiSeNet's differs at the crop's edge alone:
+the official mask ends 10 pixels from it at once, which shows where the crop cuts through hair, so there it fades.
+
+Source: facexlib 0.3.0, FaceRestoreHelper.paste_faces_to_input_image with `use_parse`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from gfpup.core.types import Float32, UInt8
+from gfpup.models.nets import parsing_bisenet, parsing_parsenet
+from gfpup.models.nets.loading import load_network
+from gfpup.ops.feather import feather_mask
+
+Kind = Literal["bisenet", "parsenet"]
+
+SIDE_PX = 512
+BLUR_PX = 101
+BLUR_SIGMA_PX = 11.0
+BORDER_PX = 10
+"""The official mask's kernel, its deviation (the blur is done twice) and the border that stays 0. Source: as above."""
+
+OUTSIDE = parsing_parsenet.OUTSIDE
+"""Labels that are not pasted. Hair is: the networks restore it with the face, and a hairline between old and new would show."""
+
+FACE = ("skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "mouth", "u_lip", "l_lip")
+"""Labels that make a face; hair, ears and glasses alone make none."""
+
+SMALLEST_FACE = 0.01
+"""Share of the crop below which a parse counts as empty: an aligned face covers about a quarter of its crop."""
+
+
+class ParsedMask:
+    """Makes the paste mask of a restored crop. Holds a parser; keeps no state between calls."""
+
+    def __init__(self, network: nn.Module, *, kind: Kind, device: str = "cpu") -> None:
+        parsing = parsing_bisenet if kind == "bisenet" else parsing_parsenet
+        self._network = network
+        self._labels = parsing.LABELS
+        self._mean = torch.tensor(parsing.MEAN, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(parsing.STD, device=device).view(1, 3, 1, 1)
+        self._frame = feather_mask() if kind == "bisenet" else official_border()
+        self._device = device
+
+    def __call__(self, crop: Float32) -> Float32 | None:
+        """Mask a restored crop: (512, 512, 3) float32 RGB in [0, 255] to (512, 512) float32 in [0, 1], 0 at the edge.
+
+        None where the parser finds next to no face (`SMALLEST_FACE`): paste by the feathered mask then, and say so.
+        """
+        labels = self.parse(crop)
+        if np.isin(labels, _numbers(self._labels, FACE)).mean() < SMALLEST_FACE:
+            return None
+        inside = ~np.isin(labels, _numbers(self._labels, OUTSIDE))
+        return soften(inside) * self._frame
+
+    @torch.inference_mode()
+    def parse(self, crop: Float32) -> UInt8:
+        """Label a crop: (512, 512, 3) float32 RGB in [0, 255] to (512, 512) uint8, in the parser's own numbering.
+
+        The crop is rounded to whole levels first, as the official path does. Always float32: in bfloat16 labels change.
+        """
+        levels = torch.from_numpy(np.rint(np.clip(crop, 0, 255)).astype(np.float32)).to(self._device)
+        rgb = levels.permute(2, 0, 1)[None].div(255)
+        x = rgb.sub(self._mean).div(self._std).contiguous(memory_format=torch.channels_last)
+        labels: UInt8 = self._network(x)[0].argmax(dim=0).to("cpu", torch.uint8).numpy()
+        return labels
+
+
+def load_mask(kind: Kind, path: Path, device: str = "cpu") -> ParsedMask:
+    """Load the parser `kind` from the checkpoint at `path`.
+
+    Raises:
+        CheckpointError: the file is no checkpoint, or one of another architecture.
+    """
+    make: type[nn.Module] = parsing_bisenet.BiSeNet if kind == "bisenet" else parsing_parsenet.ParseNet
+    return ParsedMask(load_network(make, path, name=kind, device=device), kind=kind, device=device)
+
+
+def soften(inside: npt.NDArray[np.bool_]) -> Float32:
+    """Feather a region: (h, w) bool to (h, w) float32 in [0, 1], blurred twice by a Gaussian of 11 pixels.
+
+    Source: as the module's.
+    """
+    mask = np.where(inside, 255.0, 0.0)
+    for _ in range(2):
+        mask = np.asarray(cv2.GaussianBlur(mask, (BLUR_PX, BLUR_PX), BLUR_SIGMA_PX))
+    return np.clip(mask / 255.0, 0.0, 1.0).astype(np.float32)
+
+
+@cache
+def official_border() -> Float32:
+    """The factor (512, 512) float32 that is 0 within 10 pixels of the crop's edge and 1 inside. Source: as the module's."""
+    border = np.zeros((SIDE_PX, SIDE_PX), np.float32)
+    border[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = 1.0
+    border.setflags(write=False)
+    return border
+
+
+def _numbers(labels: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
+    return [labels.index(name) for name in names]

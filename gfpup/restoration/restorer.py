@@ -1,0 +1,252 @@
+"""Photos in, restored photos out: detect, align, restore, enlarge the background, paste. No files, no configuration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from gfpup.core.types import AlignedCrop, Backend, Detector, Face, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
+from gfpup.machine.allocator import is_out_of_memory, release_memory
+from gfpup.ops import geometry
+from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
+from gfpup.ops.feather import feather_mask
+from gfpup.ops.resize import output_size, resize
+from gfpup.restoration.align import align_faces, aligned_crop
+from gfpup.restoration.identity_guard import GuardNote
+from gfpup.restoration.paste import Patch, paste_faces
+from gfpup.restoration.select import FaceChoice, select_faces
+from gfpup.restoration.stage_cache import Reuse, noting
+
+Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
+Align = Callable[[UInt8, Sequence[Face]], list[AlignedCrop | str]]
+Masker = Callable[[Float32], Float32 | None]
+Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
+
+
+@dataclass(frozen=True, eq=False)
+class Restorer:
+    """The loaded parts of a run and the few settings they are used with.
+
+    `detector` is None for photos that are aligned faces already. `align` cuts faces out of a photo; `upsample` enlarges a
+    background to a size; `mask` makes the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in
+    [0, 255], or None where it sees no face in it; then, and without it, the mask is a feathered square. At most `face_batch`
+    faces share a forward; 1 makes a face's bytes independent of its neighbours. A batch that runs out of memory is halved for
+    the rest of the run, and the photos in it say so.
+    """
+
+    backend: Backend
+    detector: Detector | None
+    upscale: float = 2.0
+    strength: float = 1.0
+    match_colors: bool = False
+    choice: FaceChoice = field(default_factory=FaceChoice)
+    face_batch: int = 1
+    device: str = "cpu"
+    align: Align = align_faces
+    upsample: Upsampler = resize
+    mask: Masker | None = None
+    fallback: Backend | None = None
+    """The same backend in float32, to redo a face whose output is not finite; None where `backend` is float32 already."""
+    guard: Guard | None = None
+    """Blends a restored face back towards its input where it no longer looks like it; None trusts the backend."""
+    _too_large: list[int] = field(default_factory=list, init=False, repr=False)
+    """The batches that ran out of memory."""
+
+    def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
+        """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
+        if self.detector is None:
+            return self._restore_aligned(photos)
+        work = [_Work(photo) for photo in photos]
+        for item in work:
+            self._find_faces(item)
+        self._restore_crops(work)
+        return [self._finish(item) for item in work]
+
+    def _restore_aligned(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
+        """Take each photo for one aligned face: the result is the restored crop, without a paste."""
+        work = [_Work(photo) for photo in photos]
+        for item in work:
+            with _clock(item, "align"):
+                crop = aligned_crop(item.photo.rgb8)
+            item.results = [FaceResult(crop.face, restored=False, crop=crop)]
+        self._restore_crops(work)
+        done = []
+        for item in work:
+            (result,) = item.results
+            assert result.crop is not None
+            restored = result.output
+            pixels = result.crop.pixels if restored is None else restored
+            alpha = None
+            if item.photo.alpha is not None:
+                alpha = resize(item.photo.alpha, (pixels.shape[0], pixels.shape[1]))
+                if alpha.dtype == np.uint16:
+                    alpha = ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+            h, w = item.photo.size_hw
+            squeezed = () if h == w else (f"an aligned face is square, this one of {w}x{h} px was squeezed",)
+            warnings = (*squeezed, *item.warnings)
+            done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds), warnings=warnings))
+        return done
+
+    def _find_faces(self, item: _Work) -> None:
+        assert self.detector is not None
+        rgb = item.photo.rgb8
+        with _clock(item, "detect"):
+            faces = self.detector.detect(rgb)
+        reasons = select_faces(faces, item.photo.size_hw, self.choice)
+        with _clock(item, "align"):
+            crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+            for face, reason in zip(faces, reasons, strict=True):
+                crop = next(crops) if reason is None else None
+                if isinstance(crop, str):
+                    item.results.append(FaceResult(face, restored=False, failed=True, reason=crop))
+                else:
+                    item.results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
+
+    def _restore_crops(self, work: Sequence[_Work]) -> None:
+        """Restore all aligned crops of `work`, `face_batch` at a time, and put the results in their places."""
+        places = [(item, i) for item in work for i, result in enumerate(item.results) if result.crop is not None]
+        while places:
+            batch = places[: min([self.face_batch, *(size // 2 for size in self._too_large)])]
+            began = time.perf_counter()
+            crops = [item.results[i].crop for item, i in batch]
+            outputs = self._restore_or_halve([crop for crop in crops if crop is not None])
+            if outputs is None:
+                _warn(batch, f"{len(batch)} faces at once ran out of memory; from here on at most {len(batch) // 2}")
+                continue
+            del places[: len(batch)]
+            share = (time.perf_counter() - began) / len(batch)
+            for (item, i), (pixels, note) in zip(batch, outputs, strict=True):
+                item.seconds["restore"] = item.seconds.get("restore", 0.0) + share
+                if pixels is None:
+                    item.results[i] = replace(item.results[i], failed=True, reason=note)
+                else:
+                    item.results[i] = replace(item.results[i], restored=True, reason=note, output=to_uint8(to_unit(pixels)))
+                    item.restored[i] = pixels
+                    if self.guard is not None:
+                        with _clock(item, "identity"):
+                            _hold(item, i, self.guard)
+
+    def _restore_or_halve(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]] | None:
+        """`_restore_batch`, or None where memory ran out and half as many are to be tried; a single face fails instead."""
+        try:
+            return self._restore_batch(crops)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        release_memory(self.device)  # not in the handler: the error holds on to what did not fit
+        if len(crops) == 1:
+            return [(None, f"out of memory on {self.device}, with this face alone")]
+        self._too_large.append(len(crops))
+        return None
+
+    def _restore_batch(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]]:
+        """Each crop's restored pixels (512, 512, 3) float32 in [0, 255] or None, and what is to be said about it."""
+        inputs = np.stack([crop.pixels for crop in crops])
+        tensor = torch.from_numpy(inputs).to(self.device).permute(0, 3, 1, 2).float().div(255)
+        outputs = _as_pixels(self.backend.restore(tensor))
+        done: list[tuple[Float32 | None, str | None]] = []
+        for i, (crop, output) in enumerate(zip(crops, outputs, strict=True)):
+            note = None
+            if not np.isfinite(output).all() and self.fallback is not None:
+                output = _as_pixels(self.fallback.restore(tensor[i : i + 1]))[0]
+                note = "redone in float32: the first output was not finite"
+            if not np.isfinite(output).all():
+                done.append((None, "the network's output is not finite"))
+                continue
+            done.append((self._adjust(np.clip(output, 0, 255), crop.pixels), note))
+        return done
+
+    def _adjust(self, restored: Float32, original: UInt8) -> Float32:
+        if self.match_colors:
+            restored = match_color(to_unit(restored), to_float(original)) * np.float32(255)
+        if self.strength < 1:
+            restored = original + np.float32(self.strength) * (restored - original)
+        return np.clip(restored, 0, 255).astype(np.float32)
+
+    def _finish(self, item: _Work) -> RestoredPhoto:
+        photo = item.photo
+        to_hw = output_size(photo.size_hw, self.upscale)
+        with _clock(item, "background"):
+            canvas = self.upsample(photo.pixels, to_hw)
+            alpha = None if photo.alpha is None else resize(photo.alpha, to_hw)
+        with _clock(item, "paste"):
+            enlarge = geometry.resize_affine(photo.size_hw, to_hw)
+            patches = []
+            for i, pixels in item.restored.items():
+                crop = item.results[i].crop
+                assert crop is not None
+                mask = feather_mask() if self.mask is None else self.mask(pixels)
+                if mask is None:
+                    mask = feather_mask()
+                    item.say(i, "pasted with a feathered square: the parser sees no face in it")
+                patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
+            paste_faces(canvas, patches)
+        warnings = () if item.results else ("no face was found; the photo was only resized",)
+        return RestoredPhoto(
+            photo,
+            canvas,
+            alpha,
+            tuple(item.results),
+            dict(item.seconds),
+            warnings=(*warnings, *item.warnings, *item.reuse.remarks),
+            reused=dict(item.reuse.seconds),
+        )
+
+
+@dataclass(eq=False)
+class _Work:
+    """One photo on its way through the stages."""
+
+    photo: Photo
+    results: list[FaceResult] = field(default_factory=list)
+    restored: dict[int, Float32] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    reuse: Reuse = field(default_factory=Reuse)
+
+    def say(self, i: int, remark: str) -> None:
+        """Add a remark to what is said of face `i`."""
+        before = self.results[i].reason
+        self.results[i] = replace(self.results[i], reason=f"{before}; {remark}" if before else remark)
+
+
+def _warn(batch: Sequence[tuple[_Work, int]], warning: str) -> None:
+    """Say `warning` once of every photo that has a face in `batch`."""
+    for item in {id(item): item for item, _ in batch}.values():
+        item.warnings.append(warning)
+
+
+def _hold(item: _Work, i: int, guard: Guard) -> None:
+    """Let the guard judge restored face `i` of `item`; one that it gives up is not pasted and leaves the photo as it was."""
+    crop = item.results[i].crop
+    assert crop is not None
+    pixels, note = guard(crop, item.restored.pop(i))
+    item.results[i] = replace(
+        item.results[i],
+        restored=note.share > 0,
+        output=to_uint8(to_unit(pixels)),
+        identity=note.after,
+        guarded=note.changed,
+    )
+    if note.share > 0:
+        item.restored[i] = pixels
+    if note.changed:
+        item.say(i, note.sentence)
+
+
+@contextmanager
+def _clock(item: _Work, stage: str) -> Iterator[None]:
+    began = time.perf_counter()
+    with noting(item.reuse):
+        yield
+    item.seconds[stage] = item.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+
+def _as_pixels(outputs: torch.Tensor) -> Float32:
+    """(n, 3, h, w) in [0, 1] on any device to (n, h, w, 3) float32 in [0, 255]."""
+    return outputs.detach().float().mul(255).permute(0, 2, 3, 1).contiguous().cpu().numpy()

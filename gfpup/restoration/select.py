@@ -1,0 +1,72 @@
+"""Choose which of the faces found are restored, and say of each other one why it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gfpup.core.types import Face
+
+
+@dataclass(frozen=True)
+class FaceChoice:
+    """The rule: `which` is "all", "largest", "center" or a number N (the N largest).
+
+    `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes, `min_score` the
+    detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not touched.
+    """
+
+    which: str | int = "all"
+    min_px: float = 0.0
+    min_eye_distance_px: float = 0.0
+    min_score: float = 0.0
+    leave_alone: tuple[tuple[float, float, float, float], ...] = ()
+
+
+def select_faces(faces: Sequence[Face], size_hw: tuple[int, int], choice: FaceChoice) -> list[str | None]:
+    """For each of `faces`, None where it is to be restored, else the reason why not."""
+    reasons = [_refusal(face, choice) for face in faces]
+    left = [i for i, reason in enumerate(reasons) if reason is None]
+    for i in set(left) - set(_kept(faces, left, size_hw, choice.which)):
+        which = f"one of the {choice.which} largest" if isinstance(choice.which, int) else f"the {choice.which} one"
+        reasons[i] = f"not {which}"
+    return reasons
+
+
+def _refusal(face: Face, choice: FaceChoice) -> str | None:
+    x0, y0, x1, y1 = face.box_xyxy
+    side = min(x1 - x0, y1 - y0)
+    if side < choice.min_px:
+        return f"its box is {side:.0f} px, under the minimum of {choice.min_px:g}"
+    eyes = float(np.linalg.norm(face.landmarks_xy[0] - face.landmarks_xy[1]))
+    if eyes < choice.min_eye_distance_px:
+        return f"its eyes are {eyes:.0f} px apart, under the minimum of {choice.min_eye_distance_px:g}"
+    if face.score < choice.min_score:
+        return f"its score is {face.score:.2f}, under the minimum of {choice.min_score:g}"
+    cx, cy = _centre(face)
+    for a0, b0, a1, b1 in choice.leave_alone:
+        if a0 <= cx <= a1 and b0 <= cy <= b1:
+            return f"it lies in the region {a0:g},{b0:g},{a1:g},{b1:g} that is left alone"
+    return None
+
+
+def _kept(faces: Sequence[Face], left: list[int], size_hw: tuple[int, int], which: str | int) -> list[int]:
+    if which == "all" or not left:
+        return left
+    if which == "center":
+        middle = np.array([(size_hw[1] - 1) / 2, (size_hw[0] - 1) / 2])
+        return [min(left, key=lambda i: float(np.linalg.norm(_centre(faces[i]) - middle)))]
+    count = 1 if which == "largest" else int(which)
+    return sorted(left, key=lambda i: _area(faces[i]), reverse=True)[:count]
+
+
+def _centre(face: Face) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    x0, y0, x1, y1 = face.box_xyxy
+    return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+
+
+def _area(face: Face) -> float:
+    x0, y0, x1, y1 = face.box_xyxy
+    return (x1 - x0) * (y1 - y0)

@@ -1,5 +1,0 @@
-"""The runner. Lightning imports torchvision where it is installed, so what ails that is cured before anything here is."""
-
-from gfpup.torchvision_cure import cure
-
-cure()

@@ -1,0 +1,202 @@
+"""Load what a plan names, and drive it: the detector, the backend, Lightning's trainer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import cv2
+import torch
+
+from gfpup.core.types import Backend, Plan
+from gfpup.evaluation import metrics
+from gfpup.evaluation.scorer import Scorer, load_scorer, require
+from gfpup.machine.allocator import lasting_memory
+from gfpup.models import backends
+from gfpup.models.backends.flip import FlipEnsemble
+from gfpup.models.backends.precomputed import Precomputed
+from gfpup.ops.resize import resize
+from gfpup.planning.method import Method
+from gfpup.planning.settings import Settings
+from gfpup.restoration import background
+from gfpup.restoration.align import align_faces
+from gfpup.restoration.auto import AutoRestorer
+from gfpup.restoration.detect import load_detector
+from gfpup.restoration.external import WholePhotoRestorer
+from gfpup.restoration.identity_guard import load_guard
+from gfpup.restoration.parsing import load_mask
+from gfpup.restoration.restorer import Guard, Restorer, Upsampler
+from gfpup.restoration.shared_stages import SharedStages
+from gfpup.restoration.stage_cache import StageCache, default_folder
+from gfpup.running.restore_module import PhotoRestorer
+from gfpup.weights import licences
+from gfpup.weights.resolver import Supply
+from gfpup.weights.store import locate
+
+VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
+
+
+@lasting_memory()
+def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
+    """Load the detector, the method and whatever else `plan` names."""
+    torch.set_num_threads(plan.threads)
+    cv2.setNumThreads(plan.threads)
+    torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
+    if method.name == "upstream" and not settings.aligned:
+        return _load_upstream(settings, plan, method, supply)
+    detector = None
+    if not settings.aligned:
+        detector = load_detector(
+            plan.pixels["detector"],
+            path=supply.paths.get("detector"),
+            threshold=settings.detection_threshold,
+            detect_size=settings.detect_size,
+            device=plan.device,
+        )
+    upsample, align = _load_background(plan, supply), align_faces
+    shared = load_shared(settings, plan, supply, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
+    if shared is not None and detector is not None:
+        detector, upsample, align = shared.detector(detector), shared.upsampler(upsample), shared.align
+    if method.name == "precomputed":
+        assert settings.precomputed_folder is not None
+        results = Precomputed(settings.precomputed_folder, settings.precomputed_mapping)
+        return WholePhotoRestorer(results, detector, settings.choice, align)
+    mask = load_mask(plan.pixels["mask"], supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None
+    guard = _load_guard(settings, plan, supply)
+    exact = plan.pixels["dtype"] == "float32"
+
+    @lasting_memory()
+    def make(one: Method) -> Restorer:
+        return Restorer(
+            backend=_load_backend(settings, plan, one, supply, dtype=plan.pixels["dtype"]),
+            fallback=None if exact else _load_backend(settings, plan, one, supply, dtype="float32"),
+            detector=detector,
+            upscale=settings.upscale,
+            strength=settings.strength,
+            match_colors=settings.match_color,
+            choice=settings.choice,
+            face_batch=plan.face_batch,
+            device=plan.device,
+            mask=mask,
+            align=align,
+            upsample=upsample,
+            guard=guard,
+        )
+
+    if method.name != "auto":
+        return make(method)
+    makers = {member.key: partial(make, member) for member in method.members}
+    return AutoRestorer(detector, makers, selection=settings.choice, from_files=settings.source != "synthetic")
+
+
+def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply, *, dtype: str) -> Backend:
+    memory_efficient = settings.mode == "memory-efficient"
+    spec = method.spec(
+        supply,
+        device=plan.device,
+        dtype=dtype,
+        seed=settings.seed,
+        memory_efficient=memory_efficient,
+        # What redoes a face in float32 is seldom asked, and not worth a second graph.
+        engine=plan.pixels["engine"] if dtype == plan.pixels["dtype"] else "eager",
+    )
+    backend = backends.load(spec)
+    return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
+
+
+def _load_guard(settings: Settings, plan: Plan, supply: Supply) -> Guard | None:
+    if settings.identity_min is None:
+        return None
+    return load_guard(supply.paths["guard"], minimum=settings.identity_min, device=plan.device)
+
+
+def _load_background(plan: Plan, supply: Supply) -> Upsampler:
+    if plan.pixels["background"] == "none":
+        return resize
+    tile_px, overlap_px = plan.pixels["tiles"]
+    load: Callable[..., Upsampler] = background.RealESRGAN.load
+    if plan.pixels["background"] == "spandrel":
+        from gfpup.models.backends.spandrel import AnyUpsampler
+
+        load = AnyUpsampler.load
+    return load(
+        supply.paths["background"],
+        device=plan.device,
+        dtype=plan.pixels["dtype"],
+        tile_px=tile_px,
+        tile_overlap_px=overlap_px,
+    )
+
+
+def _load_upstream(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
+    """The official path over whole photos: its own detection, alignment and paste."""
+    from gfpup.models.backends.upstream import Upstream, UpstreamRestorer
+
+    spec = method.spec(supply, device=plan.device, seed=settings.seed)
+    roles = {"detector": "detector", "mask": "parsenet"}
+    checkpoints = {name: supply.paths[role] for role, name in roles.items() if role in supply.paths}
+    loaded = Upstream.load(replace(spec, checkpoints={**spec.checkpoints, **checkpoints}))
+    return UpstreamRestorer(loaded, upscale=settings.upscale, only_center=settings.choice.which == "center")
+
+
+def load_metrics(settings: Settings, plan: Plan, supply: Supply) -> Scorer | None:
+    """Load the metrics that were asked for; what cannot be had is missing with its reason.
+
+    Raises:
+        MetricError: an unknown metric, or one that cannot be computed although all are required.
+    """
+    if not settings.metrics:
+        return None
+
+    def allow(licence_id: str, what: str) -> None:
+        licences.require_licence(licence_id, what=what, accepted=supply.accepted)
+
+    scorer = load_scorer(settings.metrics, find=lambda name: locate(name, supply.store), device=plan.device, allow=allow)
+    if settings.require_metrics:
+        require(scorer)
+    return scorer
+
+
+def metrics_record(scorer: Scorer) -> list[dict[str, Any]]:
+    """What computes each metric of a run, for the manifest."""
+    rows = [metrics.facts(name) for name in scorer.names]
+    return [
+        {
+            "name": row.name,
+            "implementation": row.implementation,
+            "weights": list(row.weights),
+            "missing": scorer.missing.get(row.name),
+        }
+        for row in rows
+    ]
+
+
+def load_shared(settings: Settings, plan: Plan, supply: Supply, *, warn: Callable[[str], None]) -> SharedStages | None:
+    """The stages that `plan` shares, or None where it shares none; `warn` hears once of a folder that cannot be written."""
+    if not plan.share_stages:
+        return None
+    store = StageCache(settings.cache_folder or default_folder(), limit_bytes=int(settings.cache_gb * 1e9), warn=warn)
+    computed = {"device": _device(plan), "threads": plan.pixels["threads"]}
+    detector = {
+        "name": plan.pixels["detector"],
+        "threshold": settings.detection_threshold,
+        "size": settings.detect_size,
+        "weights": supply.digests.get("detector"),
+    }
+    enlarged = {
+        "name": plan.pixels["background"],
+        "tiles": plan.pixels["tiles"],
+        "dtype": plan.pixels["dtype"],
+        "weights": supply.digests.get("background"),
+    }
+    return SharedStages(store, {"detect": detector | computed, "background": enlarged | computed})
+
+
+def _device(plan: Plan) -> str:
+    """What computes, a GPU by its name."""
+    import torch
+
+    return torch.cuda.get_device_name(plan.device) if plan.device.startswith("cuda") else plan.device

@@ -1,0 +1,144 @@
+"""The photos of a run as a Lightning data module: worker processes read and decode ahead of the restoring."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning
+from torch.utils.data import DataLoader, Dataset
+
+from gfpup import photos
+from gfpup.core.errors import GfpupError, PhotoError
+from gfpup.core.files import file_sha256
+from gfpup.core.types import Photo, UInt8
+from gfpup.photos.pairs import synthesise
+from gfpup.running.process import leave_with_parent
+
+
+@dataclass(frozen=True)
+class Task:
+    """One photo to restore: where it lies, and the name (a path with `/`) of its result inside the output folder.
+
+    `refusal` says why it cannot be restored, where that was known before the run. `reference` is its ground truth. With a
+    `damage` (protocol, seed) the file is itself the reference, and what is to be restored is made from it.
+    """
+
+    path: Path
+    name: str
+    refusal: str | None = None
+    reference: Path | None = None
+    damage: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A task's photo as read, or the reason why it cannot be."""
+
+    task: Task
+    photo: Photo | None
+    sha256: str | None
+    seconds: float
+    reference: UInt8 | None = None
+    error: str | None = None
+
+
+def load(task: Task) -> Loaded:
+    """Read and decode one photo."""
+    if task.refusal is not None:
+        return Loaded(task, None, None, 0.0, error=task.refusal)
+    began = time.perf_counter()
+    sha256 = photo = reference = error = None
+    try:
+        if task.path.exists() and not task.path.is_file():  # a pipe would never end
+            raise PhotoError(f"{task.path} is no ordinary file; name a photo.")
+        sha256 = file_sha256(task.path)
+        photo = photos.read_photo(task.path)
+        if task.damage is not None:
+            photo, reference = _damaged(photo, task)
+        elif task.reference is not None:
+            reference = photos.read_photo(task.reference).rgb8
+    except PhotoError as refusal:
+        error = str(refusal)
+    except OSError as refusal:
+        error = f"{task.path} cannot be read: {refusal.strerror}; check the file and run again."
+    if error is not None:
+        photo = reference = None
+    return Loaded(task, photo, sha256, time.perf_counter() - began, reference, error)
+
+
+def _damaged(photo: Photo, task: Task) -> tuple[Photo, UInt8]:
+    assert task.damage is not None
+    protocol, seed = task.damage
+    try:
+        degraded, reference, _ = synthesise(photo.rgb8, protocol=protocol, seed=seed, name=task.path.name)
+    except GfpupError as error:
+        raise PhotoError(str(error)) from None
+    return Photo(photo.path, degraded, photo.metadata, warnings=photo.warnings), reference
+
+
+class _Photos(Dataset[Loaded]):
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = tasks
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, index: int) -> Loaded:
+        return load(self.tasks[index])
+
+
+class PhotoData(lightning.LightningDataModule):
+    """Batches of `photo_batch` loaded photos, as lists, in the order of `tasks`.
+
+    Where several ranks do the work, `share` says which of them are this one's; it is asked when the ranks have met.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        photo_batch: int,
+        workers: int,
+        share: Callable[[Sequence[Task]], Sequence[Task]] | None = None,
+    ) -> None:
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # there may be fewer photos than ranks
+        self.tasks = tasks
+        self.photo_batch = photo_batch
+        self.workers = workers
+        self.share = share
+
+    def setup(self, stage: str) -> None:
+        if self.share is not None:
+            self.tasks = self.share(self.tasks)
+        # A worker costs a process; one photo has nothing to read ahead of.
+        self.workers = max(0, min(self.workers, len(self.tasks) - 1))
+
+    def predict_dataloader(self) -> DataLoader[Loaded]:
+        return DataLoader(
+            _Photos(self.tasks),
+            batch_size=self.photo_batch,
+            num_workers=self.workers,
+            collate_fn=list,
+            worker_init_fn=_start_worker if self.workers else None,
+            # In a process of joblib's the default is joblib's own way, which starts no workers.
+            multiprocessing_context="fork" if self.workers and sys.platform == "linux" else None,
+        )
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        """Leave the photos where they are: the stages move what they need."""
+        return batch
+
+
+def _start_worker(_: int) -> None:
+    # Ctrl-C reaches the whole process group; the parent decides. OpenCV's threads do not survive the fork.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(0)
+    leave_with_parent()

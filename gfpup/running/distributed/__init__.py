@@ -1,0 +1,1 @@
+"""The ranks of a run over several processes and machines."""

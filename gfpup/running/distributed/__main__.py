@@ -1,0 +1,59 @@
+"""One rank of a run, started by the first on this machine (`python -m gfpup.running.distributed`), its request on stdin."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from gfpup.core.errors import GfpupError, OutputError
+
+if TYPE_CHECKING:
+    from gfpup.running.prepare import Prepared
+
+
+def main() -> int:
+    """Carry out the share of one rank; returns its exit status, which says nothing of single photos: rank 0 does."""
+    from gfpup.planning.settings import read_settings
+    from gfpup.running.distributed import place as ranks
+    from gfpup.running.prepare import prepare
+    from gfpup.running.process import Interrupted, interruptible, leave_with_parent
+
+    leave_with_parent()
+    asked = json.load(sys.stdin)
+    place = ranks.Place(**asked["place"])
+    try:
+        with interruptible():
+            settings = read_settings(asked["configuration"])
+            follow(prepare(settings, sweep=None, sweeping=asked["sweeping"], place=place))
+    except GfpupError as error:
+        print(f"gfpup: rank {place.rank}: {error}", file=sys.stderr)
+        return 1 if isinstance(error, OutputError) else 2
+    except Interrupted:
+        return 130
+    return 0
+
+
+def follow(prepared: Prepared) -> None:
+    """Restore this rank's share of a run. It ends when the photos of all ranks are done."""
+    from gfpup.records.scores import ScoreWriter
+    from gfpup.records.shards import Part
+    from gfpup.running import components
+    from gfpup.running.predict import predict
+
+    settings, plan = prepared.settings, prepared.plan
+    scorer = components.load_metrics(settings, plan, prepared.supply)
+    if scorer is not None:
+        scorer.sets = None  # rank 0 takes the faces of all ranks from their results
+    restorer = components.load(settings, plan, prepared.method, prepared.supply)
+    with Part(settings.output, prepared.place.rank) as part:
+        scores = [] if scorer is None else [ScoreWriter(part.folder, fresh=True)]
+        predict([], restorer, scorer, prepared, part, scores)
+
+
+if __name__ == "__main__":
+    # Before anything slow: Ctrl-C reaches all ranks, and one is enough to speak of it.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""Lightning's side of several ranks: who is which, how the photos are shared out, and waiting for each other at the end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy
+
+from gfpup.core.errors import GfpupError, OutputError
+from gfpup.core.types import Plan
+from gfpup.records.manifest import Manifest
+from gfpup.records.shards import Growth, Part
+from gfpup.running.data import Task
+from gfpup.running.distributed.place import Place, found_environment
+from gfpup.running.distributed.processes import Crew
+
+WAIT = timedelta(days=1)
+"""How long ranks wait for each other: rank 0 reads every photo of a resumed folder first, and shares are not equally long."""
+
+LOOK_SECONDS = 0.2
+
+Watch = Callable[[Mapping[str, Any], None], None]
+"""An observer's `photo_done`, for photos that another rank restored."""
+
+
+class Started(LightningEnvironment):
+    """Where gfpup starts the ranks: each was told its place."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return self.place.address
+
+    @property
+    def main_port(self) -> int:
+        return self.place.port
+
+    def local_rank(self) -> int:
+        return self.place.local_rank
+
+    def node_rank(self) -> int:
+        return self.place.rank // self.place.devices
+
+
+class Team(Callback):
+    """The ranks of a run as one of them sees them: a Lightning callback that shares out the photos and waits at the end.
+
+    `watches` hear of the photos of other ranks as they are done; only rank 0 has any.
+    """
+
+    def __init__(self, place: Place, record: Manifest | Part, plan: Plan, *, crew: Crew, watches: Sequence[Watch]) -> None:
+        self.place = place
+        self.record = record
+        self.plan = plan
+        self.crew = crew
+        self.watches = watches
+        self._group: Any = None
+        self._growth = Growth(record.folder) if isinstance(record, Manifest) else None
+        self._on_sigterm: Any = None
+
+    def trainer_arguments(self) -> dict[str, Any]:
+        """What Lightning's trainer is told."""
+        found = found_environment(devices=self.place.devices, nodes=self.place.nodes) if self.place.external else None
+        return {
+            "devices": self.place.devices,
+            "num_nodes": self.place.nodes,
+            "strategy": DDPStrategy(timeout=WAIT),
+            "plugins": [found or Started(self.place)],
+            # Its sampler repeats no photo, but it refuses fewer photos than ranks; `share` takes the same ones.
+            "use_distributed_sampler": False,
+        }
+
+    def share(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """This rank's part of rank 0's `tasks`: one list, made once, so that no photo is done twice and none is left out.
+
+        Raises:
+            GfpupError: this rank planned otherwise than rank 0: their results may not lie in one folder.
+        """
+        # Gloo on a GPU too: NCCL ends a process that waits too long, and waiting is what this group is for.
+        self._group = dist.new_group(backend="gloo", timeout=WAIT)
+        box: list[Any] = [(self.plan.pixels, list(tasks)) if self.place.rank == 0 else None]
+        dist.broadcast_object_list(box, src=0, group=self._group)
+        pixels, everything = box[0]
+        for key in pixels | self.plan.pixels:
+            if pixels.get(key) != self.plan.pixels.get(key):
+                raise GfpupError(
+                    f"{socket.gethostname()} plans otherwise than rank 0: {key} is {self.plan.pixels.get(key)} here and "
+                    f"{pixels.get(key)} there; name it for all of them, or use machines of one kind."
+                )
+        if isinstance(self.record, Part):
+            self.record.open()
+        return list(everything[self.place.rank :: self.place.world])
+
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+        torch.set_num_threads(self.plan.threads)  # Lightning has just set its own number
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_predict_start(self, trainer: Any, pl_module: Any) -> None:
+        # Lightning's handler broadcasts to ranks that may never have been told to end, and waits for them.
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        self._look()
+
+    def wait(self) -> None:
+        """Wait until every rank has done its share and closed its part; the ranks are on their own again.
+
+        Raises:
+            OutputError: one of them ended before.
+        """
+        if isinstance(self.record, Part):
+            self.record.close()
+        try:
+            work: Any = dist.barrier(group=self._group, async_op=True)
+            while not work.is_completed():  # a plain wait would hear neither Ctrl-C nor a rank that ended
+                self._look()
+                time.sleep(LOOK_SECONDS)
+            work.wait()
+        except RuntimeError:
+            time.sleep(LOOK_SECONDS)  # the connection breaks a moment before the process is gone
+            self.crew.check()
+            raise OutputError(
+                f"rank {self.place.rank} lost another before all photos were done; the same command goes on from here."
+            ) from None
+        self._look()
+        dist.destroy_process_group()
+
+    def _look(self) -> None:
+        self.crew.check()
+        if self._growth is not None:
+            for line in self._growth():
+                for watch in self.watches:
+                    watch(line, None)

@@ -1,0 +1,157 @@
+"""The ranks of a run: how many processes share the photos, which of them this one is, and how their records become one.
+
+Rank 0 is the run: it holds the folder, finds the photos, talks to the screen and writes the manifest. The others restore
+their share into a part of the record (`records.shards`) and are silent but for errors. Lightning's DDP strategy brings
+them together (`gfpup.running.distributed.callback`); all of them see the same folders.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Reason
+from gfpup.machine import hardware
+from gfpup.planning.settings import Settings
+
+if TYPE_CHECKING:
+    from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which rank of how many this process is. `address` and `port` are where rank 0 is met by ranks that gfpup starts.
+
+    `external`: srun, torchrun or the user starts all ranks, and Lightning's own environment says which one this is.
+    """
+
+    rank: int = 0
+    local_rank: int = 0
+    devices: int = 1
+    nodes: int = 1
+    ddp: bool = False
+    external: bool = False
+    address: str = "127.0.0.1"
+    port: int = 0
+
+    @property
+    def world(self) -> int:
+        """The number of ranks."""
+        return self.devices * self.nodes
+
+    @property
+    def neighbours(self) -> int:
+        """How many ranks share this process's share of the machine: Slurm gives each task cores of its own."""
+        return 1 if self.external and "SLURM_PROCID" in os.environ else self.devices
+
+    @property
+    def reason(self) -> Reason:
+        """The line of the plan."""
+        who = "started by another program" if self.external else "started by gfpup"
+        return Reason("ranks", self.world, f"asked for: {self.devices} on each of {self.nodes} machines, {who}")
+
+
+def find_place(settings: Settings) -> Place:
+    """Find out which rank this process is.
+
+    Raises:
+        GfpupError: the machine has not what was asked for, or those who started the ranks say something else.
+    """
+    if settings.devices == 1 and settings.num_nodes == 1 and settings.strategy == "auto":
+        return Place()
+    devices, nodes = _devices(settings), settings.num_nodes
+    if devices * nodes == 1 and settings.strategy == "auto":
+        return Place()
+
+    environment = found_environment(devices=devices, nodes=nodes)
+    if environment is not None:
+        node, local_rank = environment.node_rank(), environment.local_rank()
+        return Place(node * devices + local_rank, local_rank, devices, nodes, ddp=True, external=True)
+    if nodes == 1:
+        return Place(0, 0, devices, nodes, ddp=True, port=free_port())
+    try:
+        node = int(os.environ["NODE_RANK"])
+        address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    except (KeyError, ValueError):
+        raise GfpupError(
+            f"--num-nodes {nodes} wants the same command on each machine with MASTER_ADDR, MASTER_PORT and NODE_RANK set, "
+            "or srun, which sets its own."
+        ) from None
+    return Place(node * devices, 0, devices, nodes, ddp=True, address=address, port=port)
+
+
+def _devices(settings: Settings) -> int:
+    """The ranks on each machine."""
+    machine = hardware.probe()
+    kind = hardware.choose_device(settings.device, machine).value.partition(":")[0]
+    if settings.devices is None:
+        return len(machine.gpus) if kind == "cuda" and ":" not in settings.device else 1
+    if settings.devices == 1:
+        return 1
+    if kind == "cuda" and ":" in settings.device:
+        raise GfpupError(f"--devices {settings.devices} and --device {settings.device} exclude each other; use --device cuda.")
+    if kind == "cuda" and settings.devices > len(machine.gpus):
+        raise GfpupError(f"--devices {settings.devices} was asked for, but this machine has {len(machine.gpus)} GPUs.")
+    if kind == "mps":
+        raise GfpupError(f"--devices {settings.devices} was asked for, but there is one Apple GPU; leave it out.")
+    return settings.devices
+
+
+def adapt(settings: Settings, place: Place) -> Settings:
+    """The request as this rank carries it out: on its own GPU, and silent where it is not rank 0."""
+    if place.rank != 0:
+        settings = replace(settings, quiet=True, json=False)
+    if place.devices > 1 and hardware.choose_device(settings.device, hardware.probe()).value.startswith("cuda"):
+        settings = replace(settings, device=f"cuda:{place.local_rank}")
+    return settings
+
+
+def share_of(machine: hardware.Machine, place: Place) -> hardware.Machine:
+    """What a rank may count on: its part of the cores and of the memory."""
+    if place.neighbours == 1:
+        return machine
+    among = place.neighbours
+    limits = (*machine.limits, f"{among} ranks share this machine")
+    return replace(
+        machine,
+        cores=max(1, machine.cores // among),
+        memory_bytes=machine.memory_bytes // among,
+        free_bytes=machine.free_bytes // among,
+        limits=limits,
+    )
+
+
+def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
+    """Lightning's environment where srun, torchrun or the user started the ranks; None where gfpup is to start them.
+
+    Raises:
+        GfpupError: they started other ranks than were asked for.
+    """
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    try:
+        environment: ClusterEnvironment
+        if TorchElasticEnvironment.detect():
+            environment = TorchElasticEnvironment()
+        elif SLURMEnvironment.detect() and os.environ.get("SLURM_NTASKS") == str(devices * nodes):
+            environment = SLURMEnvironment(auto_requeue=False)
+        elif "LOCAL_RANK" in os.environ:
+            environment = LightningEnvironment()
+        else:
+            return None
+        environment.validate_settings(num_devices=devices, num_nodes=nodes)
+    except (ValueError, RuntimeError) as error:
+        raise GfpupError(" ".join(str(error).split())) from None
+    return environment
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

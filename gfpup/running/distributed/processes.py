@@ -1,0 +1,110 @@
+"""TODO gfpup/running/distributed/processes.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from gfpup.core.errors import OutputError
+
+if TYPE_CHECKING:
+    from gfpup.running.prepare import Prepared
+
+
+GRACE_SECONDS = 30.0
+"""How long a run may take to notice that one of its ranks is gone: a photo may be in the making."""
+
+LOOK_SECONDS = 0.5
+
+
+class Crew:
+    """The ranks that this process started on its machine."""
+
+    def __init__(self, processes: Mapping[int, subprocess.Popen[bytes]]) -> None:
+        self.processes = processes
+        self._over = threading.Event()
+
+    def check(self) -> None:
+        """Do nothing while all is well.
+
+        Raises:
+            OutputError: a rank ended before its photos were done.
+        """
+        for rank, process in self.processes.items():
+            if process.poll():
+                raise OutputError(
+                    f"rank {rank} ended with status {process.returncode} before its photos were done; "
+                    "the same command goes on from here."
+                )
+
+    def watch(self) -> None:
+        """Until the crew is dismissed: end this process where it waits for a rank that will never come."""
+        while not self._over.wait(LOOK_SECONDS):
+            try:
+                self.check()
+            except OutputError as error:
+                if not self._over.wait(GRACE_SECONDS):
+                    print(f"gfpup: {error}", file=sys.stderr, flush=True)
+                    self._end(signal.SIGTERM)
+                    os._exit(1)
+
+    def dismiss(self, *, patience_seconds: float) -> None:
+        """Wait for the ranks to end, and end those that do not."""
+        self._over.set()
+        until = time.monotonic() + patience_seconds
+        for process in self.processes.values():
+            try:
+                process.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def stop(self) -> None:
+        """Ask the ranks to end where they are."""
+        self._over.set()
+        # Not SIGTERM: Lightning answers that with a broadcast, and waits for ranks that will never answer.
+        self._end(signal.SIGTERM if sys.platform == "win32" else signal.SIGINT)
+
+    def _end(self, number: int) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.send_signal(number)
+
+
+@contextmanager
+def started(prepared: Prepared) -> Iterator[Crew]:
+    """Start the other ranks of this machine, if they are gfpup's to start; they have ended when the block has.
+
+    Each gets the composed configuration, so it runs what this process runs: a job of a sweep, a call from Python.
+    """
+    place = prepared.place
+    mine = range(1, place.devices) if not place.external and place.local_rank == 0 else range(0)
+    processes: dict[int, subprocess.Popen[bytes]] = {}
+    crew = Crew(processes)
+    try:
+        for local_rank in mine:
+            at = replace(place, rank=place.rank + local_rank, local_rank=local_rank)
+            request = {"configuration": prepared.settings.resolved, "sweeping": prepared.sweeping, "place": asdict(at)}
+            command = [sys.executable, "-m", "gfpup.running.distributed"]
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            processes[at.rank] = process
+            assert process.stdin is not None
+            with process.stdin:
+                process.stdin.write(json.dumps(request).encode())
+        if processes:
+            threading.Thread(target=crew.watch, name="gfpup-ranks", daemon=True).start()
+        yield crew
+    except BaseException:
+        crew.stop()
+        crew.dismiss(patience_seconds=10)
+        raise
+    crew.dismiss(patience_seconds=60)

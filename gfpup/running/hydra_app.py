@@ -1,0 +1,157 @@
+"""The Hydra application around a run: overrides in, exit status out, single or multirun."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from gfpup.core import registry
+from gfpup.core.errors import GfpupError, OutputError
+from gfpup.running import sweep as sweep_end
+from gfpup.running import sweep_jobs
+from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible
+from gfpup.running.run import Ended, execute
+from gfpup.running.sweep import forget, started
+
+_statuses: list[int] = []
+
+
+def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
+    """Run the Hydra application with `overrides` (Hydra's own flags among them) and return the exit status.
+
+    `command` is the command line as it was typed, for the manifest; the overrides themselves where it is not given.
+    """
+    _statuses.clear()
+    forget()
+    argv = sys.argv
+    os.environ[ARGV_VARIABLE] = json.dumps(list(command or [argv[0], *overrides]))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them and exiting with 1
+    for name in registry.plugins("backend"):
+        ConfigStore.instance().store(group="backend", name=name, node={"name": name}, provider="an installed package")
+    try:
+        with interruptible(), _sweep_arguments(overrides) as arguments:
+            sys.argv = [argv[0], *arguments, *overrides]
+            try:
+                app()
+            finally:
+                status = sweep_end.close() if started() is not None else max(_statuses, default=0)
+        return status
+    except (HydraException, OmegaConfBaseException) as error:
+        return refuse(GfpupError(_in_short(error)))
+    except (Interrupted, KeyboardInterrupt):
+        print("gfpup: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    finally:
+        sys.argv = argv
+
+
+def _in_short(error: Exception) -> str:
+    """What Hydra says at length about an override, in one sentence."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else ""
+    text = " ".join(f"{error} {cause}".split())
+    if found := re.search(r"Could not find '([\w/-]+)/([^'/]+)'", text):
+        return f"there is no {found[1]}={found[2]} here; install what brings it, or choose another name."
+    if isinstance(error, OverrideParseException):
+        said = text.removeprefix(f"Error parsing override '{error.override}'").partition(" See https://")[0].strip()
+        return f"{error.override!r} cannot be read ({said}); write key=value, key=a,b or key=range(0,1,0.5)."
+    return text
+
+
+def refuse(error: GfpupError) -> int:
+    """Say an error to the user; returns the exit status of a refusal."""
+    print(f"gfpup: {error}", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def _sweep_arguments(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """What a multirun needs beside the user's overrides: names for its jobs' folders, and no folder in a dry run."""
+    if not {"-m", "--multirun"} & set(overrides):
+        yield []
+        return
+    parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text and not text.startswith("-")])
+    _check_output([override for override in parsed if override.key_or_group == "output"])
+    fixed = [override.get_key_element() for override in parsed if not override.is_sweep_override()]
+    arguments = [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(fixed)))}]"]
+    if not any(override.key_or_group == "dry_run" and override.value() is True for override in parsed):
+        yield arguments
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield [*arguments, f"hydra.sweep.dir={folder}"]
+
+
+def _check_output(given: Sequence[Override]) -> None:
+    """Refuse a folder that cannot be made before Hydra tries to, in many words."""
+    for override in given:
+        folder = Path(str(override.value()))
+        there = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), folder)
+        if not there.is_dir():
+            raise GfpupError(f"--output {folder} cannot be made: {there} is a file; give another folder.")
+        if not os.access(there, os.W_OK):
+            raise GfpupError(f"--output {folder} cannot be made: {there} cannot be written; give another folder.")
+
+
+@hydra.main(version_base="1.3", config_path="pkg://gfpup.conf", config_name="run")
+def app(config: DictConfig) -> float | None:
+    """The Hydra application: one call a job. Returns the objective, for sweepers that optimise it."""
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode != RunMode.MULTIRUN:
+        if swept := hydra_config.sweeper.get("params"):
+            keys = ", ".join(str(key) for key in swept)
+            _statuses.append(refuse(GfpupError(f"this study tries several values of {keys}; gfpup sweep runs it.")))
+            return None
+        status, _, ended = _status(config)
+        _statuses.append(status)
+        return None if ended is None else ended.objective
+    root = Path(str(config.output))
+    subdir = str(hydra_config.sweep.subdir)
+    job = sweep_jobs.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
+    overrides = list(hydra_config.overrides.task)
+    sweep_jobs.leave_status(job, overrides, status=None)
+    if not (config.screen.quiet or config.screen.json):
+        print(f"gfpup: job {job.number + 1}: {subdir or 'the only one'}", file=sys.stderr)
+    status, error, ended = _status(config, job=job)
+    if ended is not None and ended.rank != 0:
+        return None
+    sweep_jobs.leave_status(job, overrides, status=status, error=error, same_as=None if ended is None else ended.same_as)
+    return None if ended is None else ended.objective
+
+
+def _status(config: DictConfig, *, job: sweep_jobs.Job | None = None) -> tuple[int, str | None, Ended | None]:
+    """Execute one job: its exit status, the error that ended it, its end.
+
+    Errors end here, before Hydra adds lines of its own.
+    """
+    try:
+        ended = execute(config, job=job)
+        return ended.status, None, ended
+    except GfpupError as error:
+        if job is None:
+            refuse(error)  # of a sweep's jobs the table at the end says it
+        return (1 if isinstance(error, OutputError) else 2), str(error), None
+    except BaseException as error:  # a bug or an interruption goes on its way, but the sweep's end is told from files
+        if job is not None:
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
+            said = "interrupted" if stopped else f"{type(error).__name__}: {error}"
+            sweep_jobs.leave_status(job, list(HydraConfig.get().overrides.task), status=130 if stopped else 1, error=said)
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""A run's request, as far as it can be decided before anything is loaded: its photos, its machine, its plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Plan
+from gfpup.planning.method import Method
+from gfpup.planning.planner import open_supply
+from gfpup.planning.settings import Settings
+from gfpup.running.distributed import place as ranks
+from gfpup.running.distributed.place import Place
+from gfpup.weights.resolver import Supply
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A request that was not refused."""
+
+    settings: Settings
+    tasks: Sequence[Any]
+    machine: Any
+    plan: Plan
+    method: Method
+    supply: Supply
+    place: Place = field(default_factory=Place)
+    sweeping: bool = False
+
+
+def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Place | None = None) -> Prepared:
+    """Find the photos and make the plan: whatever can be refused without loading anything is refused here.
+
+    `sweep` is the folder of a multirun's results. `place` is given to a rank that gfpup started; its photos come later.
+    """
+    from gfpup.running.tasks import find_tasks
+
+    if settings.objective is not None and settings.objective.partition("/")[0] not in settings.metrics:
+        measured = ", ".join(settings.metrics) or "nothing"
+        raise GfpupError(f"objective={settings.objective} is not measured, but {measured}; add it with --metrics.")
+
+    told = place is not None
+    place = place or ranks.find_place(settings)
+    settings = ranks.adapt(settings, place)
+    waiting = told or (place.rank != 0 and sweep is None)  # the jobs of a sweep are told apart by their photos
+    tasks, notes = ([], ()) if waiting else find_tasks(settings, exclude=sweep or settings.output)
+    from gfpup.machine import hardware
+    from gfpup.planning import planner
+    from gfpup.planning.planner import decide
+    from gfpup.records import manifest
+    from gfpup.running import console
+
+    machine = hardware.probe()
+    earlier = manifest.earlier_pixels(settings.output) if settings.existing == "resume" else None
+    with console.Downloads(quiet=settings.quiet or settings.json) as downloads:
+        supply = open_supply(settings, progress=downloads)
+        supply.warnings += notes
+        plan, method = planner.make_plan(settings, ranks.share_of(machine, place), supply, sweeping=sweeping, earlier=earlier)
+        plan = decide(plan, settings, sweeping=sweeping)
+    if settings.dry_run and settings.metrics:
+        from gfpup.records.rescore import lacking_metrics
+
+        plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics, supply)))
+    if place.ddp:
+        plan = replace(plan, reasons=(place.reason, *plan.reasons))
+    return Prepared(settings, tasks, machine, plan, method, supply, place, sweeping)

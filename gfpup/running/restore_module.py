@@ -1,0 +1,82 @@
+"""The Lightning side of a run: the module that restores a batch of photos, and the writer that brings them to disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import lightning
+
+from gfpup.core.errors import PhotoError
+from gfpup.core.types import Photo, RestoredPhoto
+from gfpup.evaluation.metrics.cost import unshared
+from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, as_8_bit, notes
+from gfpup.machine.allocator import is_out_of_memory, release_memory
+from gfpup.running.data import Loaded
+from gfpup.running.photo_writer import Outcome
+
+PhotoRestorer = Callable[[Sequence[Photo]], list[RestoredPhoto]]
+
+
+class RestoreModule(lightning.LightningModule):
+    """Restores batches of loaded photos."""
+
+    def __init__(self, restorer: PhotoRestorer, *, aligned: bool, scorer: Scorer | None = None) -> None:
+        super().__init__()
+        self.scorer = scorer
+        self.restorer = restorer
+        self.aligned = aligned
+
+    def predict_step(self, batch: Sequence[Loaded], batch_idx: int) -> list[Outcome]:
+        readable = [loaded for loaded in batch if loaded.photo is not None]
+        results = dict(zip(map(id, readable), self._restore(readable), strict=True))
+        return [results.get(id(loaded), Outcome(loaded, None, loaded.error)) for loaded in batch]
+
+    def _restore(self, batch: Sequence[Loaded]) -> list[Outcome]:
+        restored: list[RestoredPhoto] | None = None
+        try:
+            restored = self.restorer([loaded.photo for loaded in batch if loaded.photo is not None])
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        except PhotoError as error:
+            if len(batch) > 1:
+                return [outcome for loaded in batch for outcome in self._restore([loaded])]
+            path = str(batch[0].task.path)
+            return [Outcome(batch[0], None, str(error) if path in str(error) else f"{path}: {error}")]
+        if restored is None:
+            return self._after_memory_ran_out(batch)
+        restored = [self._score(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
+        return [
+            Outcome(loaded, result, self._whole_failure(loaded, result)) for loaded, result in zip(batch, restored, strict=True)
+        ]
+
+    def _after_memory_ran_out(self, batch: Sequence[Loaded]) -> list[Outcome]:
+        """Try the photos of `batch` one by one; name a single one as too large."""
+        release_memory(str(self.device))
+        if len(batch) > 1:
+            return [outcome for loaded in batch for outcome in self._restore([loaded])]
+        less = "a smaller --upscale" if self.device.type == "cpu" else "a smaller --detect-size or --upscale, or --device cpu"
+        return [Outcome(batch[0], None, f"{batch[0].task.path} needs more memory than is free; use {less}.")]
+
+    def _score(self, loaded: Loaded, result: RestoredPhoto) -> RestoredPhoto:
+        if self.scorer is None:
+            return result
+        began = time.perf_counter()
+        pictures = Pictures(
+            as_8_bit(result.pixels),
+            result.photo.rgb8,
+            loaded.reference,
+            affines_of(result),
+            stages=unshared(result.seconds, result.reused),
+        )
+        scores = self.scorer(pictures)
+        seconds = {**result.seconds, "score": time.perf_counter() - began}
+        return replace(result, scores=scores, seconds=seconds, warnings=result.warnings + notes(pictures))
+
+    def _whole_failure(self, loaded: Loaded, result: RestoredPhoto) -> str | None:
+        """An aligned face that failed leaves nothing to write; a photo with a failed face is written without it."""
+        if self.aligned and result.faces[0].failed:
+            return f"{loaded.task.path}: {result.faces[0].reason}"
+        return None

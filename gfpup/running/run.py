@@ -1,0 +1,249 @@
+"""One run, from its composed configuration to its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Plan
+from gfpup.core.versions import commit, versions
+from gfpup.planning.settings import read_settings
+from gfpup.records.manifest import DOCUMENT
+from gfpup.records.shards import merge
+from gfpup.running.distributed.__main__ import follow
+from gfpup.running.prepare import Prepared, prepare
+from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible, uncollected
+from gfpup.running.sweep_jobs import Job, claim, key_of
+from gfpup.weights.resolver import facts as supply_facts
+
+if TYPE_CHECKING:
+    from gfpup.evaluation.scorer import Scorer
+    from gfpup.records.scores import ScoreWriter
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: `status` 0 all done, 1 some photos or faces failed; `objective` is what a sweeper is to optimise.
+
+    `same_as` is the folder that has the results, where that is another job's. `rank` 0 speaks for all.
+    """
+
+    status: int
+    same_as: Path | None = None
+    objective: float | None = None
+    rank: int = 0
+
+
+def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
+    """Carry out one composed configuration, which is that of the multirun's `job` where one is given.
+
+    Raises:
+        GfpupError: refused before the first photo.
+        OutputError: a result could not be written.
+        Interrupted: Ctrl-C; what was done is on disk and recorded.
+    """
+    began = time.monotonic()
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    if job is not None:
+        plain["output"] = str(job.output)
+    settings = read_settings({str(key): value for key, value in plain.items()})
+    with uncollected():  # torch and Lightning are imported here
+        prepared = prepare(settings, sweep=None if job is None else job.root, sweeping=job is not None)
+    settings, rank = prepared.settings, prepared.place.rank
+    owner = settings.output if job is None else claim(job, key_of(_meaning(prepared)))
+    if job is not None and owner != job.output:
+        if not (settings.quiet or settings.json):
+            print(f"gfpup: {job.output.name} means the same as {owner.name}, which does it.", file=sys.stderr)
+        return Ended(0, same_as=owner, objective=objective_of(owner, settings.objective), rank=rank)
+    if settings.dry_run or (settings.verbose and rank == 0 and not settings.json):
+        _show_plan(prepared)
+    if settings.dry_run:
+        return Ended(0, rank=rank)
+    if rank != 0:
+        with interruptible():
+            follow(prepared)
+        return Ended(0, rank=rank)
+    status = _carry_out(prepared, began)
+    return Ended(status, objective=objective_of(owner, settings.objective))
+
+
+def objective_of(folder: Path, objective: str | None) -> float | None:
+    """The mean of the metric that a sweeper optimises ("psnr", "psnr/faces") in a folder's scores; None where there is none."""
+    from gfpup.records import scores
+
+    if objective is None or not (folder / scores.TABLE).exists():
+        return None
+    metric, _, level = objective.partition("/")
+    found = scores.summarise(scores.read(folder / scores.TABLE))["scores"]
+    wanted = (metric, level or "photo")
+    return next((row["mean"] for row in found if (row["metric"], row["level"]) == wanted), None)
+
+
+def _meaning(prepared: Prepared) -> list[Any]:
+    """What two jobs of a sweep have in common that need not both be done."""
+    from gfpup.planning import planner
+
+    settings = prepared.settings
+    photos = [[str(task.path), task.name, str(task.reference)] for task in prepared.tasks]
+    return [planner.fingerprint(prepared.plan), photos, settings.metrics, settings.require_metrics, settings.save_faces]
+
+
+def _show_plan(prepared: Prepared) -> None:
+    from gfpup.running import console
+
+    if prepared.settings.json:
+        print(json.dumps({**_plan_facts(prepared.plan), "photos": [str(task.path) for task in prepared.tasks]}))
+    elif not prepared.settings.quiet:
+        console.print_plan(prepared.plan, prepared.tasks, console=_console())
+
+
+def _carry_out(prepared: Prepared, began: float) -> int:
+    from gfpup.planning import planner
+    from gfpup.records.manifest import Manifest, check_folder
+    from gfpup.records.observer import Observer
+    from gfpup.records.scores import ScoreWriter
+    from gfpup.running import components, console
+    from gfpup.running.predict import predict
+    from gfpup.running.resume import finished, is_done
+    from gfpup.tracking import session
+
+    settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
+    if not settings.quiet:
+        for warning in plan.warnings:
+            print(f"gfpup: {warning}", file=sys.stderr)
+        prepared.supply.said()
+    overwrite = settings.existing == "overwrite"
+    fingerprint = planner.fingerprint(plan)
+    check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
+    _refuse_strangers(settings.output, tasks, overwrite=overwrite)
+    before = None if overwrite or prepared.place.external else finished(prepared, fingerprint)
+    if before is not None:
+        return _tell(prepared, before, skipped=len(tasks), began=began)
+    scorer = components.load_metrics(settings, plan, prepared.supply)
+    restorer = components.load(settings, plan, prepared.method, prepared.supply)
+    header = {
+        "title": f"{settings.backend} at {settings.upscale:g}x",
+        "started": _now(),
+        "fingerprint": fingerprint,
+        "argv": session.without_password(json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv),
+        "cwd": str(Path.cwd()),
+        "configuration": session.without_password(settings.resolved),
+        "versions": versions(components.VERSIONS_OF),
+        "commit": commit(),
+        "hardware": asdict(prepared.machine),
+        "plan": _plan_facts(plan),
+        **supply_facts(prepared.supply),
+        "metrics": [] if scorer is None else components.metrics_record(scorer),
+        "tracking": None if overwrite else session.before(settings.output),
+    }
+    with Manifest(settings.output, header, overwrite=overwrite) as manifest:
+        scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
+        merge(manifest, scores)
+        manifest.forget_failures({task.name for task in tasks})
+        todo = [task for task in tasks if not is_done(task, manifest, faces=settings.save_faces)]
+        names = [task.name for task in tasks]
+        tracker = session.start_run(settings, header, names=names, sweeping=prepared.sweeping)
+        status = "stopped"
+        done: Sequence[Any] = []
+        try:
+            with interruptible(), console.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
+                if todo or prepared.place.external:  # ranks that others started wait to hear that there is nothing
+                    observers: list[Observer | None] = [scores, bar, tracker]
+                    present = [one for one in observers if one is not None]
+                    done = predict(todo, restorer, scorer, prepared, manifest, present)
+            merge(manifest, scores)
+            lines = [manifest.photos[task.name] for task in tasks]
+            failed = any(line["error"] or any(face["failed"] for face in line["faces"]) for line in lines)
+            status = "failed" if failed else "done"
+        except Interrupted:
+            status = "interrupted"
+            raise
+        finally:
+            if status in ("stopped", "interrupted"):
+                merge(manifest, scores)
+            record = header["tracking"] if tracker is None else tracker.record()
+            document = manifest.close(status, finished=_now(), tracking=record)
+            if scores is not None and scorer is not None:
+                if status in ("done", "failed"):
+                    _score_run(prepared, scorer, scores, done)
+                scores.run_done(document)
+            if tracker is not None:
+                document = session.finish_run(tracker, manifest, document)
+    return _tell(prepared, document, skipped=len(tasks) - len(todo), began=began)
+
+
+def _tell(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: float) -> int:
+    """Print how the run ended, over the photos that were asked for; returns its exit status."""
+    from gfpup.records import scores
+    from gfpup.running import console
+
+    settings = prepared.settings
+    names = {task.name for task in prepared.tasks}
+    photos = [line for line in document["photos"] if line["name"] in names]
+    document |= {"manifest": str(settings.output / DOCUMENT), "photos": photos}
+    facts = console.summary(document, skipped=skipped, seconds=time.monotonic() - began)
+    if settings.metrics and (settings.output / scores.TABLE).exists():
+        facts |= scores.summarise(scores.read(settings.output / scores.TABLE))
+    if settings.json:
+        print(json.dumps(facts))
+    elif not settings.quiet:
+        console.print_summary(facts, photos, console=_console())
+    return int(any(line["error"] or any(face["failed"] for face in line["faces"]) for line in photos))
+
+
+def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Sequence[Any]) -> None:
+    """What is left to score when all photos are there: those of an earlier run that lack a metric, and the whole set.
+
+    `done` are the photos of this process; those of other ranks, like those of an earlier run, are taken from their files.
+    """
+    from gfpup.records import rescore
+
+    wanted = rescore.per_photo_metrics(scorer.names)
+    seen = {task.name for task in done}
+    lacking = {task.name for task in prepared.tasks if task.name not in seen and scores.lacks(task.name, wanted)}
+    try:
+        late = rescore.score_earlier(scorer, prepared.settings.output, seen=seen, lacking=lacking)
+    except GfpupError as error:
+        scores.run_scores([replace(score, value=None, missing_reason=str(error)) for score in scorer.finish()])
+        return
+    for photo, rows in late.items():
+        scores.keep(photo, rows)
+    scores.run_scores(scorer.finish())
+
+
+def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) -> None:
+    """Refuse to replace files that no run of gfpup made: a folder without a record holds somebody's own."""
+    from gfpup.records.manifest import LINES
+
+    if overwrite or (folder / LINES).exists():
+        return
+    for task in tasks:
+        if (folder / task.name).exists():
+            raise GfpupError(
+                f"{folder / task.name} is there already and no run of gfpup made it; give another --output, or --overwrite."
+            )
+
+
+def _plan_facts(plan: Plan) -> Mapping[str, Any]:
+    return asdict(plan)
+
+
+def _console() -> Console:
+    # A pipe has no width to fold a table into.
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

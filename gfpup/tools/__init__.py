@@ -1,0 +1,1 @@
+"""What serves a user around runs: bench, verify, doctor, degrade, export."""

@@ -1,0 +1,299 @@
+"""One forward of a method over aligned faces: gfpup's own, the same network without its rewrites, or the official one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Backend, BackendSpec, Detector, Face, Metadata, Photo, UInt8
+from gfpup.models import backends
+from gfpup.models.nets.codeformer import CodeFormer
+from gfpup.models.nets.loading import DTYPES, load_network
+from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
+from gfpup.models.nets.vqgan import smallest_margin
+from gfpup.models.networks import NETWORKS
+from gfpup.ops import geometry
+from gfpup.ops.resize import resize
+from gfpup.restoration import background
+from gfpup.restoration.detect import RetinaFaceDetector, load_detector
+from gfpup.restoration.parsing import ParsedMask, load_mask
+from gfpup.restoration.restorer import Masker, Restorer, Upsampler
+from gfpup.tools.bench.request import Side, Workload, architecture
+
+Outcome = tuple[torch.Tensor, Mapping[str, float]]
+"""What came out, (n, 3, h, w) in about [0, 1] or (h, w, 3) uint8, and the seconds of its stages."""
+
+FIDELITY = 0.5
+"""CodeFormer's, on either side. Source: the official inference script."""
+
+
+def faces(side: Side) -> torch.Tensor:
+    """The aligned faces that `side` restores: (batch, 3, 512, 512) float32 in [0, 1] on its device, no two alike."""
+    rgb = face_crop()
+    rows = np.stack([np.roll(rgb, 8 * i, axis=1) for i in range(side.batch)])
+    return torch.from_numpy(rows).to(side.device).permute(0, 3, 1, 2).float().div(255).contiguous()
+
+
+def forward_of(side: Side) -> Callable[[], Outcome]:
+    """Load `side` and return what runs it once.
+
+    Raises:
+        GfpupError: it cannot be loaded as asked for.
+    """
+    x = faces(side)
+    backend: Backend = _official(side) if side.name == "upstream" else backend_of(side)
+    return lambda: (backend.restore(x), {})
+
+
+def backend_of(side: Side) -> Backend:
+    """The method as gfpup runs it, or, for the side "plain", its network alone."""
+    if side.name == "plain":
+        name = _architecture(side)
+        return PlainBackend(plain_network(name, Path(side.checkpoints["backend"]), device=side.device))
+    spec = BackendSpec(
+        side.backend,
+        checkpoints={role: Path(path) for role, path in side.checkpoints.items() if role == "backend"},
+        device=side.device,
+        dtype=side.dtype,
+        engine=side.engine,
+    )
+    return backends.load(spec)
+
+
+class PlainBackend:
+    """A network of gfpup's in its plain form, fed as the official scripts feed theirs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._options = {"fidelity": FIDELITY} if type(network).__name__ == "CodeFormer" else {}
+
+    @torch.no_grad()  # as the official scripts, which know no inference mode
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        """Restore (n, 3, 512, 512) float32 RGB in [0, 1] to the same."""
+        out: torch.Tensor = self._network(crops * 2 - 1, **self._options)
+        return (out + 1) / 2
+
+
+def plain_network(name: str, path: Path, *, device: str) -> nn.Module:
+    """The network `name` of `NETWORKS` without its rewrites and in torch's own memory layout, from the checkpoint at `path`."""
+    return load_network(NETWORKS[name].built, path, name=name, device=device, plain=True)
+
+
+class _OfficialBackend:
+    def __init__(self, network: nn.Module, read: Callable[[Any, torch.Tensor], Mapping[str, torch.Tensor]]) -> None:
+        self._network, self._read = network, read
+
+    @torch.no_grad()
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        return (self._read(self._network, crops * 2 - 1)["output"] + 1) / 2
+
+
+def _official(side: Side) -> Backend:
+    """The official network, with the noise that is stored in the checkpoint: no other makes the same picture twice."""
+    from gfpup.models.backends.upstream_imports import restoration_network
+    from gfpup.tools.verify.independent import OFFICIAL
+
+    network = restoration_network(Path(side.checkpoints["backend"]), device=side.device)
+    return _OfficialBackend(network, OFFICIAL[_architecture(side)].read)
+
+
+def _architecture(side: Side) -> str:
+    name = architecture(side.backend)
+    if name is None:
+        raise GfpupError(f"backend {side.backend!r} has no network of its own; measure it without --against.")
+    return name
+
+
+NO_SCORE = 2.0
+"""A threshold that no score reaches: what random weights take for faces costs no side anything."""
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A detector that does its work and then says what was planted."""
+
+    inner: Detector
+    faces: list[Face]
+
+    def detect(self, rgb: UInt8) -> list[Face]:
+        """Run the detector over (h, w, 3) uint8 RGB and return the planted faces."""
+        self.inner.detect(rgb)
+        return list(self.faces)
+
+
+def photo_run_of(side: Side) -> Callable[[], Outcome]:
+    """Load `side` and return what restores its photo once.
+
+    Raises:
+        GfpupError: it cannot be loaded as asked for.
+    """
+    load = side.workload
+    assert load is not None
+    photo, faces = planted(load.size_wh, load.faces, load.face_px)
+    if side.name == "upstream":
+        return _official_run(side, load, photo.rgb8, faces)
+    restorer = Restorer(
+        backend=backend_of(side),
+        detector=Planted(_detector(side, load), faces),
+        upscale=load.upscale,
+        face_batch=side.batch,
+        device=side.device,
+        upsample=_background(side, load),
+        mask=_mask(side, load),
+    )
+
+    def run() -> Outcome:
+        (restored,) = restorer([photo])
+        return torch.from_numpy(np.ascontiguousarray(restored.pixels)), restored.seconds
+
+    return run
+
+
+def _detector(side: Side, load: Workload) -> Detector:
+    if side.name == "plain" and load.detector != "cascade":
+        network: Any = _Plainly(plain_network(load.detector, Path(side.checkpoints["detector"]), device=side.device))
+        return RetinaFaceDetector(network, threshold=NO_SCORE, detect_size=load.detect_size, device=side.device)
+    path = None if load.detector == "cascade" else Path(side.checkpoints["detector"])
+    detector = load_detector(load.detector, path=path, detect_size=load.detect_size, device=side.device)
+    if isinstance(detector, RetinaFaceDetector):
+        detector.threshold = NO_SCORE
+    return detector
+
+
+def _mask(side: Side, load: Workload) -> Masker | None:
+    if load.mask == "feather":
+        return None
+    kind: Any = load.mask
+    path = Path(side.checkpoints["mask"])
+    if side.name == "plain":
+        return ParsedMask(_Plainly(plain_network(kind, path, device=side.device)), kind=kind, device=side.device)
+    return load_mask(kind, path, device=side.device)
+
+
+def _background(side: Side, load: Workload) -> Upsampler:
+    if load.background == "none":
+        return resize
+    path = Path(side.checkpoints["background"])
+    if side.name != "plain":
+        return background.RealESRGAN.load(path, device=side.device, dtype=side.dtype)
+    network: Any = _Plainly(plain_network("rrdbnet-x2" if load.upscale <= 2 else "rrdbnet-x4", path, device=side.device))
+    return background.RealESRGAN(network, device=side.device)
+
+
+class _Plainly(nn.Module):
+    """A network that gets its input in torch's own memory layout, and that nobody rewrites, because nobody sees its layers."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self._hidden = (network,)
+        self.scale = getattr(network, "scale", None)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self._hidden[0](x.contiguous())
+
+
+def _official_run(side: Side, load: Workload, rgb: UInt8, faces: list[Face]) -> Callable[[], Outcome]:
+    from gfpup.models.backends.upstream import Upstream
+
+    roles = {"backend": "backend", "detector": "detector", "parsenet": "mask"}
+    checkpoints = {name: Path(side.checkpoints[role]) for name, role in roles.items() if role in side.checkpoints}
+    upstream = Upstream.load(BackendSpec("upstream", checkpoints=checkpoints, device=side.device))
+    detector: Any = upstream.detector
+    finds = detector.detect_faces
+    # Source: facexlib's RetinaFace.detect_faces: a row is a box, its score, and five points.
+    rows = np.array([[*face.box_xyxy, face.score, *face.landmarks_xy.ravel()] for face in faces], np.float32).reshape(-1, 15)
+
+    def detect_faces(image: Any, conf_threshold: float = 0.8, *rest: Any, **options: Any) -> Any:
+        finds(image, NO_SCORE, *rest, **options)
+        return rows.copy()
+
+    detector.detect_faces = detect_faces
+
+    def run() -> Outcome:
+        done = upstream.enhance(rgb, upscale=load.upscale)
+        return torch.from_numpy(done.pixels), done.seconds
+
+    return run
+
+
+SEED = 7
+
+ROOM = 0.8
+"""The most of its cell that a face takes."""
+
+
+@cache
+def face_crop() -> UInt8:
+    """A face that comes with scikit-image, (512, 512, 3) uint8 RGB."""
+    # Read beside the package, which would bring SciPy with it and count in every side's memory.
+    (folder,) = find_spec("skimage").submodule_search_locations  # type: ignore[union-attr, misc]
+    portrait = cv2.imread(str(Path(folder, "data", "astronaut.png")))
+    assert portrait is not None
+    size = (geometry.CROP_PX, geometry.CROP_PX)
+    return np.asarray(cv2.resize(portrait[:256, 96:352, ::-1], size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def places(size_wh: tuple[int, int], faces: int, face_px: int) -> list[tuple[int, int, int]]:
+    """Where `faces` squares go in a photo of `size_wh`: (x, y, side) in px, row by row, each in a cell of its own."""
+    if not faces:
+        return []
+    w, h = size_wh
+    columns = min(faces, max(1, math.ceil(math.sqrt(faces * w / h))))
+    rows = math.ceil(faces / columns)
+    cell_w, cell_h = w / columns, h / rows
+    side = max(8, int(min(face_px, ROOM * cell_w, ROOM * cell_h)))
+    found = []
+    for i in range(faces):
+        row, column = divmod(i, columns)
+        found.append((int((column + 0.5) * cell_w - side / 2), int((row + 0.5) * cell_h - side / 2), side))
+    return found
+
+
+def planted(size_wh: tuple[int, int], faces: int, face_px: int) -> tuple[Photo, list[Face]]:
+    """A coloured photo of `size_wh` px with `faces` faces, and these faces as a detector would give them; always the same."""
+    w, h = size_wh
+    numbers = np.random.default_rng(SEED)
+    coarse = numbers.integers(40, 216, (max(2, h // 40), max(2, w // 40), 3), np.uint8)
+    pixels = np.asarray(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC), np.uint8)
+    there = []
+    for x, y, side in places(size_wh, faces, face_px):
+        small = cv2.resize(face_crop(), (side, side), interpolation=cv2.INTER_AREA)
+        under = pixels[max(y, 0) : y + side, max(x, 0) : x + side]
+        under[:] = small[: under.shape[0], : under.shape[1]]
+        points = geometry.TEMPLATE_512_XY * (side / geometry.CROP_PX) + np.array([x, y], np.float64)
+        box = (x + 0.2 * side, y + 0.2 * side, x + 0.8 * side, y + 0.95 * side)
+        there.append(Face(box, 0.999, np.asarray(points, np.float64)))
+    return Photo(Path("bench.png"), pixels, Metadata("PNG")), there
+
+
+CODE_BOOKS = ("codeformer", "restoreformer", "restoreformerpp")
+
+
+@torch.inference_mode()
+def choices(side: Side) -> dict[str, Any] | None:
+    """The codes of the faces that `side` restores, in a row, and the smallest margin (`nets.vqgan.smallest_margin`).
+
+    None for networks without a code book, and for engines and official code, which do not show what they chose. The network is
+    loaded once more, so ask after the memory was read.
+    """
+    name = architecture(side.backend)
+    if name not in CODE_BOOKS or side.name == "upstream" or side.engine != "eager":
+        return None
+    path = Path(side.checkpoints["backend"])
+    network = load_network(NETWORKS[name].built, path, name=name, device=side.device, plain=side.name == "plain")
+    assert isinstance(network, CodeFormer | RestoreFormer | RestoreFormerPlusPlus)
+    network.decoder_to(DTYPES[side.dtype])
+    x = faces(side) * 2 - 1
+    scores = network.logits(x) if isinstance(network, CodeFormer) else -network.distances(x)
+    return {"codes": scores.argmax(dim=2).flatten().tolist(), "margin": smallest_margin(scores)}

@@ -1,0 +1,157 @@
+"""A set of degraded faces on disk, made from references by a named protocol, with the record that reproduces it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from gfpup.core.errors import GfpupError, OutputError, PhotoError
+from gfpup.core.files import natural_key, write_atomic
+from gfpup.core.types import Metadata, Photo, UInt8
+from gfpup.core.versions import __version__
+from gfpup.ops import degrade
+from gfpup.photos import read_photo, sources, write_photo
+from gfpup.photos.pairs import synthesise
+from gfpup.photos.sources import SourcePhoto
+
+RECORD: Final = "degradation.json"
+SCHEMA_VERSION: Final = 1
+DECIDING: Final = ("numpy", "opencv-python-headless", "pillow")
+"""The libraries whose versions may change a pixel."""
+
+
+def write_set(
+    photos: Sequence[SourcePhoto],
+    output: Path,
+    *,
+    protocol: str,
+    seed: int,
+    references: Path | None = None,
+    overwrite: bool = False,
+    limit: int | None = None,
+    done: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """Damage each reference by `protocol` and write it as PNG, with the record `degradation.json`, which is returned.
+
+    With `references` the references that the results belong to, short side 512, are written there under the same names. The
+    same references, protocol, seed and versions of numpy, OpenCV and Pillow give the same bytes. What cannot be damaged is
+    listed under "refused", and the rest goes on; `done` is called after each.
+
+    Raises:
+        GfpupError: unknown protocol, a folder that holds another set or somebody's own files, names that cannot be written.
+        OutputError: a folder cannot be written.
+    """
+    if protocol not in degrade.PROTOCOLS:
+        raise GfpupError(f"there is no degradation protocol {protocol!r}: choose one of {', '.join(degrade.PROTOCOLS)}")
+    names = [path.relative_to(output) for path in sources.plan_outputs(photos, output=output, ext="png")]
+    chosen = list(zip(photos, names, strict=True))[:limit]
+    header = _header(protocol, seed)
+    lines = _earlier(output, header, overwrite=overwrite)
+    if references is not None:
+        _check_references(references, output, photos)
+    fresh = not (output / RECORD).exists()
+    if fresh and not overwrite:
+        _refuse_strangers([folder / name for _, name in chosen for folder in (output, references) if folder is not None])
+    refused: dict[str, str] = {}
+    _write_record(output, header, lines, refused)
+    for photo, name in chosen:
+        lines.pop(name.as_posix(), None)
+        try:
+            lines[name.as_posix()] = _write(photo, name, output, references, protocol=protocol, seed=seed)
+        except OutputError:
+            raise
+        except GfpupError as error:
+            refused[photo.relative.as_posix()] = str(error)
+        if done is not None:
+            done()
+    return _write_record(output, header, lines, refused)
+
+
+def _write(
+    photo: SourcePhoto, name: Path, output: Path, references: Path | None, *, protocol: str, seed: int
+) -> dict[str, Any]:
+    read = read_photo(photo.path)
+    degraded, reference, facts = synthesise(read.rgb8, protocol=protocol, seed=seed, name=photo.path.name)
+    _write_face(output / name, degraded, read)
+    if references is not None:
+        _write_face(references / name, reference, read)
+    try:
+        digest = hashlib.sha256(photo.path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise PhotoError(f"{photo.path} cannot be read: {error.strerror}") from error
+    damage = {key: value for key, value in facts.items() if key not in ("name", "protocol", "seed")}
+    size = {"size_hw": list(degraded.shape[:2])}
+    return {"name": name.as_posix(), "reference": photo.relative.as_posix(), "reference_sha256": digest, **size, **damage}
+
+
+def _write_face(path: Path, pixels: UInt8, read: Photo) -> None:
+    # The profile says what the numbers mean; EXIF and resolution speak of the file they came from.
+    metadata = Metadata("PNG", icc_profile=read.metadata.icc_profile)
+    write_photo(path, pixels, alpha=None, metadata=metadata)
+
+
+def _header(protocol: str, seed: int) -> dict[str, Any]:
+    """What the set is, without a time or a path: the same set has the same record."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "protocol": protocol,
+        "seed": seed,
+        "ranges": json.loads(json.dumps(asdict(degrade.PROTOCOLS[protocol]))),
+        "versions": {"gfpup": __version__, **{name: version(name) for name in DECIDING}},
+    }
+
+
+def _earlier(output: Path, header: Mapping[str, Any], *, overwrite: bool) -> dict[str, dict[str, Any]]:
+    """The lines of the set that the folder holds already, where it is the same set; with `overwrite` its files are removed."""
+    if output.exists() and not output.is_dir():
+        raise GfpupError(f"--output {output} is a file: give a folder")
+    path = output / RECORD
+    if not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        lines = {line["name"]: line for line in document["photos"]}
+        if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in lines):
+            raise ValueError("a name leads out of the folder")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GfpupError(f"{path} is damaged: delete that folder, or give another --output") from error
+    if overwrite:
+        for name in lines:
+            (output / name).unlink(missing_ok=True)
+        return {}
+    then = {**document.get("versions", {}), "protocol": document.get("protocol"), "seed": document.get("seed")}
+    now = {**header["versions"], "protocol": header["protocol"], "seed": header["seed"]}
+    keys = [key for key in ("protocol", "seed", *DECIDING) if then.get(key) != now[key]]
+    changed = [f"{key} was {then.get(key)} and is {now[key]}" for key in keys]
+    if changed:
+        raise GfpupError(
+            f"{output} holds another set ({'; '.join(changed)}): give another --output, or --overwrite to replace it"
+        )
+    return {name: line for name, line in lines.items() if (output / name).is_file()}
+
+
+def _check_references(references: Path, output: Path, photos: Sequence[SourcePhoto]) -> None:
+    if references.resolve() == output.resolve():
+        raise GfpupError(f"--references {references} is the output folder too: give another, because the names are the same")
+    sources.plan_outputs(photos, output=references, ext="png")
+
+
+def _refuse_strangers(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if path.exists():
+            raise GfpupError(f"{path} is there already and no gfpup degrade made it: give another folder, or --overwrite")
+
+
+def _write_record(
+    output: Path, header: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]], refused: Mapping[str, str]
+) -> dict[str, Any]:
+    photos = [lines[name] for name in sorted(lines, key=lambda name: (natural_key(name), name))]
+    failures = [{"reference": name, "reason": reason} for name, reason in refused.items()]
+    document = {**header, "photos": photos, "refused": failures}
+    write_atomic(output / RECORD, (json.dumps(document, indent=1) + "\n").encode())
+    return document

@@ -1,0 +1,139 @@
+"""The packages that gfpup needs, and combinations of packages that are known to go wrong. Nothing is imported to look."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from gfpup.core.errors import GfpupError
+from gfpup.models.engines import ENGINES
+from gfpup.tools.doctor.check import Check
+from gfpup.weights import licences
+
+# Source: /pyproject.toml (a test holds the two equal) and the versions that were tried together on two-core machines.
+NEEDED: Final = {
+    "torch": (">=2.6,<3", "the networks"),
+    "lightning": (">=2.5,<3", "the loop of a run"),
+    "hydra-core": (">=1.3.2,<1.4", "the configuration"),
+    "omegaconf": (">=2.3,<2.4", "the configuration"),
+    "mlflow": (">=3.1,<4,!=3.18.0", "tracking"),
+    "rich": (">=13.7,<16", "tables"),
+    "numpy": (">=2.0,<3", "arrays"),
+    "scipy": (">=1.13,<2", "the cascade and metrics"),
+    "scikit-image": (">=0.24,<0.27", "the cascade and metrics"),
+    "opencv-python-headless": (">=4.10,<5", "warps"),
+    "pillow": (">=11.3,<14", "photos"),
+    "safetensors": (">=0.4.5,<1", "checkpoints"),
+    "platformdirs": (">=4.2,<5", "folders"),
+    "filelock": (">=4.2,<5", "locks"),
+}
+OPENCV_BUILDS: Final = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+
+def check_versions() -> Iterator[Check]:
+    """Whether each package that gfpup needs is there, in a version that it was made for."""
+    for name, (wanted, what_for) in NEEDED.items():
+        found = version_of(name)
+        remedy = f'pip install "{name}{wanted}"'
+        if found is None:
+            yield Check("versions", name, "problem", f"is not installed; it is needed for {what_for}", remedy)
+        elif not _satisfies(found, wanted):
+            yield Check("versions", name, "problem", f"{found}, and {wanted} is needed for {what_for}", remedy)
+        else:
+            yield Check("versions", name, "ok", found)
+
+
+def check_traps() -> Iterator[Check]:
+    """The combinations of packages that are known to go wrong, where they are installed at all."""
+    builds = [name for name in OPENCV_BUILDS if version_of(name) is not None]
+    if len(builds) > 1:
+        found = f"{' and '.join(builds)} share one folder, and the last one installed is used"
+        remedy = f"pip uninstall {' '.join(builds)}, then pip install opencv-python-headless"
+        yield Check("traps", "OpenCV twins", "warning", found, remedy)
+    yield from _check_numpy()
+    torchvision, torch = version_of("torchvision"), version_of("torch")
+    if torchvision is not None and torch is not None:
+        yield _check_torchvision(torchvision, torch)
+    official = [name for name in ("basicsr", "gfpgan", "facexlib") if version_of(name) is not None]
+    if 0 < len(official) < 3:
+        lacking = ", ".join(sorted({"basicsr", "gfpgan", "facexlib"} - set(official)))
+        remedy = f"pip install --no-deps --no-build-isolation {lacking}"
+        yield Check("traps", "official packages", "warning", f"{', '.join(official)} without {lacking}: no upstream", remedy)
+    if version_of("pyiqa") is not None and not _consented("polyform-noncommercial-1.0.0"):
+        found = "pyiqa is here, and its licence was not consented to, so its metrics are missing"
+        remedy = "if your use is non-commercial: --accept-licence polyform-noncommercial-1.0.0, once"
+        yield Check("traps", "pyiqa", "warning", found, remedy)
+
+
+def _consented(licence_id: str) -> bool:
+    try:
+        return licences.is_accepted(licence_id)
+    except GfpupError:
+        return False  # the consents cannot be read, which the check of licences says
+
+
+def _check_torchvision(found: str, torch: str) -> Check:
+    """torchvision's operators are compiled for one build of torch; beside another they do not load."""
+    from gfpup.core import torchvision_shim
+
+    spec = importlib.util.find_spec("torchvision")
+    loads = spec is not None and spec.origin is not None and torchvision_shim.operators_load(Path(spec.origin).parent)
+    if loads:
+        return Check("traps", "torchvision", "ok", f"{found}, and its operators match torch {torch}")
+    said = f"{found} was compiled for another torch than {torch}: gfpup puts a substitute for nms in place, other tools fail"
+    return Check("traps", "torchvision", "warning", said, "install torch and torchvision from one index, together")
+
+
+def _check_numpy() -> Iterator[Check]:
+    """Packages that say they want numpy 1 beside a numpy 2."""
+    here = version_of("numpy")
+    of_engines = [package for engine in ENGINES.values() for package in engine.packages]
+    for name in ("basicsr", "gfpgan", "facexlib", "pyiqa", "numba", "spandrel", *of_engines):
+        try:
+            requirements = importlib.metadata.requires(name) or []
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        for requirement in requirements:
+            wanted = re.fullmatch(r"numpy\s*\(?([<>=!~\d., *]*)\)?", requirement.partition(";")[0].strip())
+            if wanted and here and "extra" not in requirement and not _satisfies(here, wanted[1]):
+                found = f"wants numpy{wanted[1]} and {here} is here: it may fail where it is used"
+                yield Check("traps", name, "warning", found, f"pip install -U {name}, or do without it")
+
+
+def version_of(name: str) -> str | None:
+    """The version of an installed package, None where it is not there."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _satisfies(found: str, wanted: str) -> bool:
+    """Whether a version is within bounds such as ">=2.6,<3,!=2.7.1"; what is none of these four bounds is let pass."""
+    have = _numbers(found)
+    for bound in filter(None, (part.strip() for part in wanted.split(","))):
+        match = re.fullmatch(r"(>=|<=|<|!=)\s*([\d.]+)", bound)
+        if match is None:
+            continue
+        limit = _numbers(match[2])
+        held = {">=": have >= limit, "<=": have <= limit, "<": have < limit, "!=": have != limit}
+        if not held[match[1]]:
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release part of a version as numbers, without zeros at its end: 2.0 is 2."""
+    numbers = [int(part) for part in (re.match(r"\d+(\.\d+)*", version) or ["0"])[0].split(".")]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)

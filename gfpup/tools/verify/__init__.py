@@ -1,0 +1,8 @@
+"""`gfpup verify`: is this network the published one, and does it compute what the official implementation computes?"""
+
+from __future__ import annotations
+
+from gfpup.models.networks import resolve
+from gfpup.tools.verify.checks import Check, verify
+
+__all__ = ["Check", "resolve", "verify"]

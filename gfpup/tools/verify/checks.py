@@ -1,0 +1,205 @@
+"""The checks of one network, in turn: its file, its keys, the goldens, and what other projects' code computes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from gfpup.core.errors import CheckpointError
+from gfpup.core.types import UInt8
+from gfpup.models.nets.loading import load_network
+from gfpup.models.networks import NETWORKS, Answer, Network
+from gfpup.tools.verify import independent
+from gfpup.tools.verify.goldens import SIDE, Golden, difference, filled, load_golden
+from gfpup.weights.catalogue import Checkpoint
+from gfpup.weights.checkpoint import load_strictly, read_state_dict
+from gfpup.weights.store import Store
+
+Result = Literal["ok", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row: `check` is its name; `difference` and `tolerance`, where there are such, are those of `goldens.difference`."""
+
+    check: str
+    result: Result
+    detail: str
+    difference: float | None = None
+    tolerance: float | None = None
+
+
+def verify(
+    checkpoint: Checkpoint, *, store: Store, parity: Path | None = None, model_path: Path | None = None
+) -> Iterator[Check]:
+    """Check `checkpoint` and the network it belongs to, one row at a time; nothing is downloaded and nothing in a file is run.
+
+    The file is `model_path`, or what the store has. The goldens are those of the folder `parity`. Networks run in float32 on
+    the CPU; CodeFormer takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
+
+    Raises:
+        GfpupError: `parity` is no folder, or its golden is damaged.
+        CheckpointError: `model_path` is not there.
+    """
+    network = NETWORKS[checkpoint.architecture]
+    golden = None if parity is None or network.golden is None else load_golden(parity, network.golden)
+    if model_path is not None and not model_path.is_file():
+        raise CheckpointError(f"there is no checkpoint at {model_path}: check the path")
+    path = model_path or store.present(checkpoint.name)
+    yield _hash(checkpoint, store, model_path)
+    state = None
+    if path is None:
+        yield Check("strict load", "skipped", "there is no file to load")
+    else:
+        loaded = _strict_load(checkpoint, network, path)
+        if isinstance(loaded, Check):
+            yield loaded
+        else:
+            state = loaded
+            yield Check("strict load", "ok", f"{len(state)} tensors of {checkpoint.architecture}, each in its place")
+    if golden is None:
+        yield Check("golden", "skipped", _why_no_golden(checkpoint, network, parity))
+    else:
+        yield from golden_checks(checkpoint.architecture, golden)
+    yield from _independent_checks(checkpoint.architecture, golden, state)
+
+
+def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
+    """Hold a network to its golden: keys and shapes, the official order of operations, then as gfpup loads and runs it."""
+    network = NETWORKS[architecture]
+    plain = network.built()
+    shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
+    other = golden.first_other_group(shapes)
+    if other is not None:
+        yield Check("keys", "failed", f"{architecture}: {other}")
+        return
+    parameters = sum(parameter.numel() for parameter in plain.parameters())
+    if parameters != golden.facts["parameters"]:
+        yield Check("keys", "failed", f"{architecture}: {parameters:,} parameters, {golden.facts['parameters']:,} officially")
+        return
+    yield Check("keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
+    plain.load_state_dict(golden.state(), strict=True, assign=True)
+    x = network.feed(golden.rgb)
+    yield from _outputs(architecture, golden, _ask(network, plain.eval(), x), "plain", network.tolerance.plain)
+    del plain
+    with tempfile.TemporaryDirectory(prefix="gfpup-verify-") as folder:
+        # The way of a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
+        path = Path(folder) / f"{golden.network}.pth"
+        torch.save(golden.file_content(), path)
+        as_run = load_network(network.make, path, name=architecture)
+    answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last))
+    yield from _outputs(architecture, golden, answer, "as run", network.tolerance.reordered)
+
+
+def _outputs(architecture: str, golden: Golden, answer: Answer, form: str, tolerance: float) -> Iterator[Check]:
+    for key in golden.facts["outputs"]:
+        output = answer.outputs.get(key)
+        if output is None:
+            yield Check(f"golden, {form}: {key}", "failed", f"{architecture} has no such output")
+            continue
+        found = golden.difference(key, output)
+        yield _compared(f"golden, {form}: {key}", found, tolerance, architecture)
+    if "codes" in golden.arrays and answer.codes is not None:
+        official = torch.from_numpy(np.asarray(golden.arrays["codes"], np.int64))
+        mine = answer.codes.cpu()
+        equal = int((mine == official).sum()) if mine.shape == official.shape else 0
+        margin = f"smallest margin {answer.margin:.2g}"
+        theirs = golden.facts.get("codes", {}).get("smallest_margin")
+        if theirs is not None:
+            margin += f", officially {theirs:.2g}"
+        result: Result = "ok" if equal == len(official) else "failed"
+        yield Check(f"golden, {form}: codes", result, f"{equal} of {len(official)} equal; {margin}")
+
+
+def _compared(check: str, found: float, tolerance: float, architecture: str) -> Check:
+    if found <= tolerance:
+        return Check(check, "ok", f"differs by {found:.1e}, at most {tolerance:.0e} is rounding", found, tolerance)
+    detail = f"{architecture} differs by {found:.1e}, more than the {tolerance:.0e} of rounding, with the same keys and shapes"
+    return Check(check, "failed", detail, found, tolerance)
+
+
+def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Check:
+    name = f"SHA-256 of {checkpoint.name}"
+    if model_path is not None:
+        found = store.digest(model_path)
+        if checkpoint.sha256 is None:
+            return Check(name, "skipped", f"no hash is published; {model_path} has {found}")
+        if found == checkpoint.sha256:
+            return Check(name, "ok", f"{model_path} is the published file")
+        return Check(name, "failed", f"{model_path} is not the published file: {found} instead of {checkpoint.sha256}")
+    stored = store.verify(checkpoint.name)
+    if stored.state == "absent":
+        return Check(name, "skipped", f"not in {store.folder}; gfpup weights fetch {checkpoint.name} gets it")
+    if stored.state == "differs":
+        return Check(name, "failed", f"{stored.path} has {stored.found} instead of {stored.expected}")
+    if stored.state == "unverified":
+        return Check(name, "skipped", f"no hash is published; {stored.path} has {stored.found}")
+    kind = "the published file" if stored.state == "verified" else "the file that was first trusted"
+    return Check(name, "ok", f"{stored.path} is {kind}")
+
+
+def _strict_load(checkpoint: Checkpoint, network: Network, path: Path) -> dict[str, torch.Tensor] | Check:
+    """The file's state dict as the network takes it, or the row that says why it does not."""
+    try:
+        built = network.built()
+        load_strictly(built, read_state_dict(path), name=checkpoint.architecture, path=path)
+    except CheckpointError as error:
+        return Check("strict load", "failed", str(error))
+    return dict(built.state_dict())
+
+
+def _independent_checks(architecture: str, golden: Golden | None, state: Mapping[str, torch.Tensor] | None) -> Iterator[Check]:
+    """Hold the network to other projects' code: with the real weights where there are such, else with deterministic ones."""
+    network = NETWORKS[architecture]
+    lacking = {project: independent.lacking(project, architecture) for project in independent.PROJECTS}
+    weights = "deterministic weights" if state is None else "the file's weights"
+    answer, x = None, network.feed(_face() if golden is None else golden.rgb)
+    for project, reason in lacking.items():
+        if reason is not None:
+            yield Check(project, "skipped", reason)
+            continue
+        plain = network.built()
+        if state is None:
+            shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
+            state = filled(shapes, salt=network.salt, gain=network.gain) if golden is None else golden.state()
+        if answer is None:
+            plain.load_state_dict(state, strict=True, assign=True)
+            answer = _ask(network, plain.eval(), x)
+        try:
+            theirs = independent.outputs(project, architecture, state, x)
+        except RuntimeError as error:  # load_state_dict's, where keys or shapes differ
+            yield Check(project, "failed", f"{architecture} in {project} does not take these weights: {_first_line(error)}")
+            continue
+        worst = {key: difference(answer.outputs[key], theirs[key]) for key in theirs}
+        key = max(worst, key=lambda name: worst[name])
+        yield _compared(f"{project}, {weights}: {key}", worst[key], network.tolerance.reordered, architecture)
+
+
+def _ask(network: Network, built: nn.Module, x: torch.Tensor) -> Answer:
+    with torch.inference_mode():
+        return network.ask(built, x)
+
+
+def _face() -> UInt8:
+    """A face that comes with scikit-image, (512, 512, 3), where no golden brings one."""
+    import cv2
+    from skimage import data
+
+    return np.asarray(cv2.resize(data.astronaut()[:256, 96:352], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _why_no_golden(checkpoint: Checkpoint, network: Network, parity: Path | None) -> str:
+    if network.golden is None:
+        return f"there is no golden of {checkpoint.architecture}"
+    return "no --parity folder was given" if parity is None else f"{parity} has no {network.golden}.json and .npz"
+
+
+def _first_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

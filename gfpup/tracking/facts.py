@@ -1,0 +1,203 @@
+"""What MLflow is told of a run, computed from its record: parameters, metrics, tags, the data set, keys of pictures.
+
+Nothing here knows MLflow but its bounds. Metrics are named by what they are: `per_photo/psnr` and `per_photo_faces/psnr` are
+series with a step a photo (a face's photo has the mean of its faces), `mean_photo/psnr` and `mean_faces/psnr` their means over
+photos, `run/fid` is of the whole run, `infinite_photo/psnr` and `missing_photo/psnr` count what did not enter a mean, and
+`count/...`, `median_seconds/...` tell of the run itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import statistics
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import cv2
+import numpy as np
+
+from gfpup.core.files import natural_key
+from gfpup.core.types import Pixels, UInt8
+from gfpup.photos.modes import rounded_to_8
+from gfpup.records.scores import RUN, ScoreRow, per_photo, summarise
+
+IDENTITY: Final = "gfpup.identity"
+"""The tag that says which run of ours this is: by it no run is logged twice."""
+COMPLETE: Final = "gfpup.complete"
+"""The tag that a run gets when everything of it is there."""
+VALUE_CHARACTERS: Final = 500
+TAG_CHARACTERS: Final = 5000
+DIGEST_CHARACTERS: Final = 32  # MLflow takes 36
+SLUG_CHARACTERS: Final = 40
+
+_NOT_IN_KEYS: Final = re.compile(r"[^A-Za-z0-9_\-./ ]+")
+
+
+def identity(header: Mapping[str, Any]) -> str:
+    """What makes a run this one and no other: its fingerprint, when it began, and what it was to do with which files."""
+    asked = hashlib.sha256(json.dumps(header["configuration"], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return f"{header['fingerprint']} {header['started']} {asked}"
+
+
+def steps(names: Iterable[str], more: Iterable[str] = ()) -> dict[str, int]:
+    """The step of each photo: its place in natural order, so that a photo has one step in all runs over the same photos.
+
+    Names of `more` that are not among `names` come after them.
+    """
+
+    def order(group: set[str]) -> list[str]:
+        return sorted(group, key=lambda name: (natural_key(name), name))
+
+    first = set(names)
+    return {name: step for step, name in enumerate([*order(first), *order(set(more) - first)])}
+
+
+def picture_key(name: str) -> str:
+    """The key of a photo's pictures, the same in every run: its name in the letters that MLflow allows, and a hash of it."""
+    plain = unicodedata.normalize("NFKD", os.path.splitext(name)[0]).encode("ascii", "ignore").decode()  # noqa: PTH122 (no path)
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")[-SLUG_CHARACTERS:].strip("-")
+    short = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{slug}-{short}" if slug else short
+
+
+def shrunk(pixels: Pixels, image_px: int) -> UInt8:
+    """Bring (h, w, 3) pixels to uint8 and, by area, to at most `image_px` on the longer side; never enlarged."""
+    h, w = pixels.shape[:2]
+    longest = max(h, w)
+    if longest > image_px:
+        size = (max(1, round(w * image_px / longest)), max(1, round(h * image_px / longest)))
+        pixels = cast(Pixels, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    # A copy in any case: what is logged later must not change, nor hold a whole photo in memory.
+    return np.array(rounded_to_8(pixels), order="C")
+
+
+def parameters(header: Mapping[str, Any]) -> dict[str, str]:
+    """The resolved configuration, the plan and the weights' hashes, flat and of bounded length."""
+    plan = header["plan"]
+    decided = {key: plan[key] for key in ("device", "face_batch", "photo_batch", "workers", "threads") if key in plan}
+    weights = {role: facts["sha256"] for role, facts in header.get("checkpoints", {}).items()}
+    found: dict[str, str] = {}
+    for prefix, group in (("", header["configuration"]), ("plan", {**decided, **plan["pixels"]}), ("weights", weights)):
+        for key, value in _flat(group, prefix):
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            found[key_of(key)] = _bounded(text, VALUE_CHARACTERS)
+    return found
+
+
+def tags(header: Mapping[str, Any]) -> dict[str, str]:
+    """Who, where, with which versions, and a description with the plan's reasons."""
+    found = {
+        IDENTITY: identity(header),
+        "gfpup.fingerprint": header["fingerprint"],
+        "gfpup.started": header["started"],
+        "mlflow.source.name": _bounded(" ".join(header["argv"]), VALUE_CHARACTERS),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": _bounded(_description(header), TAG_CHARACTERS),
+    }
+    if header.get("commit"):
+        found["mlflow.source.git.commit"] = header["commit"]
+    found |= {f"version.{key_of(name)}": str(version) for name, version in header["versions"].items()}
+    return found
+
+
+def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """The photos of a run as name, digest, source and profile: the digest depends on their bytes and on nothing else."""
+    photos = document["photos"]
+    hashes = sorted(str(photo["input_sha256"] or photo["name"]) for photo in photos)
+    digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:DIGEST_CHARACTERS]
+    folders = {os.path.dirname(photo["input"]) for photo in photos if photo.get("input")}  # noqa: PTH120 (another machine's)
+    try:
+        folder = os.path.commonpath(folders) if folders else ""
+    except ValueError:  # on several drives
+        folder = ""
+    name = re.split(r"[/\\]", folder)[-1] or "photos"
+    return name, digest, json.dumps({"uri": folder}), json.dumps({"num_photos": len(photos)})
+
+
+def photo_metrics(line: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, float]:
+    """The finite numbers of one photo: its scores, the means of its faces' scores, and its seconds."""
+    found: dict[str, list[ScoreRow]] = {}
+    for row in rows:
+        label = "per_photo_faces" if row.face is not None else "per_photo"
+        found.setdefault(key_of(f"{label}/{row.metric}"), []).append(row)
+    metrics = {key: value for key, group in found.items() for value in per_photo(group).values()}
+    return metrics | {key_of(f"per_photo_seconds/{stage}"): float(value) for stage, value in line["seconds"].items()}
+
+
+def run_metrics(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, float]:
+    """The numbers of the whole run: means of every metric, what is missing from them, counts, median seconds."""
+    metrics: dict[str, float] = {}
+    for fact in summarise(rows)["scores"]:
+        level = fact["level"]
+        if fact["mean"] is not None:
+            metrics[f"run/{fact['metric']}" if level == "run" else f"mean_{level}/{fact['metric']}"] = fact["mean"]
+        for what, count in (("infinite", fact["infinite"]), ("missing", sum(fact["missing"].values()))):
+            if count:
+                metrics[f"{what}_{level}/{fact['metric']}"] = float(count)
+    photos = document["photos"]
+    faces = [face for photo in photos for face in photo["faces"]]
+    metrics |= {
+        "count/photos": float(len(photos)),
+        "count/photos_failed": float(sum(photo["error"] is not None for photo in photos)),
+        "count/faces": float(len(faces)),
+        "count/faces_restored": float(sum(face["restored"] for face in faces)),
+        "count/faces_failed": float(sum(face["failed"] for face in faces)),
+    }
+    stages: dict[str, list[float]] = {}
+    for photo in photos:
+        for stage, value in photo["seconds"].items():
+            stages.setdefault(stage, []).append(float(value))
+    metrics |= {f"median_seconds/{stage}": statistics.median(values) for stage, values in stages.items()}
+    return {key_of(key): value for key, value in metrics.items()}
+
+
+def table(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, list[Any]]:
+    """A line a photo: its step, faces, error and each score, in pandas' "split" orientation that MLflow shows as a table."""
+    by_photo: dict[str, dict[str, float]] = {}
+    columns: list[str] = []
+    for row in rows:
+        key = f"{row.level}/{row.metric}"
+        if row.photo != RUN and key not in columns:
+            columns.append(key)
+    for key in columns:
+        level, _, metric = key.partition("/")
+        for photo, value in per_photo(row for row in rows if (row.level, row.metric) == (level, metric)).items():
+            by_photo.setdefault(photo, {})[key] = value
+    place = steps(line["name"] for line in document["photos"])
+    data = [
+        [line["name"], picture_key(line["name"]), len(line["faces"]), line["error"]]
+        + [by_photo.get(line["name"], {}).get(key) for key in columns]
+        for line in sorted(document["photos"], key=lambda line: place[line["name"]])
+    ]
+    return {"columns": ["photo", "pictures", "faces", "error", *columns], "data": data}
+
+
+def key_of(text: str) -> str:
+    """A name with the letters that MLflow allows in keys, of bounded length."""
+    return _NOT_IN_KEYS.sub("_", text)[:200]
+
+
+def _flat(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in group.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, name)
+        else:
+            yield name, value
+
+
+def _description(header: Mapping[str, Any]) -> str:
+    plan = header["plan"]
+    lines = [f"**{header['title']}**", "", "    " + " ".join(header["argv"]), ""]
+    lines += [f"- {warning}" for warning in plan["warnings"]]
+    lines += ["", "| setting | value | because |", "| --- | --- | --- |"]
+    lines += [f"| {reason['setting']} | {reason['value']} | {reason['why']} |" for reason in plan["reasons"]]
+    return "\n".join(lines)
+
+
+def _bounded(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -1,0 +1,156 @@
+"""Runs and sweeps in MLflow: whether, where, and what is handed to the jobs. Whatever fails here is said and stops nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gfpup.planning.settings import Settings
+from gfpup.records.manifest import DOCUMENT, Manifest
+
+if TYPE_CHECKING:
+    from gfpup.tracking.tracker import Tracker
+
+VARIABLE = "GFPUP_TRACKED_SWEEP"
+"""Carries the sweep's store and run to its jobs, also to those in other processes; empty where the sweep is not tracked."""
+
+
+@dataclass(frozen=True)
+class TrackedSweep:
+    """The run that stands for a sweep in a store."""
+
+    uri: str
+    experiment: str
+    experiment_id: str
+    run_id: str
+
+
+def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -> TrackedSweep | None:
+    """Make the store, the experiment and the sweep's run before the jobs start; None where the sweep is not tracked.
+
+    A sweep that goes on in the folder of an earlier one goes on in its run.
+    """
+    os.environ[VARIABLE] = ""
+    tracking = config["tracking"]
+    if tracking["name"] not in ("auto", "mlflow") or config["dry_run"] is True:
+        return None
+    from gfpup.tracking.store import TrackingError, prepare_store, start_sweep, store_uri
+
+    try:
+        uri, experiment = store_uri(tracking["uri"]), str(tracking["experiment"])
+        experiment_id = prepare_store(uri, experiment)
+        again = config["existing"] == "resume"
+        run_id = start_sweep(uri, experiment_id, title=root.absolute().name, argv=argv, output=root, again=again)
+    except TrackingError as error:
+        _warn(f"{error} The sweep goes on untracked; gfpup track {root} logs it afterwards.")
+        return None
+    found = TrackedSweep(uri, experiment, experiment_id, run_id)
+    os.environ[VARIABLE] = json.dumps([found.uri, found.experiment, found.experiment_id, found.run_id])
+    return found
+
+
+def end_sweep(sweep: TrackedSweep, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path]) -> None:
+    """Close the sweep's run."""
+    from gfpup.tracking import store
+
+    os.environ.pop(VARIABLE, None)
+    try:
+        store.end_sweep(sweep.uri, sweep.run_id, jobs=jobs, status=status, files=files)
+    except store.TrackingError as error:
+        _warn(str(error))
+
+
+def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[str], sweeping: bool) -> Tracker | None:
+    """Begin to track a run, where that is wanted; `names` are all photos of it.
+
+    `header` is the manifest's. What its `tracking` says an earlier, unfinished run logged in the same place is replaced.
+    """
+    if not is_wanted(settings, sweeping=sweeping):
+        return None
+    from gfpup.tracking.tracker import Target, Tracker
+
+    uri, experiment, experiment_id, parent = _place(settings, sweeping=sweeping)
+    target = Target(
+        uri,
+        experiment,
+        experiment_id=experiment_id,
+        parent_run_id=parent,
+        max_images=settings.tracking_images,
+        image_px=settings.tracking_image_px,
+    )
+    tracker = Tracker(settings.output, target, names=names)
+    tracker.start(header)
+    if _is_here(header.get("tracking"), uri, parent):
+        tracker.replace(header["tracking"]["run_id"])
+    return tracker
+
+
+def is_wanted(settings: Settings, *, sweeping: bool) -> bool:
+    """Whether a run is to be tracked: as asked for, and by default sweeps and what is scored."""
+    if sweeping and os.environ.get(VARIABLE) == "":
+        return False  # the sweep's own run could not be begun, and it was said
+    return settings.tracking == "mlflow" or (settings.tracking == "auto" and (sweeping or bool(settings.metrics)))
+
+
+def is_there(settings: Settings, tracking: Mapping[str, Any] | None, *, sweeping: bool) -> bool:
+    """Whether a record's `tracking` says that the run is logged, whole, where it is to be."""
+    uri, _, _, parent = _place(settings, sweeping=sweeping)
+    return tracking is not None and _is_here(tracking, uri, parent) and tracking.get("failure") is None
+
+
+def _place(settings: Settings, *, sweeping: bool) -> tuple[str, str, str | None, str | None]:
+    """Store, experiment, the experiment's id and the sweep's run; the last two are None where a run stands alone."""
+    handed = os.environ.get(VARIABLE) if sweeping else None
+    if handed:
+        uri, experiment, experiment_id, parent = json.loads(handed)
+        return uri, experiment, experiment_id, parent
+    from gfpup.tracking.store import store_uri
+
+    return store_uri(settings.tracking_uri), settings.tracking_experiment, None, None
+
+
+def _is_here(tracking: Mapping[str, Any] | None, uri: str, parent: str | None) -> bool:
+    from gfpup.tracking.store import shown
+
+    if not tracking or tracking.get("run_id") is None:
+        return False
+    return tracking.get("uri") == shown(uri) and tracking.get("parent_run_id") == parent
+
+
+def before(folder: Path) -> dict[str, Any] | None:
+    """What the record in `folder` says of its tracking."""
+    try:
+        found = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))["tracking"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(found) if isinstance(found, dict) else None
+
+
+def finish_run(tracker: Tracker, manifest: Manifest, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Log what is left and close the run; a failure is said, and stands in the manifest. Returns the document."""
+    tracker.run_done(document)
+    if tracker.failure is None:
+        return dict(document)
+    _warn(tracker.failure)
+    return manifest.close(str(document["status"]), tracking=tracker.record())
+
+
+def without_password(recorded: Any) -> Any:
+    """A command line or a configuration as it may be recorded: addresses without user and password."""
+    if isinstance(recorded, str):
+        return re.sub(r"://[^/@\s]+@", "://", recorded)
+    if isinstance(recorded, Mapping):
+        return {key: without_password(value) for key, value in recorded.items()}
+    if isinstance(recorded, Sequence):
+        return [without_password(value) for value in recorded]
+    return recorded
+
+
+def _warn(sentence: str) -> None:
+    print(f"gfpup: {sentence}", file=sys.stderr)

@@ -1,0 +1,246 @@
+"""Where runs are tracked: a store of one's own (SQLite and a folder) or a server, its experiment, and the runs of sweeps.
+
+Store and experiment are made once, before jobs start: an experiment that two processes create at once would lose runs to
+MLflow's default one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import filelock
+
+from gfpup.core.errors import GfpupError
+from gfpup.tracking import ui_view
+from gfpup.tracking.ui_view import SWEEP
+
+FOLDER: Final = Path("mlruns")
+URI_VARIABLE: Final = "GFPUP_TRACKING_URI"
+"""Names the store where nothing else does."""
+DATABASE: Final = "mlflow.db"
+ARTIFACTS: Final = "artifacts"
+EXPERIMENT: Final = "gfpup"
+
+PARENT: Final = "mlflow.parentRunId"
+KIND: Final = "gfpup.kind"
+
+AFTER, BEFORE = 0, 1
+"""The steps of a photo's pictures. MLflow's grid opens at the first step: there a sweep's own run shows the degraded photo (it
+holds it at both steps) beside each job's restored one."""
+
+_PICTURE: Final = re.compile(rf"images/([^+%]+)[+%]step[+%]{BEFORE}[+%].*\.png")
+BUSY_SECONDS: Final = 20.0
+_LOCK_SECONDS: Final = 120
+_ENVIRONMENT: Final = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    # MLflow would try a server that is gone for four minutes, and wait two for one that does not answer.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+
+
+class TrackingError(GfpupError):
+    """The store cannot be used; results do not depend on it."""
+
+
+def store_uri(given: str | None) -> str:
+    """The store that `tracking.uri` names, as MLflow takes it: `mlruns/` here by default, a folder, or any server."""
+    given = given or os.environ.get(URI_VARIABLE) or str(FOLDER)
+    if "://" not in given:
+        return f"sqlite:///{(Path(given) / DATABASE).absolute()}" if not given.endswith(".db") else _sqlite(Path(given))
+    if given.startswith("sqlite:///"):
+        return _sqlite(Path(given.removeprefix("sqlite:///")))
+    return given
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{path.absolute()}"
+
+
+def database(uri: str) -> Path | None:
+    """The file of a local store, None for a server."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+def shown(uri: str) -> str:
+    """The address of a store without the user and password in it, for messages and records."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
+
+
+def client(uri: str) -> Any:
+    """MLflow's client of the store at `uri`; importing MLflow takes seconds, so it happens here and not before."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic", "urllib3"):  # after the import, which sets them
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return MlflowClient(tracking_uri=uri)
+
+
+@contextmanager
+def opened(uri: str, complaint: str = "the store {where} cannot be used: {why}.") -> Iterator[Any]:
+    """MLflow's client of the store at `uri`, for a block; whatever the store raises in it becomes one sentence.
+
+    `complaint` is that sentence, with places for `where` and `why`.
+
+    Raises:
+        TrackingError: MLflow passes on what its database, its server, the disk or the network raises.
+    """
+    try:
+        yield client(uri)
+    except GfpupError:
+        raise
+    except Exception as error:
+        raise TrackingError(complaint.format(where=shown(uri), why=first_line(error))) from error
+
+
+def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
+    """Make the store and the experiment where they are not there yet; returns the experiment's id. Safe in parallel.
+
+    Raises:
+        TrackingError: the store cannot be written or does not answer, or the experiment was deleted in it.
+    """
+    path = database(uri)
+    if path is None:
+        return _experiment(uri, experiment, location=None)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.parent / ".mlflow.lock", timeout=_LOCK_SECONDS):
+            _check_database(path)
+            return _experiment(uri, experiment, location=(path.absolute().parent / ARTIFACTS).as_uri())
+    except filelock.Timeout:
+        raise TrackingError(f"another process has held the store {path} for {_LOCK_SECONDS} seconds; end it.") from None
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TrackingError(f"the store {path} cannot be used: {reason}; give another with tracking.uri.") from error
+
+
+def _check_database(path: Path) -> None:
+    """Refuse at once what MLflow would try again for minutes: a file that is no database, or cannot be written."""
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+        connection.rollback()
+
+
+def _experiment(uri: str, name: str, *, location: str | None) -> str:
+    with opened(uri, "the store {where} cannot be used: {why}; check tracking.uri.") as store:
+        found = store.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(store.create_experiment(name, artifact_location=location))
+            except Exception:
+                found = store.get_experiment_by_name(name)  # another machine made it in this moment
+                if found is None:
+                    raise
+        deleted = found.lifecycle_stage == "deleted"
+    if deleted:
+        raise TrackingError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or give another name.")
+    return str(found.experiment_id)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of MLflow says, without the request and the traceback that it may carry, nor a password."""
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    text = text.partition(" with exception HTTP")[0]  # the library that sent the request, and its retries, follow
+    return re.sub(r"//[^/@\s]+@", "//", text)[:300].rstrip(".")
+
+
+def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str], output: Path, again: bool = False) -> str:
+    """Open the run that stands for a sweep, in the process that starts its jobs; returns its id, which jobs are given.
+
+    With `again` the run of an earlier sweep in the folder `output` is opened again, where there is one.
+
+    Raises:
+        TrackingError: the store cannot be written.
+    """
+    with opened(uri, "the sweep is not tracked in {where}: {why}.") as store:
+        if again and (run_id := _sweep_in(store, experiment_id, output)) is not None:
+            store.update_run(run_id, status="RUNNING")
+            return run_id
+        tags = {
+            KIND: "sweep",
+            "gfpup.output": str(output.absolute()),
+            "mlflow.source.name": " ".join(argv)[:500],
+            "mlflow.source.type": "LOCAL",
+        }
+        run_id = str(store.create_run(experiment_id, run_name=f"{title} (as given)", tags=tags).info.run_id)
+        store.set_tag(run_id, SWEEP, run_id)
+    return run_id
+
+
+def _sweep_in(store: Any, experiment_id: str, output: Path) -> str | None:
+    found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000)
+    at = str(output.absolute())  # compared here: a path may hold what MLflow's filters cannot quote
+    return next((str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == at), None)
+
+
+def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path] = ()) -> None:
+    """Close a sweep's run: how its jobs ended, `files` of the whole sweep, and the degraded photos to see theirs beside.
+
+    Raises:
+        TrackingError: the store cannot be written.
+    """
+    with opened(uri, "the sweep's end is not tracked in {where}: {why}.") as store:
+        store.log_text(run_id, json.dumps(list(jobs), indent=1, default=str), "jobs.json")
+        failed = sum(job.get("status") != 0 for job in jobs)
+        store.log_metric(run_id, "count/jobs", len(jobs))
+        store.log_metric(run_id, "count/jobs_failed", failed)
+        for file in files:
+            store.log_artifact(run_id, str(file))
+        runs = children(store, run_id)
+        keys = _show_degraded(store, run_id, runs)
+        experiment_id = store.get_run(run_id).info.experiment_id
+        view = ui_view.state(run_id, keys, jobs=len(runs))
+        store.set_experiment_tag(experiment_id, ui_view.VIEW_TAG + run_id, view)
+        store.set_terminated(run_id, "KILLED" if status == 130 else "FINISHED" if status == 0 else "FAILED")
+
+
+def children(store: Any, run_id: str) -> list[Any]:
+    """The runs of a sweep, in the order in which they were started."""
+    experiment = store.get_run(run_id).info.experiment_id
+    found = store.search_runs([experiment], f"tags.`{PARENT}` = '{run_id}'", max_results=1000)
+    return sorted(found, key=lambda run: run.info.start_time)
+
+
+def last_sweep(store: Any, experiment_ids: Sequence[str]) -> Any | None:
+    """The run of the newest sweep of these experiments, None where there is none."""
+    found = store.search_runs(
+        list(experiment_ids), f"tags.`{KIND}` = 'sweep'", max_results=1, order_by=["attributes.start_time DESC"]
+    )
+    return found[0] if found else None
+
+
+def _show_degraded(store: Any, run_id: str, jobs: Sequence[Any]) -> list[str]:
+    """Put each photo's degraded picture, from a job that has it, into the sweep's run; returns the keys of all."""
+    from PIL import Image
+
+    def keys(of: str) -> dict[str, str]:
+        names = {file.path: _PICTURE.fullmatch(file.path) for file in store.list_artifacts(of, "images")}
+        return {match[1]: path for path, match in names.items() if match is not None}
+
+    seen = dict.fromkeys(keys(run_id))
+    for job in jobs:
+        for key, path in keys(job.info.run_id).items():
+            if key in seen:
+                continue
+            seen[key] = None
+            with tempfile.TemporaryDirectory() as folder:
+                picture = Image.open(store.download_artifacts(job.info.run_id, path, folder))
+                for step in (BEFORE, AFTER):
+                    store.log_image(run_id, picture, key=key, step=step, synchronous=True)
+    return list(seen)

@@ -1,0 +1,148 @@
+"""The report in a real browser: Chromium moves the slider, sorts the tables, zooms all versions and finds no error."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from pictures import save
+
+from gfpup.analysis.report import write_report
+from gfpup.cli.main import main
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("browser")
+    portrait = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+    (root / "photos").mkdir()
+    for i, name in enumerate(('a "<img src=x onerror=alert(1)>.png', "b.png", "c.jpg")):
+        save(root / "photos" / name, cv2.convertScaleAbs(portrait, alpha=1 - 0.1 * i, beta=5 * i))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        patch.setenv("GFPUP_CONFIG_DIR", str(root / "config"))
+        words = "run -m --input photos --detector cascade --backend identity,classical --metrics ssim,seconds --output out -q"
+        assert main(shlex.split(words)) == 0
+        return write_report([root / "out"], root / "report.html")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=[(1280, 900), (390, 844)], ids=["desktop", "phone"])
+def page(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Any]:
+    """The report in a new window, desktop or phone; fails where the browser complained or asked for anything else."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=width < 500, reduced_motion="reduce")
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(dialog.message))
+    page.on("request", lambda asked: None if asked.url.startswith(("file:", "data:")) else complaints.append(asked.url))
+    page.goto(report.as_uri())
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def value(page: Any, selector: str, name: str) -> float:
+    return float(page.locator(selector).first.evaluate(f"it => getComputedStyle(it).getPropertyValue('{name}')"))
+
+
+def test_the_slider_moves_by_keyboard_and_by_pointer(page: Any) -> None:
+    slider = page.locator(".split").first
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowRight")
+    assert value(page, ".stage", "--split") == 60
+    page.keyboard.press("Home")
+    assert value(page, ".stage", "--split") == 0
+    assert slider.get_attribute("aria-valuetext") == "0 % of the left version"
+    stage = page.locator(".stage").first
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20, steps=4)
+    page.mouse.up()
+    assert value(page, ".stage", "--split") == pytest.approx(25, abs=1.5)
+    clip = page.locator(".stage .pane.right").first.evaluate("it => getComputedStyle(it).clipPath")
+    assert "25" in clip
+    if page.evaluate("navigator.maxTouchPoints"):
+        touch = page.context.new_cdp_session(page)
+        for kind, at in (("touchStart", 0.3), ("touchMove", 0.6), ("touchMove", 0.8), ("touchEnd", None)):
+            points = [] if at is None else [{"x": box["x"] + at * box["width"], "y": box["y"] + 20}]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        assert value(page, ".stage", "--split") == pytest.approx(80, abs=1.5)
+    # The second photo's slider has not moved.
+    assert page.locator(".split").nth(1).input_value() == "50"
+
+
+def test_tables_are_sorted_by_click_and_by_keyboard(page: Any) -> None:
+    def column(table: str, at: int) -> list[str]:
+        return page.locator(f"{table} tbody tr td:nth-child({at})").all_inner_texts()  # type: ignore[no-any-return]
+
+    page.locator("#scores details summary", has_text="Each photo").click()
+    head = page.locator("#photo-scores th button").nth(1)
+    head.click()
+    up = [float(text) for text in column("#photo-scores", 2)]
+    assert len(up) == 3 and up == sorted(up) and up[0] < up[-1]
+    head.focus()
+    page.keyboard.press("Enter")
+    assert [float(text) for text in column("#photo-scores", 2)] == up[::-1]
+    assert page.locator("#photo-scores th").nth(1).get_attribute("aria-sort") == "descending"
+    page.locator("#filter").fill("B.P")
+    assert column("#photo-scores", 1) == ["b.png"]
+    names = column("#table-runs", 1)
+    page.locator("#table-runs th button").first.click()
+    page.locator("#table-runs th button").first.click()
+    assert column("#table-runs", 1) == names[::-1]
+
+
+def test_all_versions_zoom_together_on_a_face(page: Any) -> None:
+    page.get_by_role("button", name="Side by side").click()
+    assert page.locator(".stage").first.locator(".pane:visible").count() == 3
+    page.locator("[data-face]").first.click()
+    worlds = page.locator(".stage").first.locator(".world")
+    inside = "it => { const m = new DOMMatrix(getComputedStyle(it).transform); return [m.a, m.e, m.f]; }"
+    first, *others = [worlds.nth(i).evaluate(inside) for i in range(3)]
+    assert first[0] == pytest.approx(value(page, ".stage", "--zoom")) and first[0] > 1.1
+    for other in others:
+        assert other == pytest.approx(first, abs=0.1)
+    page.locator(".stage").first.focus()
+    before = value(page, ".stage", "--cx")
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    assert value(page, ".stage", "--cx") < before
+    page.keyboard.press("0")
+    assert value(page, ".stage", "--zoom") == 1
+
+
+def test_every_picture_is_shown_and_the_page_fits(page: Any) -> None:
+    page.get_by_role("button", name="Side by side").click()
+    broken = page.evaluate("""async () => {
+      const all = [...document.images];
+      await Promise.all(all.map((image) => image.decode().catch(() => 0)));
+      return all.filter((image) => !image.naturalWidth).length;
+    }""")
+    assert broken == 0 and page.locator("img").count() >= 9
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,0 +1,229 @@
+"""Runs are compared on what they share, by photo, and what may be said of them is said."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gfpup.analysis import render
+from gfpup.analysis.compare import Run, compare, read_runs, verdict
+from gfpup.core.errors import GfpupError
+from gfpup.records.scores import ScoreRow, write
+
+
+def run(name: str, values: dict[str, float], *, metric: str = "ssim", better: bool = True, seconds: float | None = None) -> Run:
+    rows = [ScoreRow(photo, None, metric, value, better) for photo, value in values.items()]
+    if seconds is not None:
+        rows += [ScoreRow(photo, None, "seconds", seconds, False) for photo in values]
+    return Run(name, tuple(rows))
+
+
+def noisy(mean: float, n: int, seed: int) -> dict[str, float]:
+    values = np.random.default_rng(seed).normal(mean, 0.02, n)
+    return {f"{i}.png": float(value) for i, value in enumerate(values)}
+
+
+def line_of(comparison, name: str, metric: str = "ssim", level: str = "photo"):
+    return next(line for line in comparison.of(metric, level) if line.run == name)
+
+
+def test_means_differences_and_verdicts() -> None:
+    base = noisy(0.7, 30, 1)
+    better = {photo: value + 0.05 + 0.01 * np.sin(i) for i, (photo, value) in enumerate(base.items())}
+    same = noisy(0.7, 30, 2)
+    comparison = compare([run("old", base), run("new", better), run("other", same)])
+    assert comparison.baseline == "old" and comparison.photos == 30 and comparison.tests == 2
+    new, other = line_of(comparison, "new"), line_of(comparison, "other")
+    assert new.mean == pytest.approx(np.mean(list(better.values()))) and new.rank == 1 and new.win_rate == 1.0
+    assert new.difference == pytest.approx(np.mean([better[p] - base[p] for p in base]))
+    assert new.difference_interval is not None and 0.04 < new.difference_interval[0] < 0.05 < new.difference_interval[1] < 0.06
+    # Photos differ far more than the paired difference does: the pairing is what makes the interval narrow.
+    assert new.interval is not None
+    assert np.ptp(new.difference_interval) < np.ptp(new.interval)
+    assert new.p_value == pytest.approx(2 / 10_001) and verdict(new) == "better"
+    assert verdict(other) == "no difference shown" and verdict(line_of(comparison, "old")) == "baseline"
+
+
+def test_lower_is_better_turns_rank_win_rate_and_verdict() -> None:
+    base = noisy(0.3, 20, 3)
+    comparison = compare(
+        [
+            run("a", base, metric="lpips", better=False),
+            run("b", {p: v + 0.1 for p, v in base.items()}, metric="lpips", better=False),
+        ]
+    )
+    b = line_of(comparison, "b", "lpips")
+    assert b.rank == 2 and b.win_rate == 0.0 and verdict(b) == "worse"
+
+
+def test_only_shared_photos_count_and_it_is_said() -> None:
+    a, b = noisy(0.5, 14, 4), noisy(0.5, 12, 5)
+    b["stranger.png"] = 0.9
+    comparison = compare([run("a", a), run("b", b)])
+    assert comparison.photos == 12 and comparison.left_out == {"a": 2, "b": 1}
+    assert line_of(comparison, "b").mean == pytest.approx(np.mean([b[p] for p in a if p in b]))
+    assert any("a has 2 photos" in note for note in comparison.notes)
+    assert "12 photos they share" in render.as_text(comparison)
+
+
+def test_a_photo_is_known_by_its_name_whatever_format_it_was_written_in() -> None:
+    comparison = compare([run("a", {"x.png": 1.0, "y.png": 2.0}), run("b", {"x.jpg": 1.0, "y.jpg": 3.0})])
+    assert comparison.photos == 2 and line_of(comparison, "b").difference == pytest.approx(0.5)
+
+
+def test_faces_of_a_photo_are_averaged_first() -> None:
+    def faces(name: str, shift: float) -> Run:
+        rows = [ScoreRow("crowd.png", face, "identity", 0.1 + shift, True) for face in range(50)]
+        rows += [ScoreRow("single.png", 0, "identity", 0.9 + shift, True)]
+        return Run(name, tuple(rows))
+
+    line = line_of(compare([faces("a", 0.0), faces("b", 0.0)]), "a", "identity", "faces")
+    assert line.n == 2 and line.mean == pytest.approx(0.5)
+
+
+def test_a_missing_value_takes_its_photo_out_of_that_metric_only() -> None:
+    a = run("a", noisy(0.5, 12, 6))
+    b = run("b", noisy(0.5, 12, 7))
+    rows = tuple(ScoreRow(r.photo, None, r.metric, None, True, "no") if r.photo == "3.png" else r for r in b.rows)
+    comparison = compare([a, Run("b", rows)])
+    assert line_of(comparison, "a").n == 11 and comparison.photos == 12
+    assert any("compared on 11 photos" in note for note in comparison.notes)
+    assert not any("too few" in note for note in comparison.notes), "eleven are enough"
+
+
+def test_few_photos_are_an_illustration() -> None:
+    comparison = compare([run("a", noisy(0.5, 4, 8)), run("b", noisy(0.9, 4, 9))])
+    line = line_of(comparison, "b")
+    assert line.interval is None and verdict(line) == "too few"
+    assert any("too few for a claim" in note and "illustration" in note for note in comparison.notes)
+    assert "too few" in render.as_text(comparison)
+
+
+def test_a_metric_that_few_photos_have_is_an_illustration_among_many_photos() -> None:
+    def partly(name: str, seed: int) -> Run:
+        rows = run(name, noisy(0.5, 12, seed), seconds=1.0).rows
+        return Run(
+            name,
+            tuple(
+                replace(r, value=None, missing_reason="no") if r.metric == "ssim" and int(r.photo[:-4]) >= 4 else r
+                for r in rows
+            ),
+        )
+
+    comparison = compare([partly("a", 6), partly("b", 7)])
+    assert comparison.photos == 12 and line_of(comparison, "b").n == 4
+    (note,) = (note for note in comparison.notes if "too few" in note)
+    assert note.startswith("the 4 photos that have ssim are too few for a claim") and "below 0.12 is possible" in note
+
+
+def test_the_correction_counts_every_test() -> None:
+    base, other = noisy(0.5, 11, 10), noisy(0.515, 11, 11)
+    alone = line_of(compare([run("a", base), run("b", other)]), "b")
+    among = line_of(compare([run("a", base), run("b", other), *(run(f"c{i}", base) for i in range(4))]), "b")
+    assert alone.p_value is not None and among.p_value is not None
+    assert among.p_value == pytest.approx(min(1.0, 5 * alone.p_value))
+    assert among.interval == alone.interval  # another run changes no interval
+
+
+def test_ranking_and_front() -> None:
+    runs = [
+        run("slow-good", noisy(0.9, 12, 1), seconds=9.0),
+        run("fast-fair", noisy(0.7, 12, 1), seconds=1.0),
+        run("slow-bad", noisy(0.5, 12, 1), seconds=8.0),
+    ]
+    comparison = compare(runs)
+    assert [line.run for line in comparison.of("ssim", "photo")] == ["slow-good", "fast-fair", "slow-bad"]
+    assert {line.run for line in comparison.of("ssim", "photo") if line.on_front} == {"slow-good", "fast-fair"}
+    assert all(line.on_front is None for line in comparison.of("seconds", "photo"))
+    assert all(line.on_front is None for line in compare([run("a", noisy(1, 5, 1)), run("b", noisy(1, 5, 2))]).lines)
+
+
+def test_infinite_values_are_left_out_and_it_is_said() -> None:
+    a = run("a", {**noisy(30, 10, 1), "same.png": float("inf")}, metric="psnr")
+    comparison = compare([a, run("b", {**noisy(30, 10, 2), "same.png": 40.0}, metric="psnr")])
+    assert line_of(comparison, "b", "psnr").n == 10 and any("psnr is infinite" in note for note in comparison.notes)
+
+
+@pytest.mark.parametrize(
+    ("runs", "baseline", "said"),
+    [
+        ([run("a", {"x.png": 1.0})], None, "two runs"),
+        ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0})], "c", "'c' is none of the runs"),
+        ([run("a", {"x.png": 1.0}), run("b", {"y.png": 1.0})], None, "share no photo"),
+        ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0}, metric="psnr")], None, "share no metric"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(runs: list[Run], baseline: str | None, said: str) -> None:
+    with pytest.raises(GfpupError, match=said):
+        compare(runs, baseline=baseline)
+
+
+def test_runs_are_read_and_named(tmp_path: Path) -> None:
+    for folder in ("one/out", "two/out", "three/other"):
+        (tmp_path / folder).mkdir(parents=True)
+        write(tmp_path / folder, [ScoreRow("x.png", None, "ssim", 0.5, True)])
+    assert [r.name for r in read_runs([tmp_path / "one/out", tmp_path / "three/other"])] == ["out", "other"]
+    assert [r.name for r in read_runs([tmp_path / "one/out", tmp_path / "two/out/scores.csv"])] == ["one/out", "two/out"]
+    with pytest.raises(GfpupError, match="given twice"):
+        read_runs([tmp_path / "one/out", tmp_path / "one/out"])
+    with pytest.raises(GfpupError, match="gfpup score"):
+        read_runs([tmp_path / "one/out", tmp_path / "nowhere"])
+
+
+def test_every_form_holds_the_same_numbers() -> None:
+    comparison = compare(
+        [run("a_1", noisy(0.7, 12, 1), seconds=1.0), run("b & co", noisy(0.8, 12, 2), seconds=2.0)], confidence=0.9, seed=3
+    )
+    document = json.loads(render.as_json(comparison))
+    lines = list(csv.DictReader(io.StringIO(render.as_csv(comparison))))
+    assert document["photos"] == 12 and document["confidence"] == 0.9 and document["ranking"]["ssim/photo"] == ["b & co", "a_1"]
+    assert len(lines) == len(document["lines"]) == 4
+    for row, flat in zip(lines, document["lines"], strict=True):
+        assert row["run"] == flat["run"] and float(row["mean"]) == flat["mean"] and row["verdict"] == flat["verdict"]
+        assert (row["low"] == "") == (flat["low"] is None) and (row["low"] == "" or float(row["low"]) == flat["low"])
+    best = f"{line_of(comparison, 'b & co').mean:.4g}"
+    for text in (render.as_text(comparison), render.as_markdown(comparison), render.as_latex(comparison)):
+        assert best in text and text.endswith("\n")
+    latex = render.as_latex(comparison)
+    assert r"a\_1" in latex and r"b \& co" in latex and rf"\mathbf{{{best}}}" in latex
+    assert latex.count(r" \\") == 3 and r"\begin{tabular}{lrr}" in latex
+    table = [row for row in render.as_markdown(comparison).splitlines() if row.startswith("|")]
+    assert len(table) == 8 and len({row.count("|") for row in table}) == 1
+    assert set(render.FORMATS) == {"text", "json", "csv", "markdown", "latex"}
+
+
+def test_published_numbers_stand_beside_their_own_protocol_only() -> None:
+    comparison = compare([run("a", noisy(0.7, 12, 1)), run("b", noisy(0.7, 12, 2))])
+    assert "published" not in render.as_text(comparison)
+    assert json.loads(render.as_json(comparison))["published"] == []
+    beside = render.as_text(comparison, protocol="pmrf-celeba-test")
+    assert "RestoreFormer++ 0.6703 (PMRF" in beside
+    assert len(json.loads(render.as_json(comparison, protocol="pmrf-celeba-test"))["published"]) == 4
+
+
+def test_aligned_photos_are_not_tested_twice_as_faces() -> None:
+    def both(name: str, seed: int) -> Run:
+        whole = run(name, noisy(0.5, 12, seed))
+        return Run(name, whole.rows + tuple(ScoreRow(r.photo, 0, r.metric, r.value, True) for r in whole.rows))
+
+    comparison = compare([both("a", 1), both("b", 2)])
+    assert comparison.metrics == [("ssim", "photo")] and comparison.tests == 1
+    assert any("its own face" in note for note in comparison.notes)
+    other = Run("b", tuple(ScoreRow(r.photo, 0, r.metric, 0.1, True) if r.face == 0 else r for r in both("b", 2).rows))
+    assert compare([both("a", 1), other]).tests == 2
+
+
+def test_scores_against_the_input_are_not_called_better() -> None:
+    runs = [run(name, noisy(0.5, 12, seed), metric="ssim_to_input") for seed, name in enumerate("ab")]
+    text = render.as_text(compare(runs))
+    assert "ssim_to_input, higher means less was changed, not better, n = 12" in text
+    base = noisy(0.5, 12, 1)
+    near = run("b", {photo: value + 0.2 for photo, value in base.items()}, metric="ssim_to_input")
+    comparison = compare([run("a", base, metric="ssim_to_input"), near])
+    assert verdict(line_of(comparison, "b", "ssim_to_input")) == "nearer the input"

@@ -1,0 +1,40 @@
+"""Published numbers ship with the package, each with protocol and source, and stand beside their own protocol only."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from gfpup.analysis.published import MEASURED_AS, beside, rows
+from gfpup.evaluation.metrics import TABLE
+
+
+def test_every_row_of_the_reference_ships(shared: Path) -> None:
+    with (shared / "reference" / "published_results.csv").open(encoding="utf-8") as file:
+        reference = list(csv.DictReader(file))
+    assert [(r.protocol, r.dataset, r.method, r.metric, r.value) for r in rows()] == [
+        (r["protocol"], r["dataset"], r["method"], r["metric"], float(r["value"])) for r in reference
+    ]
+
+
+def test_every_number_names_its_source() -> None:
+    assert len(rows()) > 50
+    for row in rows():
+        assert row.source and row.source != "same" and row.protocol and row.dataset
+    sources = {row.protocol: row.source for row in rows()}
+    assert "PMRF" in sources["pmrf-celeba-test"] and "OSDFace" in sources["osdface-real"]
+
+
+def test_numbers_stand_beside_their_own_protocol_only() -> None:
+    everything = list(TABLE)
+    assert beside(None, everything) == () and beside("my-own", everything) == () and beside("osdface-real", everything) == ()
+    found = beside("pmrf-celeba-test", ["lpips_vgg", "deg"])
+    assert {name for name, _ in found} == {"lpips_vgg", "deg"} and len(found) == 8
+    # LPIPS on AlexNet is another scale, and the published FID has another reference set.
+    assert beside("pmrf-celeba-test", ["lpips", "fid"]) == ()
+
+
+def test_what_is_measured_as_published_exists() -> None:
+    for protocol, same in MEASURED_AS.items():
+        known = {row.metric for row in rows() if row.protocol == protocol}
+        assert set(same) <= known and set(same.values()) <= set(TABLE)

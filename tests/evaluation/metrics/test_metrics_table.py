@@ -1,0 +1,64 @@
+"""The table of metrics is sound, and lists and presets stand for what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from gfpup.evaluation import metrics
+from gfpup.evaluation.metrics import PRESETS, TABLE, MetricError
+from gfpup.weights.catalogue import CATALOGUE, METRIC_FILES
+from gfpup.weights.licences import PACKAGE_LICENCES
+
+
+def test_every_row_says_everything() -> None:
+    files = {row.name for row in (*CATALOGUE, *METRIC_FILES)}
+    licences = {row.licence_id for row in (*CATALOGUE, *METRIC_FILES)} | {licence.id for licence in PACKAGE_LICENCES}
+    for row in TABLE.values():
+        assert row.meaning and row.implementation and row.licence_id in licences
+        assert set(row.weights) <= files
+        low, high = row.bounds
+        assert low is None or high is None or low < high
+        assert bool(row.entry) == (row.kind != "cost")
+        assert not row.name.endswith(metrics.TO_INPUT)
+
+
+def test_non_commercial_metrics_are_exactly_those_of_pyiqa() -> None:
+    gated = {row.name for row in TABLE.values() if row.licence_id == metrics.POLYFORM}
+    assert gated == {row.name for row in TABLE.values() if row.kind == "no_reference"}
+
+
+def test_presets() -> None:
+    assert metrics.expand(["off"]) == ()
+    assert set(PRESETS["fast"]) == {"identity", "psnr", "ssim", "seconds", "peak_memory"}
+    full = metrics.expand(["full"])
+    assert {"lpips", "dists", "ms_ssim", "niqe", "musiq", "maniqa", "clipiqa", "topiq", "fid", "kid"} <= set(full)
+    assert full[: len(PRESETS["fast"])] == PRESETS["fast"] and len(set(full)) == len(full)
+    assert metrics.expand(["lpips", "fast", "lpips"])[:2] == ("lpips", "identity")
+
+
+def test_unknown_names_are_refused_with_the_nearest() -> None:
+    with pytest.raises(MetricError, match="did you mean 'lpips'"):
+        metrics.expand(["lpisp"])
+    with pytest.raises(MetricError, match="there is no metric"):
+        metrics.facts("beauty")
+    assert metrics.facts("lpips_to_input").name == "lpips"
+
+
+def test_the_table_is_read_without_torch() -> None:
+    code = "import sys, gfpup.metrics; print(sorted({'torch', 'torchmetrics', 'pyiqa', 'torchvision'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_the_files_of_metrics_are_no_others() -> None:
+    names = [row.name for row in (*CATALOGUE, *METRIC_FILES)]
+    assert len(set(names)) == len(names)
+    files = [row.file for row in (*CATALOGUE, *METRIC_FILES)]
+    assert len(set(files)) == len(files)
+    for row in METRIC_FILES:
+        # Their publishers put the first eight digits of the hash into the name; both must say the same.
+        stem = row.file.rpartition(".")[0]
+        if row.sha256 is not None and "-" in stem:
+            assert row.sha256.startswith(stem.rpartition("-")[2])

@@ -1,0 +1,117 @@
+"""The pyiqa metrics are pyiqa's, come from files only, and are missing with a reason, at once, where they cannot be had."""
+
+from __future__ import annotations
+
+import socket
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gfpup.core.errors import GfpupError
+from gfpup.core.torchvision_shim import cure
+from gfpup.core.types import UInt8
+from gfpup.evaluation import metrics
+from gfpup.evaluation.metrics import MetricError
+
+needs_pyiqa = pytest.mark.skipif(
+    find_spec("pyiqa") is None or find_spec("torchvision") is None, reason="pyiqa or torchvision is not installed"
+)
+
+
+def picture(height: int, width: int, seed: int) -> UInt8:
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 17.0
+    base = np.stack([np.sin(rng.uniform(0.3, 3) * x + rng.uniform(0.3, 3) * y) for _ in range(3)], axis=2) * 60 + 128
+    return np.clip(base + rng.normal(0, 10, base.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a metric tried to reach the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def test_without_pyiqa_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("gfpup.evaluation.metrics.no_reference.find_spec", lambda name: object() if name == "clip" else None)
+    for name in ("niqe", "musiq", "maniqa", "clipiqa", "topiq"):
+        files = dict.fromkeys(metrics.facts(name).weights, tmp_path / "x.pth")
+        with pytest.raises(MetricError, match=f"{name} needs pyiqa"):
+            metrics.load(name, files)
+
+
+@needs_pyiqa
+@pytest.mark.skipif(find_spec("basicsr") is None, reason="basicsr is not installed")
+@pytest.mark.usefixtures("no_network")
+def test_niqe_is_pyiqas_with_basicsrs_parameters() -> None:
+    metric = metrics.load("niqe", {})
+    from pyiqa.archs.niqe_arch import calculate_niqe
+
+    spec = find_spec("basicsr")
+    assert spec is not None and spec.origin is not None
+    stored = np.load(Path(spec.origin).parent / "metrics" / "niqe_pris_params.npz")
+    mean, covariance = (torch.from_numpy(stored[key]) for key in ("mu_pris_param", "cov_pris_param"))
+    rgb = picture(300, 390, 4)
+    tensor = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
+    score = metric.score(rgb, None)
+    assert score.value == pytest.approx(float(calculate_niqe(tensor, 0, True, "yiq", mean.ravel(), covariance)), rel=1e-9)
+    assert not score.higher_is_better and score.value > 0
+    assert metric.score(rgb, rgb[::-1]).value == score.value  # a reference changes nothing
+    assert "192 pixels" in str(metric.score(rgb[:191], None).missing_reason)
+
+
+@needs_pyiqa
+@pytest.mark.usefixtures("no_network")
+def test_networks_are_filled_strictly_from_a_file(tmp_path: Path) -> None:
+    cure()
+    from pyiqa.archs.musiq_arch import MUSIQ
+
+    torch.manual_seed(5)
+    theirs = MUSIQ(pretrained=False).eval()
+    path = tmp_path / "musiq.pth"
+    torch.save(theirs.state_dict(), path)
+    rgb = picture(96, 128, 6)
+    tensor = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
+    with torch.no_grad():
+        expected = float(theirs(tensor))
+    metric = metrics.load("musiq", {"musiq-koniq": path})
+    assert metric.score(rgb, None).value == pytest.approx(expected, rel=1e-5)
+    wide = np.zeros((64, 2048 * 32 + 1, 3), np.uint8)
+    assert "million" in str(metric.score(wide, None).missing_reason)
+
+    torch.save({"a": torch.zeros(1)}, path)
+    with pytest.raises(MetricError, match="does not hold the network of musiq"):
+        metrics.load("musiq", {"musiq-koniq": path})
+
+
+@needs_pyiqa
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["maniqa", "topiq"])
+def test_no_backbone_is_fetched_on_the_way(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "other.pth"
+    torch.save({"a": torch.zeros(1)}, path)
+    began = time.perf_counter()
+    with pytest.raises(MetricError, match=f"does not hold the network of {name}"):
+        metrics.load(name, {metrics.facts(name).weights[0]: path})
+    assert time.perf_counter() - began < 40
+    assert capfd.readouterr().out == ""
+
+
+@needs_pyiqa
+@pytest.mark.usefixtures("no_network")
+def test_an_absent_file_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(GfpupError, match="no checkpoint at"):
+        metrics.load("musiq", {"musiq-koniq": tmp_path / "absent.pth"})
+
+
+def test_clip_iqa_needs_clips_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("gfpup.evaluation.metrics.no_reference.find_spec", lambda name: None)
+    with pytest.raises(MetricError, match="package clip"):
+        metrics.load("clipiqa", {"clip-rn50": tmp_path / "RN50.pt"})

@@ -1,0 +1,231 @@
+"""Plans: precision, engine, threads and memory beside the rest, each decision with its reason, on faked machines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from machines import NO_GPU, gpu, machine, request
+
+from gfpup.core import registry
+from gfpup.core.errors import GfpupError
+from gfpup.core.types import Plan, Reason
+from gfpup.machine.hardware import Machine
+from gfpup.models import engines
+from gfpup.models.backends.identity import Identity
+from gfpup.planning.planner import fingerprint, make_plan
+from gfpup.weights.resolver import Supply
+from gfpup.weights.store import Store
+
+GPU = machine(gpu(24))
+
+
+@pytest.fixture
+def plan(tmp_path: Path):
+    """`plan(machine, *overrides)` plans without weights, consent or network."""
+
+    def make(faked: Machine, *overrides: str, offline: bool = False, sweeping: bool = False) -> Plan:
+        store = Store(tmp_path, mirrors={}, offline=offline, trust_first_download=True)
+        supply = Supply(store, accepted=("s-lab-1.0",), dry_run=True)
+        return make_plan(request(*overrides), faked, supply, sweeping=sweeping)[0]
+
+    return make
+
+
+def why(plan: Plan, setting: str) -> Reason:
+    (reason,) = [reason for reason in plan.reasons if reason.setting == setting]
+    return reason
+
+
+def engine(monkeypatch: pytest.MonkeyPatch, lack: str | None) -> None:
+    """Fake what the engines say of themselves."""
+    monkeypatch.setattr(engines, "available", lambda name, *, device, dtype: lack)
+
+
+def test_a_plan_explains_each_of_its_decisions(plan) -> None:
+    made = plan(GPU)
+    settings = {reason.setting for reason in made.reasons}
+    assert settings >= {
+        "tier",
+        "device",
+        "dtype",
+        "engine",
+        "face_batch",
+        "tiles",
+        "background",
+        "threads",
+        "memory",
+        "workers",
+    }
+    assert (made.device, made.face_batch, made.photo_batch) == ("cuda:0", 8, 4)
+    assert made.pixels["dtype"] == "bfloat16"
+    assert made.pixels["background"] == "realesrgan"
+    assert made.pixels["tiles"] == [512, 32]
+    assert "no GPU was measured" in why(made, "memory").why
+    json.dumps(made.reasons[0].value)
+
+
+@pytest.mark.parametrize(
+    ("faked", "words", "dtype", "says"),
+    [
+        (NO_GPU, (), "float32", "exact"),
+        (NO_GPU, ("hardware.precision=fp32",), "float32", "asked for"),
+        (NO_GPU, ("hardware.precision=bf16",), "bfloat16", "this processor only imitates it"),
+        (replace(NO_GPU, bfloat16=True), ("hardware.precision=bf16", "backend=codeformer"), "bfloat16", "redone in float32"),
+        (replace(NO_GPU, bfloat16=True), (), "float32", "exact"),
+        (GPU, (), "bfloat16", "redone in float32"),
+        (GPU, ("hardware.precision=fp32",), "float32", "asked for"),
+        (machine(gpu(24, bfloat16=False)), (), "float32", "does not compute in bfloat16"),
+        (machine(gpu(24, bfloat16=False)), ("hardware.precision=bf16",), "bfloat16", "Unheard-of 9000 only imitates it"),
+        (machine(gpu(24, bfloat16=False)), ("mode=memory-efficient",), "float32", "does not compute in bfloat16"),
+        (GPU, ("mode=memory-efficient",), "bfloat16", "for memory"),
+        (GPU, ("mode=high-quality",), "float32", "mirrored"),
+        (GPU, ("mode=high-quality", "hardware.precision=fp32"), "float32", "mirrored"),
+        (NO_GPU, ("backend=identity", "hardware.precision=fp16"), "float16", "no network"),
+        (GPU, ("background=spandrel", "background.path=FILE"), "float32", "spandrel"),
+        (replace(machine(), mps=True), (), "float32", "not tried"),
+    ],
+)
+def test_precision(plan, tmp_path: Path, faked: Machine, words: tuple[str, ...], dtype: str, says: str) -> None:
+    (tmp_path / "file.pth").write_bytes(b"x")
+    made = plan(faked, *(word.replace("FILE", str(tmp_path / "file.pth")) for word in words))
+    assert made.pixels["dtype"] == dtype
+    assert says in why(made, "dtype").why
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("hardware.precision=fp16",), "'gfpgan' does not compute in fp16: float16 ends at 65,504, which its values exceed"),
+        (("hardware.precision=fp16", "backend=codeformer"), "'codeformer' does not compute in fp16: float16 ends at 65,504"),
+        (("hardware.precision=fp16", "backend=restoreformerpp"), "use --precision fp32 or bf16"),
+        (("hardware.precision=fp16", "backend=ensemble", "ensemble.backends=[identity,gfpgan]"), "'gfpgan'"),
+        (("hardware.precision=fp16", "backend=identity", "background=realesrgan"), "--background realesrgan does not run"),
+        (("hardware.precision=bf16", "mode=high-quality"), "--high-quality computes in float32"),
+        (("hardware.precision=bf16", "backend=upstream"), "delivers whole photos"),
+        (("hardware.precision=int8",), "hardware.precision='int8'"),
+        (("hardware.engine=tensorrt",), "hardware.engine='tensorrt'"),
+        (("hardware.tier=huge",), "hardware.tier='huge'"),
+    ],
+)
+@pytest.mark.parametrize("faked", [NO_GPU, GPU])
+def test_a_precision_that_cannot_be_had_is_refused(plan, faked: Machine, words: tuple[str, ...], says: str) -> None:
+    with pytest.raises(GfpupError, match=re.escape(says)) as error:
+        plan(faked, *words)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plug_in_may_compute_in_float16(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Half(Identity):
+        """A method of somebody's own."""
+
+        precisions = ("float32", "float16")
+
+    monkeypatch.setattr(registry, "plugins", lambda kind: {"half": "somewhere:Half"})
+    monkeypatch.setattr(registry, "resolve", lambda kind, name, table: Half)
+    settings = ("backend.name=half",)
+    made = plan(GPU, *settings, "hardware.precision=fp16")
+    assert made.pixels["dtype"] == "float16"
+    assert made.pixels["background"] == "none"
+    assert "float16" in why(made, "background").why
+    assert plan(GPU, *settings).pixels["dtype"] == "float32", "it lists no bfloat16"
+    with pytest.raises(GfpupError, match="use --precision fp32 or fp16"):
+        plan(GPU, *settings, "hardware.precision=bf16")
+
+
+def test_eager_is_the_default_and_asks_no_engine(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "available", None)  # a call would fail
+    for words in ((), ("hardware.engine=eager",)):
+        made = plan(NO_GPU, *words)
+        assert made.pixels["engine"] == "eager"
+        assert why(made, "engine").why
+
+
+def test_engines_are_honoured_or_refused(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, None)
+    for name in ("compile", "openvino", "onnxruntime"):
+        assert plan(NO_GPU, f"hardware.engine={name}").pixels["engine"] == name
+    assert plan(GPU, "hardware.engine=openvino").device == "cpu", "where it computes"
+    assert "against eager" in why(plan(NO_GPU, "hardware.engine=openvino"), "engine").why
+    assert plan(NO_GPU, "hardware.compile=true").pixels["engine"] == "compile"
+    assert plan(NO_GPU, "hardware.compile=true", "hardware.engine=compile").pixels["engine"] == "compile"
+    with pytest.raises(GfpupError, match="exclude each other"):
+        plan(NO_GPU, "hardware.compile=true", "hardware.engine=openvino")
+    with pytest.raises(GfpupError, match="identity runs no network"):
+        plan(NO_GPU, "backend=identity", "hardware.engine=openvino")
+    assert plan(NO_GPU, "backend=identity", "hardware.engine=openvino", sweeping=True).pixels["engine"] == "eager"
+    engine(monkeypatch, "openvino is not installed: pip install 'gfpup[openvino]'.")
+    with pytest.raises(GfpupError, match=r"--engine openvino cannot be had: openvino is not installed.*leave it out for eager"):
+        plan(NO_GPU, "hardware.engine=openvino")
+
+
+def test_engines_know_their_precision_and_device(plan) -> None:
+    with pytest.raises(GfpupError, match="--engine onnxruntime cannot be had: onnxruntime has no kernels for bfloat16"):
+        plan(NO_GPU, "hardware.engine=onnxruntime", "hardware.precision=bf16")
+    made = plan(replace(machine(), mps=True), "hardware.compile=true")
+    assert (made.device, made.pixels["engine"]) == ("mps", "eager")
+    assert "does not compute on mps" in why(made, "engine").why
+
+
+@pytest.mark.parametrize("backend", ["gfpgan", "identity", "upstream"])
+def test_compile_falls_back_to_eager_with_its_reason(plan, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    engine(monkeypatch, "there is no C++ compiler")
+    made = plan(NO_GPU, "hardware.compile=true", f"backend={backend}")
+    assert made.pixels["engine"] == "eager"
+    assert ("there is no C++ compiler" if backend == "gfpgan" else "runs no network") in why(made, "engine").why
+
+
+def test_engine_and_precision_are_another_result_and_eager_is_the_old_one(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine(monkeypatch, None)
+    eager = plan(NO_GPU)
+    before = {key: value for key, value in eager.pixels.items() if key != "engine"}
+    assert fingerprint(eager) == hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()[:16]
+    others = [plan(NO_GPU, word) for word in ("hardware.engine=openvino", "hardware.engine=compile", "hardware.precision=bf16")]
+    assert len({fingerprint(made) for made in (eager, *others)}) == 4
+    assert fingerprint(plan(NO_GPU, "hardware=cpu")) == fingerprint(eager), "the same by another name"
+
+
+@pytest.mark.parametrize(
+    ("faked", "words", "threads", "says"),
+    [
+        (NO_GPU, (), 2, "each core"),
+        (replace(NO_GPU, omp_threads=1), (), 1, "OMP_NUM_THREADS"),
+        (replace(NO_GPU, omp_threads=64), (), 2, "each core"),
+        (replace(NO_GPU, omp_threads=1), ("hardware.threads=3",), 3, "asked for"),
+        (replace(NO_GPU, cores=1, limits=("this container may keep 1.5 cores busy",)), (), 1, "may keep 1.5 cores busy"),
+    ],
+)
+def test_threads(plan, faked: Machine, words: tuple[str, ...], threads: int, says: str) -> None:
+    made = plan(faked, *words)
+    assert made.threads == threads
+    assert made.pixels["threads"] == threads
+    assert says in why(made, "threads").why
+    assert plan(replace(GPU, omp_threads=1)).pixels["threads"] is None, "a GPU's bytes do not depend on them"
+
+
+def test_a_background_that_does_not_fit_is_not_downloaded(plan) -> None:
+    roomy = plan(machine(gpu(85)))
+    assert roomy.pixels["background"] == "realesrgan"
+    assert any("realesrgan" in lack for lack in roomy.missing)
+    for faked in (machine(gpu(3.5)), NO_GPU):
+        made = plan(faked)
+        assert made.pixels["background"] == "none"
+        assert not any("realesrgan" in lack for lack in made.missing)
+        assert made.pixels["tiles"] is None
+    assert "keeps its memory for the faces" in why(plan(machine(gpu(3.5))), "background").why
+
+
+def test_a_run_on_the_processor_of_a_machine_with_a_gpu_is_that_of_one_without(plan) -> None:
+    beside, alone = plan(replace(GPU, cores=2), "hardware.device=cpu"), plan(NO_GPU)
+    assert fingerprint(beside) == fingerprint(alone)
+    assert (beside.face_batch, beside.photo_batch) == (1, 1)
+
+
+def test_one_face_at_a_time_loads_one_photo_at_a_time(plan) -> None:
+    assert plan(machine(gpu(3.5))).photo_batch == 1
+    assert plan(GPU, "mode=memory-efficient").photo_batch == 1
+    assert plan(GPU, "hardware.face_batch=2").photo_batch == 2

@@ -1,0 +1,119 @@
+"""The pipeline with made-up parts: what happens to faces that fail, are redone, blended, or have no face in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gfpup.core.types import Face, Metadata, Photo
+from gfpup.ops.geometry import TEMPLATE_512_XY
+from gfpup.ops.resize import resize
+from gfpup.restoration.restorer import Restorer
+from gfpup.restoration.select import FaceChoice
+
+
+class Found:
+    """Finds faces where it is told."""
+
+    def __init__(self, *corners: tuple[float, float], size: float = 0.5) -> None:
+        self.faces = [
+            Face((x, y, x + 512 * size, y + 512 * size), 0.99, TEMPLATE_512_XY * size + np.array([x, y])) for x, y in corners
+        ]
+
+    def detect(self, rgb: np.ndarray) -> list[Face]:
+        return list(self.faces)
+
+
+class Paint:
+    """Returns one value for every pixel, and remembers the sizes of its batches."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+        self.batches: list[int] = []
+
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(crops))
+        return torch.full_like(crops, self.value)
+
+
+def photo(h: int = 300, w: int = 600, dtype: type = np.uint8) -> Photo:
+    level = 100 if dtype == np.uint8 else 25700
+    return Photo(Path("p.png"), np.full((h, w, 3), level, dtype), Metadata("PNG"))
+
+
+def test_a_face_that_is_not_finite_is_redone_then_named_and_never_pasted() -> None:
+    detector = Found((10, 10))
+    redone = Restorer(Paint(float("nan")), detector, upscale=1, fallback=Paint(1.0))([photo()])[0]
+    assert redone.faces[0].restored
+    assert "redone in float32" in str(redone.faces[0].reason)
+    assert redone.pixels.max() == 255
+    failed = Restorer(Paint(float("inf")), detector, upscale=1)([photo()])[0]
+    assert (failed.faces[0].restored, failed.faces[0].failed) == (False, True)
+    assert "not finite" in str(failed.faces[0].reason)
+    np.testing.assert_array_equal(failed.pixels, photo().pixels)
+
+
+def test_strength_blends_the_face_with_its_input() -> None:
+    for strength, level in ((1.0, 200), (0.5, 150), (0.0, 100)):
+        result = Restorer(Paint(200 / 255), Found((10, 10)), upscale=1, strength=strength)([photo()])[0]
+        assert abs(int(result.pixels[138, 138, 0]) - level) <= 1
+
+
+def test_faces_of_several_photos_share_forwards_and_keep_their_places() -> None:
+    backend = Paint(0.0)
+    detector = Found((10, 10), (300, 10))
+    results = Restorer(backend, detector, upscale=1, face_batch=3)([photo(), photo()])
+    assert backend.batches == [3, 1]
+    assert [len(result.faces) for result in results] == [2, 2]
+    for result in results:
+        assert result.pixels[138, 138, 0] == 0
+        assert result.pixels[138, 428, 0] == 0
+        assert result.seconds["restore"] >= 0
+
+
+def test_one_face_a_forward_where_bytes_are_promised() -> None:
+    backend = Paint(0.0)
+    Restorer(backend, Found((10, 10), (300, 10)), face_batch=1)([photo()])
+    assert backend.batches == [1, 1]
+
+
+def test_a_photo_without_a_face_is_resized_and_says_so() -> None:
+    result = Restorer(Paint(0.0), Found(), upscale=2)([photo()])[0]
+    np.testing.assert_array_equal(result.pixels, resize(photo().pixels, (600, 1200)))
+    assert "no face was found" in result.warnings[0]
+
+
+def test_faces_left_out_keep_their_reason() -> None:
+    detector = Found((10, 10), (300, 10))
+    result = Restorer(Paint(0.0), detector, upscale=1, choice=FaceChoice(1))([photo()])[0]
+    assert [face.restored for face in result.faces] == [True, False]
+    assert result.faces[1].reason == "not one of the 1 largest"
+    assert result.pixels[138, 428, 0] == 100
+
+
+def test_sixteen_bits_and_alpha_go_through() -> None:
+    deep = photo(dtype=np.uint16)
+    alpha = np.full((300, 600), 40000, np.uint16)
+    result = Restorer(Paint(1.0), Found((10, 10)), upscale=2)([Photo(deep.path, deep.pixels, deep.metadata, alpha)])[0]
+    assert result.pixels.dtype == np.uint16
+    assert result.pixels[5, 5, 0] == 25700
+    assert result.pixels[276, 276, 0] == 65535
+    assert result.alpha is not None
+    assert result.alpha.shape == (600, 1200)
+    assert (result.alpha == 40000).all()
+
+
+def test_a_mask_that_sees_no_face_falls_back_aloud() -> None:
+    result = Restorer(Paint(0.0), Found((10, 10)), upscale=1, mask=lambda crop: None)([photo()])[0]
+    assert "feathered square" in str(result.faces[0].reason)
+    assert result.pixels[138, 138, 0] == 0
+
+
+def test_landmarks_that_fit_nothing_fail_that_face_alone() -> None:
+    detector = Found((10, 10))
+    detector.faces.append(Face((0, 0, 9, 9), 0.98, np.full((5, 2), 5.0)))
+    result = Restorer(Paint(0.0), detector, upscale=1)([photo()])[0]
+    assert [face.restored for face in result.faces] == [True, False]
+    assert result.faces[1].failed

@@ -1,0 +1,245 @@
+"""Several ranks: the bytes and the record of one process, no photo twice, none lost, also when a rank is killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import save
+
+from gfpup.core.errors import GfpupError
+from gfpup.machine.hardware import Gpu, Machine
+from gfpup.running.distributed import place as ranks
+from gfpup.running.distributed.place import Place, find_place, share_of
+
+Run = Callable[..., int]
+
+COMMON = ["--backend", "classical", "--detector", "cascade", "--tracking", "none", "hardware.threads=1", "hardware.workers=0"]
+LINUX = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
+
+
+@pytest.fixture
+def album(tmp_path: Path, portrait: np.ndarray) -> Path:
+    """Eight photos, most with a face that the cascade finds, no two alike."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    for i in range(8):
+        save(folder / f"{i:02d}.png", np.ascontiguousarray(np.roll(portrait, -i, axis=0)))
+    return folder
+
+
+def command(album: Path, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "gfpup", "run", "-i", str(album), "-o", str(out), *COMMON, *more]
+
+
+def run(album: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(album, out, *more), capture_output=True, text=True, check=False, timeout=300)
+
+
+def record(out: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((out / "manifest.json").read_text())
+    return document
+
+
+def pictures(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.rglob("*.png")}
+
+
+def timeless(document: dict[str, Any], out: Path) -> dict[str, Any]:
+    """A record without what depends on when, where and in how many processes it was made."""
+    text = json.dumps({key: document[key] for key in document if key not in ("started", "finished", "argv")})
+    kept: dict[str, Any] = json.loads(text.replace(str(out), "OUT"))
+    for line in kept["photos"]:
+        assert all(value >= 0 for value in line["seconds"].values())
+        line["seconds"] = sorted(line["seconds"])
+    kept["configuration"]["hardware"] |= {"devices": 1}
+    kept["configuration"]["screen"] = None
+    del kept["plan"]["reasons"]  # they speak of the machine's cores and memory, of which a rank has a part
+    kept["hardware"]["free_bytes"] = 0
+    return kept
+
+
+def test_two_ranks_do_what_one_does(gfpup: Run, album: Path, tmp_path: Path) -> None:
+    (album / "02b.png").write_bytes(b"no photo")  # falls to rank 1
+    for i in range(5, 8):
+        (album / f"{i:02d}.png").unlink()
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert gfpup("run", "-i", album, "-o", one, *COMMON, "--metrics", "psnr,seconds", "-q") == 1
+    done = run(album, two, "--metrics", "psnr,seconds", "--devices", "2", "--json")
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    facts = json.loads(done.stdout)
+    faces = sum(face["restored"] for line in record(one)["photos"] for face in line["faces"])
+    assert faces >= 3
+    assert (facts["photos"], facts["failed"], facts["faces_restored"], facts["skipped"]) == (6, 1, faces, 0)
+    assert pictures(two) == pictures(one)
+    assert len(pictures(two)) == 5
+    assert timeless(record(two), two) == timeless(record(one), one)
+    lines = [json.loads(line) for line in (two / "manifest.jsonl").read_text().splitlines()]
+    assert sorted(line["name"] for line in lines if "name" in line) == sorted(line["name"] for line in record(two)["photos"])
+    left = {path.name for path in two.rglob("*")} - set(pictures(two))
+    assert left == {"manifest.json", "manifest.jsonl", ".manifest.lock", "scores.csv", "scores.json"}
+    scores = []
+    for folder in (one, two):
+        rows = list(csv.DictReader((folder / "scores.csv").open()))
+        assert {row["photo"] for row in rows if row["metric"] == "seconds"} == set(pictures(two))
+        scores.append([row for row in rows if row["metric"] != "seconds"])
+    assert scores[0] == scores[1]
+
+
+@LINUX
+def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    running = subprocess.Popen(command(album, out, "--devices", "2", "-q"), stderr=subprocess.PIPE, text=True)
+    (child,) = _children(running, out)
+    os.kill(child, signal.SIGKILL)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 1, err
+    assert err == "gfpup: rank 1 ended with status -9 before its photos were done; the same command goes on from here.\n"
+    torn = record(out)
+    assert torn["status"] == "stopped"
+    restored = {line["name"] for line in torn["photos"]}
+    assert 2 <= len(restored) < 8
+    assert {"01.png", "03.png"} <= restored, "what the killed rank had done is in the record"
+    before = {name: (out / name).stat().st_mtime_ns for name in restored}
+    resumed = run(album, out, "--devices", "2", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["skipped"] == len(restored)
+    assert {name: (out / name).stat().st_mtime_ns for name in restored} == before
+    assert [line["name"] for line in record(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
+    assert sorted(pictures(out)) == [f"{i:02d}.png" for i in range(8)]
+
+
+@LINUX
+@pytest.mark.slow
+def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    running = subprocess.Popen(command(album, out, "--devices", "2", "-q"), stderr=subprocess.PIPE, text=True)
+    (child,) = _children(running, out)
+    running.kill()
+    running.wait()
+    deadline = time.monotonic() + 60
+    while _is_rank(child):
+        assert time.monotonic() < deadline, "rank 1 outlives the run"
+        time.sleep(0.1)
+    half = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png") if _recorded(out, path.name)}
+    assert {"01.png", "03.png"} <= set(half)
+    assert gfpup("run", "-i", album, "-o", out, *COMMON, "-q") == 0
+    assert {name: (out / name).stat().st_mtime_ns for name in half} == half
+    assert [line["name"] for line in record(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
+    assert gfpup("run", "-i", album, "-o", tmp_path / "one", *COMMON, "-q") == 0
+    assert pictures(out) == pictures(tmp_path / "one")
+    assert not [path for path in out.rglob("*") if path.name.endswith(".part") or ".ranks" in path.parts]
+
+
+def test_fewer_photos_than_ranks(album: Path, tmp_path: Path) -> None:
+    done = run(album, tmp_path / "out", "--devices", "2", "--limit", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["photos"] == 1
+    assert list(pictures(tmp_path / "out")) == ["00.png"]
+
+
+def test_the_plan_says_who_shares_the_work(gfpup: Run, album: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gfpup("run", "-i", album, "-o", "out", *COMMON[:6], "--device", "cpu", "--devices", "2", "--dry-run", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    (reason,) = [reason for reason in plan["reasons"] if reason["setting"] == "ranks"]
+    assert reason["value"] == 2
+    whole = ranks.hardware.probe().cores
+    assert plan["threads"] == max(1, whole // 2)
+    assert len(plan["photos"]) == 8
+
+
+@pytest.mark.parametrize(
+    "words", [("--devices", "0"), ("--devices", "half"), ("--num-nodes", "0"), ("hardware.strategy=fsdp",)]
+)
+def test_numbers_that_mean_nothing_are_refused(
+    gfpup: Run, album: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gfpup("run", "-i", album, "-o", "out", *COMMON, *words) == 2
+    assert "means nothing" in capsys.readouterr().err
+
+
+class Asked:
+    """The part of the settings that decides the place."""
+
+    def __init__(self, device: str = "cpu", devices: int | None = 1, num_nodes: int = 1, strategy: str = "auto") -> None:
+        self.device, self.devices, self.num_nodes, self.strategy = device, devices, num_nodes, strategy
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Nobody else starts ranks, and the machine has two GPUs."""
+    for name in list(os.environ):
+        if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in ("LOCAL_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
+            monkeypatch.delenv(name)
+    gpus = (Gpu("a", 8, 8, bfloat16=True), Gpu("b", 8, 8, bfloat16=True))
+    monkeypatch.setattr(ranks.hardware, "probe", lambda: Machine(8, 80, gpus))
+    return monkeypatch
+
+
+def test_places(alone: pytest.MonkeyPatch) -> None:
+    assert find_place(Asked()) == Place()
+    assert find_place(Asked("auto", None)).devices == 2
+    assert find_place(Asked("cpu", None)) == Place()
+    assert find_place(Asked("cuda:1", None)) == Place(), "auto does not take more than the one that was named"
+    assert find_place(Asked(strategy="ddp")).ddp
+    for asked in (Asked("cuda:1", 2), Asked("cuda", 3)):
+        with pytest.raises(GfpupError, match="--devices"):
+            find_place(asked)
+    with pytest.raises(GfpupError, match="NODE_RANK"):
+        find_place(Asked(num_nodes=2))
+    for name, value in {"NODE_RANK": "1", "MASTER_ADDR": "first", "MASTER_PORT": "5000"}.items():
+        alone.setenv(name, value)
+    place = find_place(Asked(devices=3, num_nodes=2))
+    assert (place.rank, place.world, place.address, place.port, place.external) == (3, 6, "first", 5000, False)
+
+
+def test_slurm_s_places(alone: pytest.MonkeyPatch) -> None:
+    told = {"NTASKS": "4", "NTASKS_PER_NODE": "2", "NNODES": "2", "PROCID": "3", "LOCALID": "1", "NODEID": "1", "JOB_NAME": "x"}
+    for name, value in told.items():
+        alone.setenv(f"SLURM_{name}", value)
+    place = find_place(Asked("cuda", 2, 2))
+    assert (place.rank, place.local_rank, place.world, place.external) == (3, 1, 4, True)
+    assert share_of(Machine(8, 80), place).cores == 8, "Slurm binds each task to cores of its own"
+    alone.setenv("SLURM_NTASKS_PER_NODE", "4")
+    with pytest.raises(GfpupError, match="ntasks-per-node"):
+        find_place(Asked("cuda", 2, 2))
+
+
+def test_ranks_of_one_machine_share_its_cores() -> None:
+    shared = share_of(Machine(9, 90), Place(devices=2, ddp=True))
+    assert (shared.cores, shared.memory_bytes) == (4, 45)
+    assert share_of(Machine(9, 90), Place()) == Machine(9, 90)
+
+
+def _children(running: subprocess.Popen[str], out: Path) -> list[int]:
+    """The ranks that a run started, when the second has recorded two photos."""
+    part = out / ".ranks/1/manifest.jsonl"
+    deadline = time.monotonic() + 120
+    while not (part.exists() and part.read_bytes().count(b"\n") >= 2):
+        assert running.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    return [int(child) for child in children if _is_rank(int(child))]
+
+
+def _is_rank(process: int) -> bool:
+    try:
+        return b"gfpup.running" in Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _recorded(out: Path, name: str) -> bool:
+    return any(f'"name": "{name}"' in path.read_text() for path in out.rglob("manifest.jsonl"))
