@@ -102,14 +102,14 @@ class Restorer:
                 raise
             release_memory(self.plan.device)
             raise PhotoError(f"{given.path} needs more memory than is free; load with a smaller upscale.") from error
-        if self.settings.aligned and result.faces[0].failed:
+        if self.settings.restore.aligned and result.faces[0].failed:
             raise PhotoError(f"{given.path}: {result.faces[0].reason}")
         return result
 
     restore = __call__
 
     def __repr__(self) -> str:
-        return f"<Restorer {self.settings.backend} at {self.settings.upscale:g}x on {self.plan.device}>"
+        return f"<Restorer {self.settings.backend.name} at {self.settings.restore.upscale:g}x on {self.plan.device}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightO
     of_runs = [facts(name) for name in wanted if facts(name).level in ("set", "run")]
     reason = "it is taken of a whole run, not of one photo: gfpup.run(..., metrics=...) measures it"
     elsewhere = tuple(PlacedScore(row.name, None, row.higher_is_better, reason) for row in of_runs)
-    device = str(hardware.choose_device(settings.device, hardware.probe()).value)
+    device = str(hardware.choose_device(settings.hardware.device, hardware.probe()).value)
     with _supply(settings) as supply:
         names = [name for name in wanted if facts(name) not in of_runs]
         return Scorer(load_metrics(names, supply, device=device), elsewhere)

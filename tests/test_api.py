@@ -128,7 +128,7 @@ def test_a_restorer_keeps_nothing_and_says_why(tmp_path: Path) -> None:
 def test_a_photo_that_is_too_large_is_named_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     restorer = gfpup.load("identity", detector="cascade")
     with monkeypatch.context() as patched:
-        patched.setattr("gfpup.restoration.restorer.background.output_size", lambda *_: (_ for _ in ()).throw(MemoryError))
+        patched.setattr("gfpup.restoration.restorer.output_size", lambda *_: (_ for _ in ()).throw(MemoryError))
         with pytest.raises(gfpup.PhotoError, match="the array needs more memory than is free; load with a smaller upscale"):
             restorer(PORTRAIT)
     assert restorer(PORTRAIT).faces
@@ -232,7 +232,7 @@ def test_pictures_of_others_are_scored_too(tmp_path: Path) -> None:
 
 
 def test_the_names_are_there_and_loaded_when_asked_for() -> None:
-    assert gfpup.__all__ == api.__all__
+    assert gfpup.__all__ == ["__version__", *api.__all__]
     assert set(gfpup.__all__) <= set(dir(gfpup))
     assert all(getattr(gfpup, name).__doc__ for name in gfpup.__all__ if name != "Picture")
     with pytest.raises(AttributeError, match="no attribute 'lod'"):

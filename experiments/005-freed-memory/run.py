@@ -11,9 +11,9 @@ import sys
 
 CHILD = """
 import sys, time, torch
-from gfpup.hardware import keep_freed_memory
-from gfpup.nets.gfpgan import GFPGAN
-from gfpup.nets.rewrites import rewrite
+from gfpup.machine.allocator import keep_freed_memory
+from gfpup.models.nets.gfpgan import GFPGAN
+from gfpup.models.nets.rewrites import rewrite
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 torch.manual_seed(0)

@@ -26,10 +26,10 @@ CHILD = """
 import gc, json, sys
 from pathlib import Path
 import torch
-from gfpup.backends.codeformer import CodeFormer
-from gfpup.backends.gfpgan import GFPGAN
-from gfpup.backends.restoreformer import RestoreFormer, RestoreFormerPP
-from gfpup.nets import arcface, codeformer, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
+from gfpup.models.backends.codeformer import CodeFormer
+from gfpup.models.backends.gfpgan import GFPGAN
+from gfpup.models.backends.restoreformer import RestoreFormer, RestoreFormerPP
+from gfpup.models.nets import arcface, codeformer, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
 
 name, dtype, n = sys.argv[1], getattr(torch, sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)

@@ -27,7 +27,7 @@ def smaller(settings: Settings, footing: Footing) -> Iterator[Footing]:
     candidate = footing
     while True:
         need = need_of(settings, candidate)
-        faces = candidate.face_batch.value if settings.face_batch is None else 1
+        faces = candidate.face_batch.value if settings.hardware.face_batch is None else 1
         tile_px = _smaller_tile(settings, candidate)
         if faces > 1 and (tile_px is None or need.faces >= need.background + need.photos):
             candidate = replace(candidate, face_batch=replace(candidate.face_batch, value=faces // 2))
@@ -36,13 +36,13 @@ def smaller(settings: Settings, footing: Footing) -> Iterator[Footing]:
         else:
             break
         yield candidate
-    if settings.background == "auto" and candidate.upsampler.value:
+    if settings.background.name == "auto" and candidate.upsampler.value:
         yield replace(candidate, upsampler=replace(candidate.upsampler, value=False))
 
 
 def _smaller_tile(settings: Settings, footing: Footing) -> int | None:
     """The next size below, or None; what another architecture takes for a tile is its own affair."""
-    if settings.tile_px is not None or settings.background == "spandrel" or not footing.upsampler.value:
+    if settings.background.tile_px is not None or settings.background.name == "spandrel" or not footing.upsampler.value:
         return None
     now = _side(footing)
     return next((size for size in TILE_SIDES_PX if size < now), None)
@@ -92,7 +92,7 @@ def explain(settings: Settings, wish: Footing, chosen: Footing, budget: int) -> 
 
 def broken_promise(settings: Settings, chosen: Footing) -> tuple[str, ...]:
     """A warning where --high-quality cannot keep its promise to enlarge a photo in one piece."""
-    if settings.mode != "high-quality" or not chosen.upsampler.value or not chosen.tile_px.value or settings.tile_px:
+    if settings.mode != "high-quality" or not chosen.upsampler.value or not chosen.tile_px.value or settings.background.tile_px:
         return ()
     return (f"--high-quality has to enlarge the background in tiles of {chosen.tile_px.value} px: {chosen.tile_px.why}.",)
 
@@ -100,9 +100,10 @@ def broken_promise(settings: Settings, chosen: Footing) -> tuple[str, ...]:
 def with_what_was_asked(settings: Settings) -> str:
     """Name what was asked for and would otherwise be made smaller."""
     asked = {
-        "--background realesrgan": settings.background == "realesrgan",
-        f"--tile {settings.tile_px}": settings.background == "realesrgan" and settings.tile_px is not None,
-        f"--face-batch {settings.face_batch}": (settings.face_batch or 1) > 1,
+        "--background realesrgan": settings.background.name == "realesrgan",
+        f"--tile {settings.background.tile_px}": settings.background.name == "realesrgan"
+        and settings.background.tile_px is not None,
+        f"--face-batch {settings.hardware.face_batch}": (settings.hardware.face_batch or 1) > 1,
     }
     flags = [flag for flag, given in asked.items() if given]
     return f" with {' and '.join(flags)}, as asked for," if flags else ""
@@ -113,9 +114,9 @@ def refuse_what_was_asked(settings: Settings, footing: Footing, budget: int) -> 
     one = Reason("face_batch", 1, "")
     small = Reason("tiles", SMALL_TILE_PX, "")
     for flag, asked, less in (
-        ("--face-batch", settings.face_batch, replace(footing, face_batch=one)),
-        ("--tile", settings.tile_px, replace(footing, tile_px=small)),
-        ("--face-batch", settings.face_batch, replace(footing, face_batch=one, tile_px=small)),
+        ("--face-batch", settings.hardware.face_batch, replace(footing, face_batch=one)),
+        ("--tile", settings.background.tile_px, replace(footing, tile_px=small)),
+        ("--face-batch", settings.hardware.face_batch, replace(footing, face_batch=one, tile_px=small)),
     ):
         if asked is None or need_of(settings, less).total > budget:
             continue

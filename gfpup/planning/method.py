@@ -68,23 +68,23 @@ def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method
     Raises:
         GfpupError: the method, a parameter or an ensemble's make-up means nothing, or a checkpoint cannot be had.
     """
-    name = settings.backend
+    name = settings.backend.name
     if name == "ensemble":
         return _plan_ensemble(settings, supply, sweeping=sweeping)
-    if (settings.ensemble_backends or settings.ensemble_weights) and not sweeping:
+    if (settings.ensemble.backends or settings.ensemble.weights) and not sweeping:
         raise GfpupError(
             f"--ensemble-backends and --ensemble-weights mean nothing to backend {name!r}; use --backend ensemble."
         )
-    if name == "precomputed" and settings.precomputed_folder is None:
+    if name == "precomputed" and settings.precomputed.folder is None:
         raise GfpupError("backend 'precomputed' takes the results of another tool; give their folder with --restored.")
     known = _known(name)
-    parameters, dropped = _sift(settings.parameters, known, name, sweeping=sweeping)
-    if settings.model_path is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
+    parameters, dropped = _sift(settings.restore.parameters, known, name, sweeping=sweeping)
+    if settings.weights.model is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
         raise GfpupError(f"backend {name!r} has no weights of its own; leave out --model-path.")
     if name == "auto":
         return _plan_auto(supply, dropped)
-    version, reason = _choose_checkpoint(name, parameters, ROLE, supply, model_path=settings.model_path)
-    results = settings.precomputed_folder.absolute() if name == "precomputed" and settings.precomputed_folder else None
+    version, reason = _choose_checkpoint(name, parameters, ROLE, supply, model_path=settings.weights.model)
+    results = settings.precomputed.folder.absolute() if name == "precomputed" and settings.precomputed.folder else None
     return Method(name, {**parameters, **version}, results=results, reasons=(reason, *dropped))
 
 
@@ -137,12 +137,12 @@ def _choose_checkpoint(
 
 def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Method:
     """Members that cannot run here are left out with their reason, and the others' weights are raised to a sum of 1."""
-    if settings.model_path is not None:
+    if settings.weights.model is not None:
         raise GfpupError("--model-path names one method's checkpoint and an ensemble has several; import the files instead.")
-    names = [backends.canonical(name) for name in settings.ensemble_backends]
-    weights = _check_weights(names, settings.ensemble_weights)
+    names = [backends.canonical(name) for name in settings.ensemble.backends]
+    weights = _check_weights(names, settings.ensemble.weights)
     known = tuple(sorted({key for name in names for key in _known(name)}))
-    parameters, dropped = _sift(settings.parameters, known, "ensemble", sweeping=sweeping)
+    parameters, dropped = _sift(settings.restore.parameters, known, "ensemble", sweeping=sweeping)
     members: list[Method] = []
     reasons: list[Reason] = []
     for name, weight in zip(names, weights, strict=True):

@@ -50,8 +50,8 @@ def find_footing(settings: Settings, machine: Machine, *, sweeping: bool, earlie
     Raises:
         GfpupError: a device, precision, engine, batch or tile that was asked for cannot be had.
     """
-    if settings.detector == "auto" and settings.detector_path is not None and not settings.aligned:
-        settings = replace(settings, detector=detect.architecture_of(settings.detector_path))
+    if settings.detect.name == "auto" and settings.detect.path is not None and not settings.restore.aligned:
+        settings = settings.changed({"detect.name": detect.architecture_of(settings.detect.path)})
     found = _find(settings, machine, sweeping=sweeping)
     same = settings if earlier is None else _as_then(settings, earlier)
     if same == settings:
@@ -72,18 +72,22 @@ def find_footing(settings: Settings, machine: Machine, *, sweeping: bool, earlie
 def _as_then(settings: Settings, earlier: Mapping[str, Any]) -> Settings:
     """The request with what it leaves open set to what `earlier` results have."""
     changes: dict[str, Any] = {}
-    if settings.device == "auto" and settings.tier == "auto" and earlier.get("device") in ("cpu", "cuda", "mps"):
-        changes["device"] = earlier["device"]
+    if (
+        settings.hardware.device == "auto"
+        and settings.hardware.tier == "auto"
+        and earlier.get("device") in ("cpu", "cuda", "mps")
+    ):
+        changes["hardware.device"] = earlier["device"]
     tiles = earlier.get("tiles")
-    if tiles and earlier.get("background") == "realesrgan" and settings.background in ("auto", "realesrgan"):
-        changes["background"] = "realesrgan"
-        changes["tile_px"] = tiles[0] if settings.tile_px is None else settings.tile_px
-    return replace(settings, **changes)
+    if tiles and earlier.get("background") == "realesrgan" and settings.background.name in ("auto", "realesrgan"):
+        changes["background.name"] = "realesrgan"
+        changes["background.tile_px"] = tiles[0] if settings.background.tile_px is None else settings.background.tile_px
+    return settings.changed(changes)
 
 
 def _find(settings: Settings, machine: Machine, *, sweeping: bool) -> Footing:
     tier, device = tiers.choose(settings, machine)
-    if tier.value == "low" and settings.device == "auto" and (slow := _for_the_processor(settings)):
+    if tier.value == "low" and settings.hardware.device == "auto" and (slow := _for_the_processor(settings)):
         why = f"{slow} is too much for a GPU under 4 GB, by the guide's advice; --device {device.value} tries it there"
         return _on_processor(settings, machine, tier, why, sweeping=sweeping)
     if device.value == "cpu":
@@ -103,8 +107,8 @@ def _find(settings: Settings, machine: Machine, *, sweeping: bool) -> Footing:
             )
         least = candidate
     refuse_what_was_asked(settings, footing, budget)
-    moves = settings.device == "auto" and settings.tier == "auto"
-    needs = f"{settings.backend}{with_what_was_asked(settings)} needs {gb(need_of(settings, least))} even at its least"
+    moves = settings.hardware.device == "auto" and settings.hardware.tier == "auto"
+    needs = f"{settings.backend.name}{with_what_was_asked(settings)} needs {gb(need_of(settings, least))} even at its least"
     lack = f"{needs}, and {device.value} has {gb(budget)} for it"
     if not moves:
         raise GfpupError(f"{lack}; use --device cpu, or free its memory.")
@@ -153,14 +157,14 @@ def _wish(settings: Settings, machine: Machine, tier: Reason, device: Reason, *,
 
 
 def _face_batch(settings: Settings, tier: str, *, on_cpu: bool) -> Reason:
-    asked = settings.face_batch
+    asked = settings.hardware.face_batch
     if settings.mode == "memory-efficient":
         if (asked or 1) > 1:
             raise GfpupError(
                 f"--memory-efficient restores one face at a time, and --face-batch is {asked}; leave out one of the two."
             )
         return Reason("face_batch", 1, "one face at a time, for memory")
-    if settings.backend == "upstream":
+    if settings.backend.name == "upstream":
         why = "the official path restores one face after another"
         return Reason("face_batch", 1, why if (asked or 1) == 1 else f"{asked} were asked for; {why}")
     if on_cpu:
@@ -174,8 +178,8 @@ def _face_batch(settings: Settings, tier: str, *, on_cpu: bool) -> Reason:
 
 
 def _tile_px(settings: Settings, usual: int) -> Reason:
-    if settings.tile_px is not None:
-        return Reason("tiles", settings.tile_px, "asked for")
+    if settings.background.tile_px is not None:
+        return Reason("tiles", settings.background.tile_px, "asked for")
     if settings.mode == "high-quality":
         return Reason("tiles", 0, "the whole photo at once, for quality")
     if settings.mode == "memory-efficient":
@@ -184,8 +188,8 @@ def _tile_px(settings: Settings, usual: int) -> Reason:
 
 
 def _upsampler(settings: Settings, start: tiers.Tier, dtype: str, *, on_cpu: bool, tier: str) -> Reason:
-    if settings.background != "auto" or settings.aligned or backends.facts(settings.backend).whole_photos:
-        return Reason("background", settings.background in ("realesrgan", "spandrel"), "asked for")
+    if settings.background.name != "auto" or settings.restore.aligned or backends.facts(settings.backend.name).whole_photos:
+        return Reason("background", settings.background.name in ("realesrgan", "spandrel"), "asked for")
     if on_cpu:
         return Reason("background", False, "Lanczos: Real-ESRGAN takes minutes a photo on a CPU")
     if not start.background:
@@ -203,7 +207,7 @@ def _budget(settings: Settings, machine: Machine, tier: str, device: str) -> int
         return round(room * (1 - memory_model.KEPT_FREE)) if room else None
     if not gpu.total_bytes:
         return None
-    ceiling = TIERS[tier].ceiling_bytes if settings.tier == tier else None
+    ceiling = TIERS[tier].ceiling_bytes if settings.hardware.tier == tier else None
     return round(min(gpu.free_bytes, ceiling or gpu.free_bytes) * (1 - memory_model.KEPT_FREE))
 
 

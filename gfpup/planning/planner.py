@@ -40,10 +40,10 @@ def make_plan(
     Raises:
         GfpupError: the request cannot be carried out, with what to change.
     """
-    if settings.backend == "auto":  # which downloads nothing, so that its methods may be known before the rest is
+    if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, supply, sweeping=sweeping)
         members = tuple(member.name for member in method.members)
-        footing = find_footing(replace(settings, ensemble_backends=members), machine, sweeping=sweeping, earlier=earlier)
+        footing = find_footing(settings.changed({"ensemble.backends": members}), machine, sweeping=sweeping, earlier=earlier)
     else:
         footing = find_footing(settings, machine, sweeping=sweeping, earlier=earlier)
         method = plan_method(settings, supply, sweeping=sweeping)
@@ -58,19 +58,19 @@ def make_plan(
     threads = _plan_threads(settings, machine)
     pixels: dict[str, Any] = {
         **method.pixels(),
-        "damage": [settings.protocol, settings.damage_seed] if settings.source == "synthetic" else None,
+        "damage": [settings.source.protocol, settings.source.seed] if settings.source.kind == "synthetic" else None,
         "mode": settings.mode,
         "dtype": footing.dtype.value,
         "engine": footing.engine.value,
         "seed": settings.seed,
-        "upscale": settings.upscale,
-        "aligned": settings.aligned,
-        "strength": settings.strength,
-        "match_color": settings.match_color,
+        "upscale": settings.restore.upscale,
+        "aligned": settings.restore.aligned,
+        "strength": settings.restore.strength,
+        "match_color": settings.restore.match_color,
         "detector": detector.value,
-        "detection_threshold": settings.detection_threshold,
-        "detect_size": settings.detect_size,
-        "faces": json.loads(json.dumps(asdict(settings.choice))),
+        "detection_threshold": settings.detect.threshold,
+        "detect_size": settings.detect.size,
+        "faces": json.loads(json.dumps(asdict(settings.faces))),
         "mask": mask.value,
         "identity_min": guard.value,
         "background": background.value,
@@ -80,13 +80,13 @@ def make_plan(
         "threads": threads.value if on_cpu else None,
         "checkpoints": dict(sorted(supply.digests.items())),
         "write": {
-            "ext": settings.extension,
-            "suffix": settings.suffix,
-            "metadata": settings.keep_metadata,
-            "jpeg_quality": settings.jpeg_quality,
-            "webp_quality": settings.webp_quality,
-            "png_compression": settings.png_compression,
-            "layout": settings.layout,
+            "ext": settings.write.ext,
+            "suffix": settings.write.suffix,
+            "metadata": settings.write.metadata,
+            "jpeg_quality": settings.write.jpeg_quality,
+            "webp_quality": settings.write.webp_quality,
+            "png_compression": settings.write.png_compression,
+            "layout": settings.write.layout,
         },
     }
     plan = Plan(
@@ -108,20 +108,20 @@ def make_plan(
 
 def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
     """A method that pastes for itself leaves nothing to blend, guard or choose from."""
-    if not backends.facts(method.name).whole_photos or (method.name == "upstream" and settings.aligned):
+    if not backends.facts(method.name).whole_photos or (method.name == "upstream" and settings.restore.aligned):
         return
     asked = {
-        "--strength": settings.strength != 1,
-        "--match-color": settings.match_color,
-        "--identity-min": settings.identity_min is not None,
-        "--background realesrgan": settings.background == "realesrgan",
+        "--strength": settings.restore.strength != 1,
+        "--match-color": settings.restore.match_color,
+        "--identity-min": settings.guard.identity_min is not None,
+        "--background realesrgan": settings.background.name == "realesrgan",
     }
     if method.name == "upstream":
-        choice = settings.choice
+        choice = settings.faces
         asked |= {
             "a choice of faces other than all and center": choice.which not in ("all", "center")
             or bool(choice.min_px or choice.min_score or choice.leave_alone),
-            "--detector cascade": settings.detector == "cascade",
+            "--detector cascade": settings.detect.name == "cascade",
         }
     for flag, is_asked in asked.items():
         if is_asked:
@@ -129,9 +129,9 @@ def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
 
 
 def _plan_detector(settings: Settings, supply: Supply) -> Reason:
-    if settings.aligned:
+    if settings.restore.aligned:
         return Reason("detector", "none", "the photos are aligned faces")
-    name, path = settings.detector, settings.detector_path
+    name, path = settings.detect.name, settings.detect.path
     if path is not None:
         if name == "cascade":
             raise GfpupError("the cascade takes no checkpoint; leave out --detector-path or name a RetinaFace detector.")
@@ -140,7 +140,7 @@ def _plan_detector(settings: Settings, supply: Supply) -> Reason:
             raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
         supply.given("detector", path)
         return Reason("detector", found, f"the file {path.name} was given")
-    if settings.backend == "upstream" and name == "auto":
+    if settings.backend.name == "upstream" and name == "auto":
         name = "retinaface-resnet50"  # the official path knows no other
     if name == "cascade":
         return Reason("detector", name, "asked for; it finds upright frontal faces")
@@ -159,18 +159,18 @@ def _plan_detector(settings: Settings, supply: Supply) -> Reason:
 def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Reason:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
     facts = [backends.facts(one.name) for one in (method, *method.members)]
-    if settings.aligned:
+    if settings.restore.aligned:
         return Reason("mask", "none", "nothing is pasted")
-    if settings.backend == "precomputed":
+    if settings.backend.name == "precomputed":
         return Reason("mask", "none", "the results are pasted already")
-    if settings.backend == "upstream":
+    if settings.backend.name == "upstream":
         return _plan_official_mask(settings, supply)
-    if settings.mask in ("bisenet", "parsenet"):
-        supply.take("mask", settings.mask, settings.mask_path)
-        return Reason("mask", settings.mask, "asked for")
-    if settings.mask == "feather":
+    if settings.paste.mask in ("bisenet", "parsenet"):
+        supply.take("mask", settings.paste.mask, settings.paste.mask_path)
+        return Reason("mask", settings.paste.mask, "asked for")
+    if settings.paste.mask == "feather":
         return Reason("mask", "feather", "asked for")
-    if not any(one.versions or one.own_file for one in facts) and settings.backend != "ensemble":
+    if not any(one.versions or one.own_file for one in facts) and settings.backend.name != "ensemble":
         names = " and ".join(one.name for one in method.members or (method,))
         changes = "changes" if len(method.members) < 2 else "change"
         return Reason("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
@@ -182,37 +182,37 @@ def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Reason:
 
 
 def _plan_official_mask(settings: Settings, supply: Supply) -> Reason:
-    if settings.mask == "bisenet":
+    if settings.paste.mask == "bisenet":
         raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
-    if settings.mask == "parsenet":
-        supply.take("mask", "parsenet", settings.mask_path)
+    if settings.paste.mask == "parsenet":
+        supply.take("mask", "parsenet", settings.paste.mask_path)
         return Reason("mask", "parsenet", "asked for")
-    lack = "asked for" if settings.mask == "feather" else supply.try_named("mask", "parsenet")
+    lack = "asked for" if settings.paste.mask == "feather" else supply.try_named("mask", "parsenet")
     return Reason("mask", "parsenet", "the official one") if lack is None else Reason("mask", "feather", lack)
 
 
 def _plan_guard(settings: Settings, supply: Supply) -> Reason:
-    if settings.identity_min is None:
+    if settings.guard.identity_min is None:
         return Reason("identity_min", None, "no face is held to its likeness; --identity-min does")
-    supply.take("guard", "arcface-ir-se50", settings.identity_path)
-    return Reason("identity_min", settings.identity_min, "faces less like their input are blended back towards it")
+    supply.take("guard", "arcface-ir-se50", settings.guard.path)
+    return Reason("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
 
 
 def _plan_background(settings: Settings, supply: Supply, footing: Footing) -> Reason:
-    if settings.aligned:
+    if settings.restore.aligned:
         return Reason("background", "none", "an aligned face has no background")
-    if backends.facts(settings.backend).whole_photos:
-        return Reason("background", "none", f"{settings.backend} delivers whole photos")
-    if settings.background == "none":
+    if backends.facts(settings.backend.name).whole_photos:
+        return Reason("background", "none", f"{settings.backend.name} delivers whole photos")
+    if settings.background.name == "none":
         return Reason("background", "none", "asked for: Lanczos")
-    if settings.background == "spandrel":
-        if settings.background_path is None:
+    if settings.background.name == "spandrel":
+        if settings.background.path is None:
             raise GfpupError("--background spandrel opens a checkpoint of yours; name it with --background-path.")
-        supply.given("background", settings.background_path)
-        return Reason("background", "spandrel", f"the file {settings.background_path.name}, unverified")
-    name = "realesrgan-x2plus" if settings.upscale <= 2 else "realesrgan-x4plus"
-    if settings.background == "realesrgan":
-        supply.take("background", name, settings.background_path)
+        supply.given("background", settings.background.path)
+        return Reason("background", "spandrel", f"the file {settings.background.path.name}, unverified")
+    name = "realesrgan-x2plus" if settings.restore.upscale <= 2 else "realesrgan-x4plus"
+    if settings.background.name == "realesrgan":
+        supply.take("background", name, settings.background.path)
         return Reason("background", "realesrgan", f"asked for: {name}")
     if not footing.upsampler.value:
         return Reason("background", "none", footing.upsampler.why)
@@ -225,19 +225,21 @@ def _plan_background(settings: Settings, supply: Supply, footing: Footing) -> Re
 
 def _plan_tiles(settings: Settings, background: str, footing: Footing) -> Reason:
     """Tile side and overlap in px; they never switch a background on."""
-    overlap = TILE_OVERLAP_PX if settings.tile_overlap_px is None else settings.tile_overlap_px
+    overlap = TILE_OVERLAP_PX if settings.background.tile_overlap_px is None else settings.background.tile_overlap_px
     if background == "spandrel":
-        return Reason("tiles", [settings.tile_px, overlap], "as asked for, or as its architecture allows")
+        return Reason("tiles", [settings.background.tile_px, overlap], "as asked for, or as its architecture allows")
     if background != "realesrgan":
         return Reason(
-            "tiles", None, "there is nothing to tile" if settings.tile_px is None else "tiles mean nothing to Lanczos"
+            "tiles",
+            None,
+            "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles",
         )
     return Reason("tiles", [footing.tile_px.value, overlap], footing.tile_px.why)
 
 
 def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
-    if settings.workers is not None:
-        return Reason("workers", settings.workers, "asked for")
+    if settings.hardware.workers is not None:
+        return Reason("workers", settings.hardware.workers, "asked for")
     if settings.mode == "memory-efficient":
         return Reason("workers", 0, "no photo is read ahead, for memory")
     return Reason("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
@@ -245,8 +247,8 @@ def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
 
 def _plan_threads(settings: Settings, machine: hardware.Machine) -> Reason:
     """Threads of one forward: the cores that this process may use, and no more than OMP_NUM_THREADS says."""
-    if settings.threads is not None:
-        return Reason("threads", settings.threads, "asked for")
+    if settings.hardware.threads is not None:
+        return Reason("threads", settings.hardware.threads, "asked for")
     if machine.omp_threads is not None and machine.omp_threads < machine.cores:
         return Reason("threads", machine.omp_threads, f"OMP_NUM_THREADS says so; this process may use {machine.cores} cores")
     return Reason("threads", machine.cores, "; ".join(("one for each core that this process may use", *machine.limits)))
@@ -262,28 +264,28 @@ def fingerprint(plan: Plan) -> str:
 def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supply:
     """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
     store = open_store(
-        settings.weights_folder,
-        accept=settings.accepted_licences,
+        settings.weights.dir,
+        accept=settings.weights.accept_licences,
         remember=not settings.dry_run,
-        offline=not settings.download,
-        trust_first_download=settings.trust_first_download,
+        offline=not settings.weights.download,
+        trust_first_download=settings.weights.trust_first_download,
     )
     return Supply(
         store,
-        accepted=settings.accepted_licences,
+        accepted=settings.weights.accept_licences,
         dry_run=settings.dry_run,
         progress=progress,
-        files=settings.weights_files,
+        files=settings.weights.files,
     )
 
 
 def decide(plan: Plan, settings: Settings, *, sweeping: bool) -> Plan:
     """The plan with the decision whether its stages are shared: in sweeps, or where it was asked for."""
-    asked = settings.cache_enabled
+    asked = settings.cache.enabled
     if asked is None and not sweeping:
         return plan
-    where = f"{settings.cache_folder or stage_cache.default_folder()}, at most {settings.cache_gb:g} GB"
-    if settings.aligned:
+    where = f"{settings.cache.dir or stage_cache.default_folder()}, at most {settings.cache.max_gb:g} GB"
+    if settings.restore.aligned:
         choice = Reason("shared_stages", False, "aligned faces are neither searched for nor have they a background")
     elif plan.pixels["backend"] == "upstream":
         choice = Reason("shared_stages", False, "the official path finds and aligns faces by itself")

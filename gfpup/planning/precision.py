@@ -26,9 +26,9 @@ REDONE = "a face whose output is not finite is redone in float32"
 
 def methods_of(settings: Settings) -> list[str]:
     """The backend's name, or those of an ensemble's members, or of the methods that `auto` may choose (`planner` adds them)."""
-    if settings.backend in ("ensemble", "auto"):
-        return [backends.canonical(name) for name in settings.ensemble_backends]
-    return [settings.backend]
+    if settings.backend.name in ("ensemble", "auto"):
+        return [backends.canonical(name) for name in settings.ensemble.backends]
+    return [settings.backend.name]
 
 
 def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: bool) -> Reason:
@@ -37,7 +37,7 @@ def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: b
     Raises:
         GfpupError: the precision asked for cannot be had.
     """
-    name, asked = settings.backend, settings.precision
+    name, asked = settings.backend.name, settings.hardware.precision
     facts = backends.facts(name)
     if facts.whole_photos:
         if asked not in ("auto", "fp32") and not sweeping:
@@ -60,7 +60,7 @@ def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: b
         return Reason("dtype", "float32", "bfloat16 was not tried on Apple's GPUs")
     if not gpu.bfloat16:
         return Reason("dtype", "float32", f"{gpu.name} does not compute in bfloat16")
-    if "spandrel" in (*methods_of(settings), settings.background):
+    if "spandrel" in (*methods_of(settings), settings.background.name):
         return Reason("dtype", "float32", "not every architecture that spandrel opens computes in bfloat16")
     if not all("bfloat16" in precisions(method) for method in methods_of(settings)):
         return Reason("dtype", "float32", f"{name} does not compute in bfloat16")
@@ -71,16 +71,16 @@ def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: b
 
 
 def _asked(settings: Settings, machine: Machine, device: str) -> Reason:
-    dtype = DTYPES[settings.precision]
+    dtype = DTYPES[settings.hardware.precision]
     for name in methods_of(settings):
         if dtype not in precisions(name):
-            raise GfpupError(_refusal(name, settings.precision, precisions(name)))
-    if dtype == "float16" and settings.background in ("realesrgan", "spandrel"):
-        raise GfpupError(f"--background {settings.background} does not run in float16; use --precision bf16 or fp32.")
+            raise GfpupError(_refusal(name, settings.hardware.precision, precisions(name)))
+    if dtype == "float16" and settings.background.name in ("realesrgan", "spandrel"):
+        raise GfpupError(f"--background {settings.background.name} does not run in float16; use --precision bf16 or fp32.")
     if dtype == "float32":
         return Reason("dtype", dtype, "asked for; exact")
     if all(name in WITHOUT_NETWORK for name in methods_of(settings)):
-        return Reason("dtype", dtype, f"asked for; {settings.backend} has no network that it would lower")
+        return Reason("dtype", dtype, f"asked for; {settings.backend.name} has no network that it would lower")
     gpu = gpu_of(device, machine)
     has_it = dtype == "float16" or device == "mps" or (machine.bfloat16 if gpu is None else gpu.bfloat16)
     slower = "" if has_it else "; this processor only imitates it, slowly" if gpu is None else f"; {gpu.name} only imitates it"
@@ -113,21 +113,21 @@ def plan_engine(settings: Settings, device: str, *, dtype: str, sweeping: bool) 
     Raises:
         GfpupError: the engine named cannot be had, with what to install.
     """
-    asked = settings.engine
-    if settings.compile and asked not in ("auto", "compile"):
+    asked = settings.hardware.engine
+    if settings.hardware.compile and asked not in ("auto", "compile"):
         raise GfpupError(f"--compile and --engine {asked} exclude each other; give one of them.")
-    wanted = "compile" if settings.compile else asked
+    wanted = "compile" if settings.hardware.compile else asked
     if wanted in ("auto", "eager"):
         return Reason("engine", "eager", "torch as it is" if wanted == "auto" else "asked for")
     networks = [name for name in methods_of(settings) if name in backends.TABLE and backends.facts(name).versions]
-    if not networks or backends.facts(settings.backend).whole_photos:
-        lack = f"{settings.backend} runs no network of gfpup's"
-        if settings.compile or sweeping:
+    if not networks or backends.facts(settings.backend.name).whole_photos:
+        lack = f"{settings.backend.name} runs no network of gfpup's"
+        if settings.hardware.compile or sweeping:
             return Reason("engine", "eager", f"{wanted} means nothing here: {lack}")
         raise GfpupError(f"--engine {wanted} means nothing here, as {lack}; leave it out.")
     missing = engines.available(wanted, device=device, dtype=dtype)
     if missing is None:
         return Reason("engine", wanted, f"asked for; {engines.difference(wanted, dtype=dtype)}")
-    if settings.compile:
+    if settings.hardware.compile:
         return Reason("engine", "eager", f"networks cannot be compiled here: {missing}")
     raise GfpupError(f"--engine {wanted} cannot be had: {missing.rstrip('.')}; leave it out for eager.")

@@ -22,9 +22,9 @@ def need_of(settings: Settings, footing: Footing) -> Need:
         dtype=footing.dtype.value,
         face_batch=footing.face_batch.value,
         aids=tuple(_aids(settings)),
-        background_scale=(2 if settings.upscale <= 2 else 4) if footing.upsampler.value else None,
+        background_scale=(2 if settings.restore.upscale <= 2 else 4) if footing.upsampler.value else None,
         tile_px=footing.tile_px.value,
-        upscale=settings.upscale,
+        upscale=settings.restore.upscale,
         on_cpu=footing.on_cpu,
         redo=footing.dtype.value != "float32",
         engine=footing.engine.value,
@@ -33,13 +33,15 @@ def need_of(settings: Settings, footing: Footing) -> Need:
 
 def _network(name: str, settings: Settings) -> Network:
     if name == "upstream":
-        found = memory_model.METHODS["restoreformer" if settings.parameters.get("version") == "restoreformer" else "gfpgan"]
+        found = memory_model.METHODS[
+            "restoreformer" if settings.restore.parameters.get("version") == "restoreformer" else "gfpgan"
+        ]
         return found.plain()
     if name in memory_model.METHODS:
         return memory_model.METHODS[name]
     if name in backends.TABLE and not backends.facts(name).own_file:
         return memory_model.NOTHING
-    file = settings.model_path
+    file = settings.weights.model
     if file is None or not file.is_file():
         return memory_model.UNKNOWN
     return replace(memory_model.UNKNOWN, weights=dict.fromkeys(memory_model.UNKNOWN.weights, file.stat().st_size))
@@ -47,16 +49,16 @@ def _network(name: str, settings: Settings) -> Network:
 
 def _aids(settings: Settings) -> Iterator[Network]:
     """The networks beside the method; which of the usual ones can be had is not known yet, so the best ones are taken."""
-    official = settings.backend == "upstream"
-    if not settings.aligned:
-        detector = memory_model.AIDS.get("retinaface-resnet50" if settings.detector == "auto" else settings.detector)
+    official = settings.backend.name == "upstream"
+    if not settings.restore.aligned:
+        detector = memory_model.AIDS.get("retinaface-resnet50" if settings.detect.name == "auto" else settings.detect.name)
         if detector is not None:
             # The official path reduces no photo before it looks for faces.
-            yield detector.seeing(_seen_px(0 if official else settings.detect_size))
+            yield detector.seeing(_seen_px(0 if official else settings.detect.size))
         mask = memory_model.AIDS.get(_mask(settings))
         if mask is not None:
             yield mask.plain() if official else mask
-    if settings.identity_min is not None:
+    if settings.guard.identity_min is not None:
         yield memory_model.AIDS["arcface-ir-se50"]
 
 
@@ -68,11 +70,11 @@ def _seen_px(detect_size: int | None) -> int:
 
 
 def _mask(settings: Settings) -> str:
-    if settings.backend == "upstream":
-        return "parsenet" if settings.mask == "auto" else settings.mask
-    if backends.facts(settings.backend).whole_photos:
+    if settings.backend.name == "upstream":
+        return "parsenet" if settings.paste.mask == "auto" else settings.paste.mask
+    if backends.facts(settings.backend.name).whole_photos:
         return "none"
-    return "bisenet" if settings.mask == "auto" else settings.mask
+    return "bisenet" if settings.paste.mask == "auto" else settings.paste.mask
 
 
 def gb(size: int | Need) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gfpup.models import engines
 from gfpup.planning.config_reader import Reader
@@ -24,52 +24,112 @@ EXTENSIONS = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A checked request. `parameters` are the method parameters that were given, by their key in the `restore` node."""
+class Source:
+    """Which photos, and their references."""
 
-    inputs: tuple[str, ...]
+    paths: tuple[str, ...]
     recursive: bool
     limit: int | None
-    source: str
+    kind: str
     reference: Path | None
     protocol: str | None
-    damage_seed: int
-    metrics: tuple[str, ...]
-    require_metrics: bool
-    output: Path
-    existing: str
-    dry_run: bool
-    seed: int | None
-    backend: str
-    parameters: Mapping[str, Any]
-    ensemble_backends: tuple[str, ...]
-    ensemble_weights: tuple[float, ...]
-    precomputed_folder: Path | None
-    precomputed_mapping: Path | None
-    identity_min: float | None
-    mode: str
-    tile_px: int | None
-    tile_overlap_px: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What is measured."""
+
+    names: tuple[str, ...]
+    require: bool
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The method."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Restore:
+    """How faces are restored. `parameters` are the method's own that were given, by their key."""
+
     upscale: float
     aligned: bool
     strength: float
     match_color: bool
-    detector: str
-    detector_path: Path | None
-    detection_threshold: float
-    detect_size: int | None
-    model_path: Path | None
-    weights_folder: Path | None
-    weights_files: Mapping[str, Path]
-    download: bool
-    trust_first_download: bool
-    accepted_licences: tuple[str, ...]
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The members of an ensemble."""
+
+    backends: tuple[str, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PrecomputedResults:
+    """Where another tool's results lie."""
+
+    folder: Path | None
+    mapping: Path | None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """How like its input a restored face has to stay."""
+
+    path: Path | None
+    identity_min: float | None
+
+
+@dataclass(frozen=True)
+class Detect:
+    """How faces are found."""
+
+    name: str
+    path: Path | None
+    threshold: float
+    size: int | None
+
+
+@dataclass(frozen=True)
+class Paste:
+    """How faces are pasted."""
+
     mask: str
     mask_path: Path | None
-    background_path: Path | None
-    identity_path: Path | None
-    choice: FaceChoice
-    background: str
+
+
+@dataclass(frozen=True)
+class Background:
+    """How the rest of the photo is enlarged."""
+
+    name: str
+    path: Path | None
+    tile_px: int | None
+    tile_overlap_px: int | None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where checkpoints come from."""
+
+    model: Path | None
+    files: Mapping[str, Path]
+    dir: Path | None
+    download: bool
+    trust_first_download: bool
+    accept_licences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What computes."""
+
     tier: str
     device: str
     precision: str
@@ -81,113 +141,183 @@ class Settings:
     strategy: str
     workers: int | None
     face_batch: int | None
-    extension: str
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The stages shared with other runs."""
+
+    enabled: bool | None
+    dir: Path | None
+    max_gb: float
+
+
+@dataclass(frozen=True)
+class Write:
+    """How results are written."""
+
+    ext: str
     suffix: str
-    save_faces: bool
-    keep_metadata: bool
+    faces: bool
+    metadata: bool
     jpeg_quality: int
     webp_quality: int
     png_compression: int
     layout: str
-    save_compared: bool
+    compare: bool
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What is printed."""
+
     json: bool
     quiet: bool
     verbose: bool
-    cache_enabled: bool | None
-    cache_folder: Path | None
-    cache_gb: float
-    tracking: str
-    tracking_uri: str | None
-    tracking_experiment: str
-    tracking_images: int
-    tracking_image_px: int
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """What is logged to MLflow."""
+
+    name: str
+    uri: str | None
+    experiment: str
+    max_images: int
+    image_px: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A checked request, by the nodes and keys of the configuration."""
+
+    source: Source
+    output: Path
+    existing: str
+    dry_run: bool
     report: bool
     objective: str | None
+    seed: int | None
+    mode: str
+    backend: Backend
+    restore: Restore
+    ensemble: Ensemble
+    precomputed: PrecomputedResults
+    guard: Guard
+    detect: Detect
+    faces: FaceChoice
+    paste: Paste
+    background: Background
+    weights: Weights
+    hardware: Hardware
+    cache: Cache
+    write: Write
+    screen: Screen
+    metrics: Metrics
+    tracking: Tracking
     resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """A copy with other values, by their dotted key: `{"hardware.device": "cpu"}`."""
+        settings = self
+        for key, value in changes.items():
+            node, _, name = key.partition(".")
+            settings = replace(settings, **{node: replace(getattr(settings, node), **{name: value}) if name else value})
+        return settings
+
+
+OWN_RESTORE_KEYS: Final = ("upscale", "aligned", "strength", "match_color")
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
     """Check the resolved configuration (plain containers) and return it as `Settings`.
 
     Raises:
-        GfpupError: a value that means nothing, with its key, the value and what would do.
+        GfpupError: an invalid value, with its key, the value and what is expected.
     """
     at = Reader(config)
     return Settings(
-        inputs=at.texts("source.paths"),
-        recursive=at.flag("source.recursive"),
-        limit=at.optional(at.integer, "source.limit", 1),
-        source=at.text("source.kind"),
-        reference=at.path("source.reference"),
-        protocol=at.optional(at.text, "source.protocol"),
-        damage_seed=at.integer("source.seed", 0),
-        metrics=at.words("metrics.names"),
-        require_metrics=at.flag("metrics.require"),
+        source=Source(
+            paths=at.texts("source.paths"),
+            recursive=at.flag("source.recursive"),
+            limit=at.optional(at.integer, "source.limit", 1),
+            kind=at.text("source.kind"),
+            reference=at.path("source.reference"),
+            protocol=at.optional(at.text, "source.protocol"),
+            seed=at.integer("source.seed", 0),
+        ),
+        metrics=Metrics(at.words("metrics.names"), at.flag("metrics.require")),
         output=Path(at.text("output")),
         existing=at.choice("existing", ("resume", "overwrite")),
         dry_run=at.flag("dry_run"),
         seed=at.optional(at.integer, "seed", 0),
-        backend=at.text("backend.name"),
-        parameters=at.parameters(),
-        ensemble_backends=at.words("ensemble.backends"),
-        ensemble_weights=at.numbers("ensemble.weights"),
-        precomputed_folder=at.path("precomputed.folder"),
-        precomputed_mapping=at.path("precomputed.mapping"),
-        identity_min=at.optional(at.number, "guard.identity_min", 0, 1),
+        backend=Backend(at.text("backend.name")),
+        restore=Restore(
+            upscale=at.number("restore.upscale", 1 / 16, 16),
+            aligned=at.flag("restore.aligned"),
+            strength=at.number("restore.strength", 0, 1),
+            match_color=at.flag("restore.match_color"),
+            parameters=at.parameters(),
+        ),
+        ensemble=Ensemble(at.words("ensemble.backends"), at.numbers("ensemble.weights")),
+        precomputed=PrecomputedResults(at.path("precomputed.folder"), at.path("precomputed.mapping")),
+        guard=Guard(at.path("guard.path"), at.optional(at.number, "guard.identity_min", 0, 1)),
         mode=at.choice("mode", MODES),
-        tile_px=at.optional(at.integer, "background.tile_px", 0),
-        tile_overlap_px=at.optional(at.integer, "background.tile_overlap_px", 0),
-        upscale=at.number("restore.upscale", 1 / 16, 16),
-        aligned=at.flag("restore.aligned"),
-        strength=at.number("restore.strength", 0, 1),
-        match_color=at.flag("restore.match_color"),
-        detector=at.choice("detect.name", DETECTORS),
-        detector_path=at.path("detect.path"),
-        detection_threshold=at.number("detect.threshold", 0, 1),
-        detect_size=at.optional(at.integer, "detect.size", 0),
-        model_path=at.path("weights.model"),
-        weights_folder=at.path("weights.dir"),
-        weights_files=at.files("weights.files"),
-        download=at.flag("weights.download"),
-        trust_first_download=at.flag("weights.trust_first_download"),
-        accepted_licences=at.words("weights.accept_licences"),
-        mask=at.choice("paste.mask", MASKS),
-        mask_path=at.path("paste.mask_path"),
-        background_path=at.path("background.path"),
-        identity_path=at.path("guard.path"),
-        choice=at.face_choice(),
-        background=at.choice("background.name", BACKGROUNDS),
-        tier=at.choice("hardware.tier", TIERS),
-        device=at.text("hardware.device"),
-        precision=at.choice("hardware.precision", PRECISIONS),
-        engine=at.choice("hardware.engine", ENGINES),
-        compile=at.flag("hardware.compile"),
-        threads=at.optional(at.integer, "hardware.threads", 1),
-        devices=at.count("hardware.devices"),
-        num_nodes=at.integer("hardware.num_nodes", 1),
-        strategy=at.choice("hardware.strategy", ("auto", "ddp")),
-        workers=at.optional(at.integer, "hardware.workers", 0),
-        face_batch=at.optional(at.integer, "hardware.face_batch", 1),
-        extension=at.choice("write.ext", EXTENSIONS),
-        suffix=at.text("write.suffix", empty=True),
-        save_faces=at.flag("write.faces") or at.text("write.layout") == "gfpgan",
-        keep_metadata=at.flag("write.metadata"),
-        jpeg_quality=at.integer("write.jpeg_quality", 1, 100),
-        webp_quality=at.integer("write.webp_quality", 1, 100),
-        png_compression=at.integer("write.png_compression", 0, 9),
-        layout=at.choice("write.layout", LAYOUTS),
-        save_compared=at.flag("write.compare"),
-        json=at.flag("screen.json"),
-        quiet=at.flag("screen.quiet"),
-        verbose=at.flag("screen.verbose"),
-        cache_enabled=at.optional(at.flag, "cache.enabled"),
-        cache_folder=at.path("cache.dir"),
-        cache_gb=at.number("cache.max_gb", 0.001),
-        tracking=at.choice("tracking.name", TRACKING),
-        tracking_uri=at.optional(at.text, "tracking.uri"),
-        tracking_experiment=at.text("tracking.experiment"),
-        tracking_images=at.integer("tracking.max_images", 0),
-        tracking_image_px=at.integer("tracking.image_px", 1),
+        detect=Detect(
+            name=at.choice("detect.name", DETECTORS),
+            path=at.path("detect.path"),
+            threshold=at.number("detect.threshold", 0, 1),
+            size=at.optional(at.integer, "detect.size", 0),
+        ),
+        weights=Weights(
+            model=at.path("weights.model"),
+            files=at.files("weights.files"),
+            dir=at.path("weights.dir"),
+            download=at.flag("weights.download"),
+            trust_first_download=at.flag("weights.trust_first_download"),
+            accept_licences=at.words("weights.accept_licences"),
+        ),
+        paste=Paste(at.choice("paste.mask", MASKS), at.path("paste.mask_path")),
+        faces=at.face_choice(),
+        background=Background(
+            name=at.choice("background.name", BACKGROUNDS),
+            path=at.path("background.path"),
+            tile_px=at.optional(at.integer, "background.tile_px", 0),
+            tile_overlap_px=at.optional(at.integer, "background.tile_overlap_px", 0),
+        ),
+        hardware=Hardware(
+            tier=at.choice("hardware.tier", TIERS),
+            device=at.text("hardware.device"),
+            precision=at.choice("hardware.precision", PRECISIONS),
+            engine=at.choice("hardware.engine", ENGINES),
+            compile=at.flag("hardware.compile"),
+            threads=at.optional(at.integer, "hardware.threads", 1),
+            devices=at.count("hardware.devices"),
+            num_nodes=at.integer("hardware.num_nodes", 1),
+            strategy=at.choice("hardware.strategy", ("auto", "ddp")),
+            workers=at.optional(at.integer, "hardware.workers", 0),
+            face_batch=at.optional(at.integer, "hardware.face_batch", 1),
+        ),
+        write=Write(
+            ext=at.choice("write.ext", EXTENSIONS),
+            suffix=at.text("write.suffix", empty=True),
+            faces=at.flag("write.faces") or at.text("write.layout") == "gfpgan",
+            metadata=at.flag("write.metadata"),
+            jpeg_quality=at.integer("write.jpeg_quality", 1, 100),
+            webp_quality=at.integer("write.webp_quality", 1, 100),
+            png_compression=at.integer("write.png_compression", 0, 9),
+            layout=at.choice("write.layout", LAYOUTS),
+            compare=at.flag("write.compare"),
+        ),
+        screen=Screen(at.flag("screen.json"), at.flag("screen.quiet"), at.flag("screen.verbose")),
+        cache=Cache(at.optional(at.flag, "cache.enabled"), at.path("cache.dir"), at.number("cache.max_gb", 0.001)),
+        tracking=Tracking(
+            name=at.choice("tracking.name", TRACKING),
+            uri=at.optional(at.text, "tracking.uri"),
+            experiment=at.text("tracking.experiment"),
+            max_images=at.integer("tracking.max_images", 0),
+            image_px=at.integer("tracking.image_px", 1),
+        ),
         report=at.flag("report"),
         objective=at.optional(at.text, "objective"),
         resolved=config,

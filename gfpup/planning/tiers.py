@@ -66,30 +66,33 @@ def choose(settings: Settings, machine: Machine) -> tuple[Reason, Reason]:
     """
     device = _device(settings, machine)
     gpu = gpu_of(device.value, machine)
-    if settings.tier == "auto":
+    if settings.hardware.tier == "auto":
         if gpu is None:
             kind = str(device.value)
             why = "an Apple GPU, which shares the machine's memory" if kind == "mps" else "no GPU is used"
             return Reason("tier", kind, why), device
         return Reason("tier", tier_of(gpu), _describe(gpu)), device
-    if settings.tier in GPU_TIERS:
-        return _that_fits(settings.tier, gpu, device), device
-    if device.value != settings.tier:
-        raise GfpupError(f"hardware={settings.tier} does not go with --device {settings.device}; leave out one of the two.")
-    return Reason("tier", settings.tier, "asked for"), device
+    if settings.hardware.tier in GPU_TIERS:
+        return _that_fits(settings.hardware.tier, gpu, device), device
+    if device.value != settings.hardware.tier:
+        raise GfpupError(
+            f"hardware={settings.hardware.tier} does not go with --device {settings.hardware.device}; leave out one of the two."
+        )
+    return Reason("tier", settings.hardware.tier, "asked for"), device
 
 
 def _device(settings: Settings, machine: Machine) -> Reason:
-    request = settings.device
-    if request == "auto" and settings.tier in ("cpu", "mps"):
-        request = settings.tier
-    on_processor = settings.engine in ENGINES and ENGINES[settings.engine].devices == ("cpu",)
-    if request == "auto" and on_processor and settings.tier == "auto":
-        return Reason("device", "cpu", f"engine {settings.engine} computes on the processor")
+    request = settings.hardware.device
+    if request == "auto" and settings.hardware.tier in ("cpu", "mps"):
+        request = settings.hardware.tier
+    on_processor = settings.hardware.engine in ENGINES and ENGINES[settings.hardware.engine].devices == ("cpu",)
+    if request == "auto" and on_processor and settings.hardware.tier == "auto":
+        return Reason("device", "cpu", f"engine {settings.hardware.engine} computes on the processor")
     device = hardware.choose_device(request, machine)
     if on_processor and device.value != "cpu":
         raise GfpupError(
-            f"engine {settings.engine} computes on the processor, not on {device.value}; use --device cpu or another --engine."
+            f"engine {settings.hardware.engine} computes on the processor, not on {device.value}; "
+            "use --device cpu or another --engine."
         )
     return device
 

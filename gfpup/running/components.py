@@ -45,15 +45,15 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
     torch.set_num_threads(plan.threads)
     cv2.setNumThreads(plan.threads)
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
-    if method.name == "upstream" and not settings.aligned:
+    if method.name == "upstream" and not settings.restore.aligned:
         return _load_upstream(settings, plan, method, supply)
     detector = None
-    if not settings.aligned:
+    if not settings.restore.aligned:
         detector = load_detector(
             plan.pixels["detector"],
             path=supply.paths.get("detector"),
-            threshold=settings.detection_threshold,
-            detect_size=settings.detect_size,
+            threshold=settings.detect.threshold,
+            detect_size=settings.detect.size,
             device=plan.device,
         )
     upsample, align = _load_background(plan, supply), align_faces
@@ -61,9 +61,9 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
     if shared is not None and detector is not None:
         detector, upsample, align = shared.detector(detector), shared.upsampler(upsample), shared.align
     if method.name == "precomputed":
-        assert settings.precomputed_folder is not None
-        results = Precomputed(settings.precomputed_folder, settings.precomputed_mapping)
-        return WholePhotoRestorer(results, detector, settings.choice, align)
+        assert settings.precomputed.folder is not None
+        results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
+        return WholePhotoRestorer(results, detector, settings.faces, align)
     mask = load_mask(plan.pixels["mask"], supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None
     guard = _load_guard(settings, plan, supply)
     exact = plan.pixels["dtype"] == "float32"
@@ -74,10 +74,10 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
             backend=_load_backend(settings, plan, one, supply, dtype=plan.pixels["dtype"]),
             fallback=None if exact else _load_backend(settings, plan, one, supply, dtype="float32"),
             detector=detector,
-            upscale=settings.upscale,
-            strength=settings.strength,
-            match_colors=settings.match_color,
-            choice=settings.choice,
+            upscale=settings.restore.upscale,
+            strength=settings.restore.strength,
+            match_colors=settings.restore.match_color,
+            choice=settings.faces,
             face_batch=plan.face_batch,
             device=plan.device,
             mask=mask,
@@ -89,7 +89,7 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
     if method.name != "auto":
         return make(method)
     makers = {member.key: partial(make, member) for member in method.members}
-    return AutoRestorer(detector, makers, selection=settings.choice, from_files=settings.source != "synthetic")
+    return AutoRestorer(detector, makers, selection=settings.faces, from_files=settings.source.kind != "synthetic")
 
 
 def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply, *, dtype: str) -> Backend:
@@ -108,9 +108,9 @@ def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply
 
 
 def _load_guard(settings: Settings, plan: Plan, supply: Supply) -> Guard | None:
-    if settings.identity_min is None:
+    if settings.guard.identity_min is None:
         return None
-    return load_guard(supply.paths["guard"], minimum=settings.identity_min, device=plan.device)
+    return load_guard(supply.paths["guard"], minimum=settings.guard.identity_min, device=plan.device)
 
 
 def _load_background(plan: Plan, supply: Supply) -> Upsampler:
@@ -139,7 +139,7 @@ def _load_upstream(settings: Settings, plan: Plan, method: Method, supply: Suppl
     roles = {"detector": "detector", "mask": "parsenet"}
     checkpoints = {name: supply.paths[role] for role, name in roles.items() if role in supply.paths}
     loaded = Upstream.load(replace(spec, checkpoints={**spec.checkpoints, **checkpoints}))
-    return UpstreamRestorer(loaded, upscale=settings.upscale, only_center=settings.choice.which == "center")
+    return UpstreamRestorer(loaded, upscale=settings.restore.upscale, only_center=settings.faces.which == "center")
 
 
 def load_metrics(settings: Settings, plan: Plan, supply: Supply) -> Scorer | None:
@@ -148,14 +148,14 @@ def load_metrics(settings: Settings, plan: Plan, supply: Supply) -> Scorer | Non
     Raises:
         MetricError: an unknown metric, or one that cannot be computed although all are required.
     """
-    if not settings.metrics:
+    if not settings.metrics.names:
         return None
 
     def allow(licence_id: str, what: str) -> None:
         licences.require_licence(licence_id, what=what, accepted=supply.accepted)
 
-    scorer = load_scorer(settings.metrics, find=lambda name: locate(name, supply.store), device=plan.device, allow=allow)
-    if settings.require_metrics:
+    scorer = load_scorer(settings.metrics.names, find=lambda name: locate(name, supply.store), device=plan.device, allow=allow)
+    if settings.metrics.require:
         require(scorer)
     return scorer
 
@@ -178,12 +178,12 @@ def load_shared(settings: Settings, plan: Plan, supply: Supply, *, warn: Callabl
     """The stages that `plan` shares, or None where it shares none; `warn` hears once of a folder that cannot be written."""
     if not plan.share_stages:
         return None
-    store = StageCache(settings.cache_folder or default_folder(), limit_bytes=int(settings.cache_gb * 1e9), warn=warn)
+    store = StageCache(settings.cache.dir or default_folder(), limit_bytes=int(settings.cache.max_gb * 1e9), warn=warn)
     computed = {"device": _device(plan), "threads": plan.pixels["threads"]}
     detector = {
         "name": plan.pixels["detector"],
-        "threshold": settings.detection_threshold,
-        "size": settings.detect_size,
+        "threshold": settings.detect.threshold,
+        "size": settings.detect.size,
         "weights": supply.digests.get("detector"),
     }
     enlarged = {

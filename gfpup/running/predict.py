@@ -44,14 +44,14 @@ def predict(
 
     kind, _, index = plan.device.partition(":")
     options = photos.WriteOptions(
-        jpeg_quality=settings.jpeg_quality,
-        webp_quality=settings.webp_quality,
-        png_compression=settings.png_compression,
-        keep_metadata=settings.keep_metadata,
+        jpeg_quality=settings.write.jpeg_quality,
+        webp_quality=settings.write.webp_quality,
+        png_compression=settings.write.png_compression,
+        keep_metadata=settings.write.metadata,
     )
-    faces: layout.FacePictures | None = layout.flat if settings.save_faces else None
-    if settings.layout == "gfpgan":
-        faces = layout.as_gfpgan(suffix=settings.suffix, compare=settings.save_compared)
+    faces: layout.FacePictures | None = layout.flat if settings.write.faces else None
+    if settings.write.layout == "gfpgan":
+        faces = layout.as_gfpgan(suffix=settings.write.suffix, compare=settings.write.compare)
     with ExitStack() as stack:
         writer = stack.enter_context(PhotoWriter(settings.output, record, options, faces=faces, observers=observers))
         callbacks: list[Callback] = [writer]
@@ -72,7 +72,7 @@ def predict(
         )
         share = None if team is None else team.share
         data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers, share=share)
-        module = RestoreModule(restorer, aligned=settings.aligned, scorer=scorer)
+        module = RestoreModule(restorer, aligned=settings.restore.aligned, scorer=scorer)
         trainer.predict(module, datamodule=data, return_predictions=False)
         if team is not None:
             team.wait()

@@ -38,8 +38,8 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Pl
     """
     from gfpup.running.tasks import find_tasks
 
-    if settings.objective is not None and settings.objective.partition("/")[0] not in settings.metrics:
-        measured = ", ".join(settings.metrics) or "nothing"
+    if settings.objective is not None and settings.objective.partition("/")[0] not in settings.metrics.names:
+        measured = ", ".join(settings.metrics.names) or "nothing"
         raise GfpupError(f"objective={settings.objective} is not measured, but {measured}; add it with --metrics.")
 
     told = place is not None
@@ -55,15 +55,15 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Pl
 
     machine = hardware.probe()
     earlier = manifest.earlier_pixels(settings.output) if settings.existing == "resume" else None
-    with console.Downloads(quiet=settings.quiet or settings.json) as downloads:
+    with console.Downloads(quiet=settings.screen.quiet or settings.screen.json) as downloads:
         supply = open_supply(settings, progress=downloads)
         supply.warnings += notes
         plan, method = planner.make_plan(settings, ranks.share_of(machine, place), supply, sweeping=sweeping, earlier=earlier)
         plan = decide(plan, settings, sweeping=sweeping)
-    if settings.dry_run and settings.metrics:
+    if settings.dry_run and settings.metrics.names:
         from gfpup.records.rescore import lacking_metrics
 
-        plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics, supply)))
+        plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics.names, supply)))
     if place.ddp:
         plan = replace(plan, reasons=(place.reason, *plan.reasons))
     return Prepared(settings, tasks, machine, plan, method, supply, place, sweeping)

@@ -30,10 +30,10 @@ def finished(prepared: Prepared, fingerprint: str) -> dict[str, Any] | None:
     names = [task.name for task in prepared.tasks]
     if not same or not whole or set(photos) != set(names):
         return None
-    if settings.metrics:
+    if settings.metrics.names:
         scores = ScoreWriter(settings.output)
-        wanted = rescore.per_photo_metrics(settings.metrics)
-        if not rescore.has_run_scores(settings.metrics, scores.earlier_run) or any(
+        wanted = rescore.per_photo_metrics(settings.metrics.names)
+        if not rescore.has_run_scores(settings.metrics.names, scores.earlier_run) or any(
             scores.lacks(name, wanted) for name in names
         ):
             return None
@@ -42,7 +42,7 @@ def finished(prepared: Prepared, fingerprint: str) -> dict[str, Any] | None:
         return None
     record = Manifest(settings.output, document, overwrite=False)
     record.photos = photos
-    return document if all(is_done(task, record, faces=settings.save_faces) for task in prepared.tasks) else None
+    return document if all(is_done(task, record, faces=settings.write.faces) for task in prepared.tasks) else None
 
 
 def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:

@@ -64,10 +64,10 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
     settings, rank = prepared.settings, prepared.place.rank
     owner = settings.output if job is None else claim(job, key_of(_meaning(prepared)))
     if job is not None and owner != job.output:
-        if not (settings.quiet or settings.json):
+        if not (settings.screen.quiet or settings.screen.json):
             print(f"gfpup: {job.output.name} means the same as {owner.name}, which does it.", file=sys.stderr)
         return Ended(0, same_as=owner, objective=objective_of(owner, settings.objective), rank=rank)
-    if settings.dry_run or (settings.verbose and rank == 0 and not settings.json):
+    if settings.dry_run or (settings.screen.verbose and rank == 0 and not settings.screen.json):
         _show_plan(prepared)
     if settings.dry_run:
         return Ended(0, rank=rank)
@@ -97,15 +97,15 @@ def _meaning(prepared: Prepared) -> list[Any]:
 
     settings = prepared.settings
     photos = [[str(task.path), task.name, str(task.reference)] for task in prepared.tasks]
-    return [planner.fingerprint(prepared.plan), photos, settings.metrics, settings.require_metrics, settings.save_faces]
+    return [planner.fingerprint(prepared.plan), photos, settings.metrics.names, settings.metrics.require, settings.write.faces]
 
 
 def _show_plan(prepared: Prepared) -> None:
     from gfpup.running import console
 
-    if prepared.settings.json:
+    if prepared.settings.screen.json:
         print(json.dumps({**_plan_facts(prepared.plan), "photos": [str(task.path) for task in prepared.tasks]}))
-    elif not prepared.settings.quiet:
+    elif not prepared.settings.screen.quiet:
         console.print_plan(prepared.plan, prepared.tasks, console=_console())
 
 
@@ -120,7 +120,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     from gfpup.tracking import session
 
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
-    if not settings.quiet:
+    if not settings.screen.quiet:
         for warning in plan.warnings:
             print(f"gfpup: {warning}", file=sys.stderr)
         prepared.supply.said()
@@ -134,7 +134,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     scorer = components.load_metrics(settings, plan, prepared.supply)
     restorer = components.load(settings, plan, prepared.method, prepared.supply)
     header = {
-        "title": f"{settings.backend} at {settings.upscale:g}x",
+        "title": f"{settings.backend.name} at {settings.restore.upscale:g}x",
         "started": _now(),
         "fingerprint": fingerprint,
         "argv": session.without_password(json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv),
@@ -152,13 +152,13 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
         merge(manifest, scores)
         manifest.forget_failures({task.name for task in tasks})
-        todo = [task for task in tasks if not is_done(task, manifest, faces=settings.save_faces)]
+        todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
         names = [task.name for task in tasks]
         tracker = session.start_run(settings, header, names=names, sweeping=prepared.sweeping)
         status = "stopped"
         done: Sequence[Any] = []
         try:
-            with interruptible(), console.ProgressBar(len(todo), quiet=settings.quiet or settings.json) as bar:
+            with interruptible(), console.ProgressBar(len(todo), quiet=settings.screen.quiet or settings.screen.json) as bar:
                 if todo or prepared.place.external:  # ranks that others started wait to hear that there is nothing
                     observers: list[Observer | None] = [scores, bar, tracker]
                     present = [one for one in observers if one is not None]
@@ -194,11 +194,11 @@ def _tell(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: 
     photos = [line for line in document["photos"] if line["name"] in names]
     document |= {"manifest": str(settings.output / DOCUMENT), "photos": photos}
     facts = console.summary(document, skipped=skipped, seconds=time.monotonic() - began)
-    if settings.metrics and (settings.output / scores.TABLE).exists():
+    if settings.metrics.names and (settings.output / scores.TABLE).exists():
         facts |= scores.summarise(scores.read(settings.output / scores.TABLE))
-    if settings.json:
+    if settings.screen.json:
         print(json.dumps(facts))
-    elif not settings.quiet:
+    elif not settings.screen.quiet:
         console.print_summary(facts, photos, console=_console())
     return int(any(line["error"] or any(face["failed"] for face in line["faces"]) for line in photos))
 

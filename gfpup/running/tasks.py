@@ -25,20 +25,22 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
     Raises:
         GfpupError: no photos, references that do not match, a test set that is not whole, names that cannot be written.
     """
-    photos = sources.expand(settings.inputs, recursive=settings.recursive, exclude=exclude)
+    photos = sources.expand(settings.source.paths, recursive=settings.source.recursive, exclude=exclude)
     recorded = {} if settings.existing == "overwrite" else recorded_names(settings.output)
     root = settings.output
-    if settings.layout == "gfpgan":
+    if settings.write.layout == "gfpgan":
         root = root / layout.RESTORED
         begin = f"{layout.RESTORED}/"
         recorded = {path: name.removeprefix(begin) for path, name in recorded.items() if name.startswith(begin)}
-    names = sources.plan_outputs(photos, output=root, ext=settings.extension, suffix=settings.suffix, recorded=recorded)
-    if settings.layout == "gfpgan":
-        layout.refuse_shared_bases([name.relative_to(settings.output).as_posix() for name in names], suffix=settings.suffix)
+    names = sources.plan_outputs(photos, output=root, ext=settings.write.ext, suffix=settings.write.suffix, recorded=recorded)
+    if settings.write.layout == "gfpgan":
+        layout.refuse_shared_bases(
+            [name.relative_to(settings.output).as_posix() for name in names], suffix=settings.write.suffix
+        )
     references, notes = _references(settings, photos)
-    damage = None if settings.source != "synthetic" else (_protocol(settings), settings.damage_seed)
+    damage = None if settings.source.kind != "synthetic" else (_protocol(settings), settings.source.seed)
     tasks = []
-    for photo, name in zip(photos[: settings.limit], names, strict=False):
+    for photo, name in zip(photos[: settings.source.limit], names, strict=False):
         reference = find_reference(photo, references)
         tasks.append(
             Task(
@@ -54,18 +56,22 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
 
 def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[str, SourcePhoto], tuple[str, ...]]:
     """The references by name, and the notes of a test set's check."""
-    if settings.source not in KINDS:
-        raise GfpupError(f"source.kind={settings.source!r} means nothing; it takes one of {', '.join(KINDS)}.")
-    if settings.source == "synthetic":
-        if settings.reference is not None:
+    if settings.source.kind not in KINDS:
+        raise GfpupError(f"source.kind={settings.source.kind!r} means nothing; it takes one of {', '.join(KINDS)}.")
+    if settings.source.kind == "synthetic":
+        if settings.source.reference is not None:
             raise GfpupError(
                 "source=synthetic makes its degraded photos from the references themselves; leave out --reference."
             )
         return {}, ()
-    if settings.source == "paired" and settings.reference is None:
+    if settings.source.kind == "paired" and settings.source.reference is None:
         raise GfpupError("source=paired needs the folder of references; give it with --reference.")
-    found = [] if settings.reference is None else sources.expand([str(settings.reference)], recursive=settings.recursive)
-    notes = () if settings.source not in TEST_SETS else check_test_set(settings.source, photos, found or None)
+    found = (
+        []
+        if settings.source.reference is None
+        else sources.expand([str(settings.source.reference)], recursive=settings.source.recursive)
+    )
+    notes = () if settings.source.kind not in TEST_SETS else check_test_set(settings.source.kind, photos, found or None)
     if not found:
         return {}, notes
     match_pairs(photos, found)
@@ -73,22 +79,22 @@ def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[
 
 
 def _protocol(settings: Settings) -> str:
-    if settings.protocol not in degrade.PROTOCOLS:
+    if settings.source.protocol not in degrade.PROTOCOLS:
         raise GfpupError(
-            f"source.protocol={settings.protocol!r} means nothing; it takes one of {', '.join(degrade.PROTOCOLS)}."
+            f"source.protocol={settings.source.protocol!r} means nothing; it takes one of {', '.join(degrade.PROTOCOLS)}."
         )
-    return settings.protocol
+    return settings.source.protocol
 
 
 def _too_large(path: Path, output: Path, settings: Settings) -> str | None:
     """Why the result of a photo cannot be held by its file format, known from the header alone."""
-    if settings.aligned:
+    if settings.restore.aligned:
         return None
     try:
         size_hw = probe(path).size_hw
     except (PhotoError, OSError):
         return None  # said in full when its turn to be read comes
-    reason = check_size(output.suffix, output_size(size_hw, settings.upscale))
+    reason = check_size(output.suffix, output_size(size_hw, settings.restore.upscale))
     if reason is None:
         return None
     return f"{path} cannot be restored at this size: {reason}; use a smaller --upscale or another --ext."

@@ -81,8 +81,8 @@ def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[
         experiment,
         experiment_id=experiment_id,
         parent_run_id=parent,
-        max_images=settings.tracking_images,
-        image_px=settings.tracking_image_px,
+        max_images=settings.tracking.max_images,
+        image_px=settings.tracking.image_px,
     )
     tracker = Tracker(settings.output, target, names=names)
     tracker.start(header)
@@ -95,7 +95,9 @@ def is_wanted(settings: Settings, *, sweeping: bool) -> bool:
     """Whether a run is to be tracked: as asked for, and by default sweeps and what is scored."""
     if sweeping and os.environ.get(VARIABLE) == "":
         return False  # the sweep's own run could not be begun, and it was said
-    return settings.tracking == "mlflow" or (settings.tracking == "auto" and (sweeping or bool(settings.metrics)))
+    return settings.tracking.name == "mlflow" or (
+        settings.tracking.name == "auto" and (sweeping or bool(settings.metrics.names))
+    )
 
 
 def is_there(settings: Settings, tracking: Mapping[str, Any] | None, *, sweeping: bool) -> bool:
@@ -112,7 +114,7 @@ def _place(settings: Settings, *, sweeping: bool) -> tuple[str, str, str | None,
         return uri, experiment, experiment_id, parent
     from gfpup.tracking.store import store_uri
 
-    return store_uri(settings.tracking_uri), settings.tracking_experiment, None, None
+    return store_uri(settings.tracking.uri), settings.tracking.experiment, None, None
 
 
 def _is_here(tracking: Mapping[str, Any] | None, uri: str, parent: str | None) -> bool:

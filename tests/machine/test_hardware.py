@@ -63,7 +63,7 @@ def test_keeping_memory_changes_no_result() -> None:
 
 LOADING = """
 import os, pathlib, torch
-from gfpup.hardware import keep_freed_memory, lasting_memory
+from gfpup.machine.allocator import keep_freed_memory, lasting_memory
 
 def held():
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

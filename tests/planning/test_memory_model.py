@@ -99,7 +99,7 @@ def test_weights_of_upsamplers(scale: int) -> None:
 MEASURE = """
 import gc, torch
 from pathlib import Path
-from gfpup.nets.rrdbnet import RRDBNet
+from gfpup.models.nets.rrdbnet import RRDBNet
 torch.set_num_threads(1)
 network = RRDBNet(scale=2).eval()
 def held(key):

@@ -217,7 +217,7 @@ def test_a_result_that_cannot_be_written_stops_the_run(
     gfpup: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from gfpup.core.errors import OutputError
-    from gfpup.photos import write_photo
+    from gfpup import photos as photos_in_and_out
 
     written = []
 
@@ -227,15 +227,15 @@ def test_a_result_that_cannot_be_written_stops_the_run(
         written.append(path)
         return real(path, *args, **kwargs)
 
-    real = write_photo
-    monkeypatch.setattr(photos, "write_photo", full_disk)
+    real = photos_in_and_out.write_photo
+    monkeypatch.setattr(photos_in_and_out, "write_photo", full_disk)
     args = ("-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q", "hardware.workers=0")
     assert gfpup("run", *args) == 1
     assert capsys.readouterr().err.startswith("gfpup: ")
     document = manifest(tmp_path / "out")
     assert document["status"] == "stopped"
     assert len(document["photos"]) == 1, "what was done before stays recorded"
-    monkeypatch.setattr(photos, "write_photo", real)
+    monkeypatch.setattr(photos_in_and_out, "write_photo", real)
     assert gfpup("run", *args) == 0
 
 

@@ -60,10 +60,10 @@ def find_place(settings: Settings) -> Place:
     Raises:
         GfpupError: the machine has not what was asked for, or those who started the ranks say something else.
     """
-    if settings.devices == 1 and settings.num_nodes == 1 and settings.strategy == "auto":
+    if settings.hardware.devices == 1 and settings.hardware.num_nodes == 1 and settings.hardware.strategy == "auto":
         return Place()
-    devices, nodes = _devices(settings), settings.num_nodes
-    if devices * nodes == 1 and settings.strategy == "auto":
+    devices, nodes = _devices(settings), settings.hardware.num_nodes
+    if devices * nodes == 1 and settings.hardware.strategy == "auto":
         return Place()
 
     environment = found_environment(devices=devices, nodes=nodes)
@@ -86,26 +86,29 @@ def find_place(settings: Settings) -> Place:
 def _devices(settings: Settings) -> int:
     """The ranks on each machine."""
     machine = hardware.probe()
-    kind = hardware.choose_device(settings.device, machine).value.partition(":")[0]
-    if settings.devices is None:
-        return len(machine.gpus) if kind == "cuda" and ":" not in settings.device else 1
-    if settings.devices == 1:
+    kind = hardware.choose_device(settings.hardware.device, machine).value.partition(":")[0]
+    if settings.hardware.devices is None:
+        return len(machine.gpus) if kind == "cuda" and ":" not in settings.hardware.device else 1
+    if settings.hardware.devices == 1:
         return 1
-    if kind == "cuda" and ":" in settings.device:
-        raise GfpupError(f"--devices {settings.devices} and --device {settings.device} exclude each other; use --device cuda.")
-    if kind == "cuda" and settings.devices > len(machine.gpus):
-        raise GfpupError(f"--devices {settings.devices} was asked for, but this machine has {len(machine.gpus)} GPUs.")
+    if kind == "cuda" and ":" in settings.hardware.device:
+        raise GfpupError(
+            f"--devices {settings.hardware.devices} and --device {settings.hardware.device} exclude each other; "
+            "use --device cuda."
+        )
+    if kind == "cuda" and settings.hardware.devices > len(machine.gpus):
+        raise GfpupError(f"--devices {settings.hardware.devices} was asked for, but this machine has {len(machine.gpus)} GPUs.")
     if kind == "mps":
-        raise GfpupError(f"--devices {settings.devices} was asked for, but there is one Apple GPU; leave it out.")
-    return settings.devices
+        raise GfpupError(f"--devices {settings.hardware.devices} was asked for, but there is one Apple GPU; leave it out.")
+    return settings.hardware.devices
 
 
 def adapt(settings: Settings, place: Place) -> Settings:
     """The request as this rank carries it out: on its own GPU, and silent where it is not rank 0."""
     if place.rank != 0:
-        settings = replace(settings, quiet=True, json=False)
-    if place.devices > 1 and hardware.choose_device(settings.device, hardware.probe()).value.startswith("cuda"):
-        settings = replace(settings, device=f"cuda:{place.local_rank}")
+        settings = settings.changed({"screen.quiet": True, "screen.json": False})
+    if place.devices > 1 and hardware.choose_device(settings.hardware.device, hardware.probe()).value.startswith("cuda"):
+        settings = settings.changed({"hardware.device": f"cuda:{place.local_rank}"})
     return settings
 
 

@@ -100,7 +100,7 @@ def test_missing_needs_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_module_imports_none_of_them() -> None:
     code = (
-        "import sys, gfpup.backends.upstream\n"
+        "import sys, gfpup.models.backends.upstream\n"
         "print(sorted({'basicsr', 'gfpgan', 'facexlib', 'pyiqa', 'torchvision'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
@@ -115,7 +115,7 @@ def test_importing_them_reaches_no_network_and_cures_the_old_name() -> None:
         "import socket\n"
         "def refuse(*args, **options): raise AssertionError('network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
-        "from gfpup.backends.upstream_imports import official\n"
+        "from gfpup.models.backends.upstream_imports import official\n"
         "official(); official()\n"
         "import basicsr.data.degradations as d, torch\n"
         "print(tuple(d.rgb_to_grayscale(torch.zeros(1, 3, 4, 4)).shape))"

@@ -88,7 +88,7 @@ def test_the_worker_answers(tmp_path: Path) -> None:
 
 
 def test_what_is_printed_on_the_way_does_not_mix_with_the_answers() -> None:
-    code = "import gfpup.bench.worker as w; w.Worker.answer = lambda self, q: (print('noise'), {'echo': q})[1]; w.main()"
+    code = "import gfpup.tools.bench.worker as w; w.Worker.answer = lambda self, q: (print('noise'), {'echo': q})[1]; w.main()"
     run = subprocess.run([sys.executable, "-c", code], input='{"do": 1}\n', capture_output=True, text=True, check=True)
     answer: dict[str, Any] = json.loads(run.stdout)
     assert answer == {"echo": {"do": 1}} and "noise" in run.stderr
