@@ -216,8 +216,8 @@ def test_the_shared_photos(gfpup: Run, shared: Path, tmp_path: Path) -> None:
 def test_a_result_that_cannot_be_written_stops_the_run(
     gfpup: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from gfpup.core.errors import OutputError
     from gfpup import photos as photos_in_and_out
+    from gfpup.core.errors import OutputError
 
     written = []
 
