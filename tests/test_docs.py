@@ -32,7 +32,7 @@ TEXTS = [
 
 PROMISED = (
     *("index", "choose-backend", "metrics", "batch-processing", "hardware", "cli", "python", "tracking"),
-    *("plugins", "architecture", "faq", "scale", "HARDWARE_GUIDE"),
+    *("plugins", "architecture", "faq", "scale", "HARDWARE_GUIDE", "old-photos", "install"),
 )
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:home|root|work|Users|tmp|mnt|opt)/[\w./-]*")
 
@@ -117,6 +117,24 @@ def anchors(page: Path) -> set[str]:
     """The anchors that a page's headings make, by the rule of Python-Markdown."""
     headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+def test_what_the_architecture_names_is_there() -> None:
+    """Every path in code font exists, and a name that follows a file in code font is defined in it."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:gfpup|conf|experiments|tests|docs)/[\w/.-]*)`(?:, `(\w+)`)?", page)
+    assert len(named) > 40
+    for path, name in named:
+        assert (ROOT / path).exists(), path
+        if name:
+            defined = rf"^(?:def|class) {name}\b"
+            assert re.search(defined, (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE), f"{path} has no {name}"
+
+
+def test_every_folder_of_the_package_is_in_the_architecture() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for folder in sorted(path.parent for path in (ROOT / "gfpup").glob("*/__init__.py")):
+        assert f"`gfpup/{folder.name}/`" in page, folder.name
 
 
 def test_no_page_names_a_path_of_this_machine() -> None:

@@ -17,7 +17,7 @@ from gfpup.planning.tiers import GB, TIERS
 ROOT = Path(__file__).resolve().parents[1]
 CHOOSE = (ROOT / "docs" / "choose-backend.md").read_text(encoding="utf-8")
 HARDWARE = (ROOT / "docs" / "hardware.md").read_text(encoding="utf-8")
-PUBLISHED = list(csv.DictReader((ROOT / "gfpup" / "published_results.csv").open(encoding="utf-8")))
+PUBLISHED = list(csv.DictReader((ROOT / "gfpup" / "analysis" / "published_results.csv").open(encoding="utf-8")))
 
 
 def row(page: str, first: str, heading: str) -> list[str]:
