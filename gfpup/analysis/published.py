@@ -38,7 +38,7 @@ NIQE. Its FID is taken against FFHQ and its Inception input is resized otherwise
 def rows() -> tuple[Published, ...]:
     """Every published number that gfpup knows."""
     found: list[Published] = []
-    text = (files("gfpup") / FILE).read_text(encoding="utf-8")
+    text = (files("gfpup.analysis") / FILE).read_text(encoding="utf-8")
     for line in csv.DictReader(text.splitlines()):
         source = found[-1].source if line["source"] == "same" else line["source"]
         found.append(Published(line["protocol"], line["dataset"], line["method"], line["metric"], float(line["value"]), source))
