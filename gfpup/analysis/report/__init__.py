@@ -67,9 +67,9 @@ def _runs(subject: Subject) -> str:
 
 
 def _lead(subject: Subject) -> str:
-    started = min(run.document["started"] for run in subject.runs)
-    faces = max(sum(len(line["faces"]) for line in run.lines.values()) for run in subject.runs)
-    return f"{_count(faces, 'face')}, started {started.replace('T', ' ').replace('+00:00', ' UTC')}."
+    started = min(run.document["started"] for run in subject.runs).replace("T", " ").replace("+00:00", " UTC")
+    faces = max(sum(len(line.get("faces", ())) for line in run.lines.values()) for run in subject.runs)
+    return f"{_count(faces, 'face')}, started {started}." if faces else f"Started {started}."
 
 
 def _count(number: int, what: str) -> str:

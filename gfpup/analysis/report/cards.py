@@ -74,11 +74,20 @@ class PhotoScores:
     subject: Subject
     keys: tuple[Key, ...]
     values: Mapping[Key, Sequence[Mapping[str, float]]]
+    infinite: frozenset[tuple[Key, int, str]]
+    """The metrics, runs and names of photos whose value is infinite, as PSNR is of equal pictures."""
 
     @classmethod
     def of(cls, subject: Subject) -> PhotoScores:
         keys = tuple(sorted(subject.keys, key=lambda key: key[1] != "photo"))
-        return cls(subject, keys, {key: [run.values(key) for run in subject.runs] for key in keys})
+        infinite = {
+            ((row.metric, row.level), i, row.photo)
+            for i, run in enumerate(subject.runs)
+            for row in run.rows
+            if row.value is not None and math.isinf(row.value)
+        }
+        values = {key: [run.values(key) for run in subject.runs] for key in keys}
+        return cls(subject, keys, values, frozenset(infinite))
 
     def row(self, key: Key, photo: str) -> list[float | None]:
         """One value per run, rounded to what a page needs; None where a run has none."""
@@ -91,8 +100,8 @@ class PhotoScores:
         found: dict[str, list[Order]] = {"Largest difference first": [], "Worst score first": [], "Most changed first": []}
         for at in sorted(range(len(self.keys)), key=self._rank):
             key, better = self.keys[at], higher_is_better(self.subject, self.keys[at])
-            name = short(self.subject, key)
-            if several:
+            name = short(self.subject, key).rstrip(" ↑↓")
+            if several and any(sum(photo in of_run for of_run in self.values[key]) > 1 for photo in self.subject.photos):
                 found["Largest difference first"].append(Order("difference", f"difference in {name}", at, better))
             if key[0].endswith(TO_INPUT):
                 found["Most changed first"].append(Order("worst", f"most changed by {name}", at, better))
@@ -122,7 +131,7 @@ class PhotoScores:
             facts=_facts(subject, views),
             views=views,
             faces=tuple(face for face in views.faces if min(0.7 / face[2], 0.7 / face[3]) > _ZOOM_WORTH),
-            scores=tuple(self._score(key, row) for key, row in rows.items() if any(value is not None for value in row)),
+            scores=tuple(self._score(key, photo) for key, row in rows.items() if any(value is not None for value in row)),
             notes=_notes(subject, photo),
             values=json.dumps(list(rows.values()), separators=(",", ":")),
         )
@@ -132,20 +141,25 @@ class PhotoScores:
         metric, level = self.keys[at]
         return metric in _COST, level != "photo", metric.endswith(TO_INPUT), at
 
-    def _score(self, key: Key, row: Sequence[float | None]) -> Score:
+    def _score(self, key: Key, photo: str) -> Score:
+        row = self.row(key, photo)
         known = [value for value in row if value is not None]
         best = max(known) if higher_is_better(self.subject, key) else min(known)
         marked = len(set(known)) > 1 and not key[0].endswith(TO_INPUT)
-        texts = [("none", False) if v is None else (number(v, key[0]), marked and v == best) for v in row]
+        texts = []
+        for i, (run, value) in enumerate(zip(self.subject.runs, row, strict=True)):
+            missing = "∞" if photo in run.lines and (key, i, run.lines[photo]["name"]) in self.infinite else "none"
+            texts.append((missing, False) if value is None else (number(value, key[0]), marked and value == best))
         apart = number(max(known) - min(known), key[0]) if len(known) > 1 else ""
         return Score(short(self.subject, key), tuple(texts), apart)
 
 
 def _facts(subject: Subject, views: Views) -> str:
     lines = [run.lines[views.photo] for run in subject.runs if views.photo in run.lines]
-    counts = {len(line["faces"]) for line in lines if not line["error"]}
-    faces = f"{' or '.join(map(str, sorted(counts)))} face{'s' * (counts != {1})}" if counts else "not restored"
-    return f"{faces}, {views.size_wh[0]}×{views.size_wh[1]} px"
+    counts = {len(line["faces"]) for line in lines if not line["error"] and "faces" in line}
+    faces = f"{' or '.join(map(str, sorted(counts)))} face{'s' * (counts != {1})}, " if counts else ""
+    failed = "not restored, " if all(line["error"] for line in lines) else ""
+    return f"{failed}{faces}{views.size_wh[0]}×{views.size_wh[1]} px"
 
 
 def _notes(subject: Subject, photo: str) -> tuple[Note, ...]:
@@ -156,7 +170,7 @@ def _notes(subject: Subject, photo: str) -> tuple[Note, ...]:
         line = subject.runs[i].lines[photo]
         decided = [f"method: {line['method']}"] if line.get("method") else []
         decided += [*line.get("notes", ()), *line["warnings"]]
-        decided += [f"face {at}: {face['reason']}" for at, face in enumerate(line["faces"], 1) if face["reason"]]
+        decided += [f"face {at}: {face['reason']}" for at, face in enumerate(line.get("faces", ()), 1) if face["reason"]]
         for text, is_error in [(line["error"], True)] if line["error"] else [(text, False) for text in decided]:
             found.setdefault((text, is_error), []).append(i)
     return tuple(Note(text, () if runs == having else tuple(runs), error) for (text, error), runs in found.items())

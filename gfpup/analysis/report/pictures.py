@@ -63,9 +63,11 @@ class Views:
 
 
 def columns(subject: Subject) -> dict[str, str]:
-    """The versions a photo may have, by their short name in the page: before, reference if there is one, and each run."""
+    """The versions a photo may have, by their short name in the page: before and reference if there are any, and each run."""
     items = [item for run in subject.runs for item in run.items.values()]
-    found = {"before": "before"}
+    # Of a scored folder without inputs there is nothing to say about them; of a run that lost them there is.
+    known = any(item.degraded is not None for item in items) or any(run.document["plan"]["pixels"] for run in subject.runs)
+    found = {"before": "before"} if known else {}
     if any(item.reference is not None or item.damage is not None for item in items):
         found["reference"] = "reference"
     return found | {f"run-{number}": run.name for number, run in enumerate(subject.runs)}
@@ -96,7 +98,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
         else:
             found[f"run-{number}"] = _opened(item.restored)
     size = _size(found, [run.document["plan"]["pixels"].get("upscale") or 1 for run in subject.runs])
-    recorded: list[dict[str, Any]] = next((line["faces"] for line in lines if line["faces"]), [])
+    recorded: Sequence[dict[str, Any]] = next((line["faces"] for line in lines if line.get("faces")), ())
     faces = tuple(_places(recorded, size))
     wanted = [_widened(box) for box in faces]
     kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in found.items()}

@@ -84,10 +84,12 @@ def runs_table(subject: Subject) -> Table:
     rows = []
     for i, run in enumerate(subject.runs):
         photos = run.document["photos"]
-        faces = [face for photo in photos for face in photo["faces"]]
+        faces = [face for photo in photos for face in photo.get("faces", ())]
         lost = sum(photo["error"] is not None for photo in photos)
         restored = sum(face["restored"] for face in faces)
-        cells = [_run(i, run.name), _count(len(photos)), _count(lost), Cell(f"{restored} of {len(faces)}", restored)]
+        recorded = any("faces" in photo for photo in photos)
+        cells = [_run(i, run.name), _count(len(photos)), _count(lost)]
+        cells.append(Cell(f"{restored} of {len(faces)}", restored) if recorded else Cell("not recorded", None))
         cells += [] if timed else [_value(_seconds(run))]
         cells += [_mean(subject.of(key).get(run.name), compared=key in compared) for key in keys]
         of_run = {row.metric: row.value for row in run.rows if row.photo == RUN}
@@ -126,7 +128,7 @@ def failures(subject: Subject) -> Table:
                 rows.append((run.name, photo["name"], "photo", photo["error"]))
             rows += [
                 (run.name, photo["name"], f"face {i}", face["reason"] or "no reason was recorded")
-                for i, face in enumerate(photo["faces"], 1)
+                for i, face in enumerate(photo.get("faces", ()), 1)
                 if face["failed"]
             ]
     return _texts("failed", "What failed and why", ("run", "photo", "what", "reason"), rows)
@@ -228,9 +230,8 @@ def _text(value: Any) -> str:
 
 
 def _facts(run: ReportedRun) -> list[tuple[str, str]]:
-    document, facts = run.document, [("started", run.document["started"])]
-    if "finished" in document:
-        facts.append(("finished", f"{document['finished']} ({document['status']})"))
+    document = run.document
+    facts = [("started", document["started"]), ("finished", f"{document.get('finished', '')} ({document['status']})".strip())]
     machine = document["hardware"]
     if machine:
         gpus = ", ".join(str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in machine["gpus"])
