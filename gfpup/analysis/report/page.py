@@ -97,7 +97,7 @@ def _notes(subject: Subject) -> list[str]:
     elif subject.lines:
         notes = [f"Scores are means over photos. 95% CI: {render.BOOTSTRAP}."]
     else:
-        notes = ["There are no scores: run gfpup score with the folder of the run, then gfpup report again."]
+        notes = ["There are no scores: gfpup score FOLDER computes them, where FOLDER is the --output folder of the run."]
     return notes + [note if note.endswith(".") else f"{note}." for note in subject.notes]
 
 

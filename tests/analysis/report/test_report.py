@@ -304,7 +304,7 @@ def test_what_cannot_be_reported_is_refused(sweep: Path, tmp_path: Path) -> None
         command.run([str(tmp_path)])
     with pytest.raises(GfpupError, match="none of the runs: choose one of backend=classical, backend=identity"):
         command.run([str(sweep), "--baseline", "nobody"])
-    with pytest.raises(GfpupError, match="is no page"):
+    with pytest.raises(GfpupError, match=r"for --output: expected a file that ends in \.html"):
         command.run([str(sweep), "--output", str(tmp_path / "look.pdf")])
     with pytest.raises(GfpupError, match="explains"):
         command.run([str(sweep), "--colour", "red"])
