@@ -1,4 +1,4 @@
-"""What papers report, each number with its protocol and source. It may stand beside measured ones of its protocol only."""
+"""What papers report, each number with its protocol and source; it is comparable with measurements of that protocol only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE: Final = "published_results.csv"
 
 @dataclass(frozen=True)
 class Published:
-    """One number as it was published. `metric` is the publication's word; `source` says who computed it and where it stands."""
+    """One number as it was published. `metric` is the publication's word; `source` says who computed it and where."""
 
     protocol: str
     dataset: str
@@ -27,10 +27,10 @@ class Published:
 MEASURED_AS: Final[Mapping[str, Mapping[str, str]]] = {
     "pmrf-celeba-test": {"PSNR": "psnr", "SSIM": "ssim", "LPIPS": "lpips_vgg", "NIQE": "niqe", "Deg": "deg", "LMD": "lmd"},
 }
-"""By protocol, which of gfpup's metrics is computed as the published one is.
+"""For each protocol, which of gfpup's metrics is computed as the published one is.
 
-Read off evaluation/ of github.com/ohayonguy/PMRF: PSNR and SSIM of BasicSR on RGB, LPIPS on VGG, VQFR's Deg and LMD, BasicSR's
-NIQE. Its FID is taken against FFHQ and its Inception input is resized otherwise; the other protocols' scripts were not found.
+From evaluation/ of github.com/ohayonguy/PMRF: PSNR and SSIM of BasicSR on RGB, LPIPS on VGG, VQFR's Deg and LMD, BasicSR's
+NIQE. Its FID is taken against FFHQ, with a different resize before Inception; scripts of other protocols were not found.
 """
 
 
@@ -38,7 +38,7 @@ NIQE. Its FID is taken against FFHQ and its Inception input is resized otherwise
 def rows() -> tuple[Published, ...]:
     """Every published number that gfpup knows."""
     found: list[Published] = []
-    text = (files("gfpup") / FILE).read_text(encoding="utf-8")
+    text = (files("gfpup.analysis") / FILE).read_text(encoding="utf-8")
     for line in csv.DictReader(text.splitlines()):
         source = found[-1].source if line["source"] == "same" else line["source"]
         found.append(Published(line["protocol"], line["dataset"], line["method"], line["metric"], float(line["value"]), source))
@@ -46,9 +46,9 @@ def rows() -> tuple[Published, ...]:
 
 
 def beside(protocol: str | None, metrics: Iterable[str]) -> tuple[tuple[str, Published], ...]:
-    """The numbers that may stand beside measured ones: (gfpup's metric, the published number) pairs.
+    """The published numbers that are comparable with measured ones: (gfpup's metric, the published number) pairs.
 
-    `protocol` is the published protocol that the measured run follows, None where it follows none; then nothing may.
+    `protocol` is the published protocol that the measured run follows, None where it follows none; then no number is.
     """
     same = MEASURED_AS.get(protocol or "", {})
     wanted = set(metrics)

@@ -1,4 +1,4 @@
-"""A comparison as text, JSON, CSV, Markdown and LaTeX. Pure: each returns the whole as a string that ends in a new line."""
+"""A comparison as text, JSON, CSV, Markdown and LaTeX. Pure: each function returns the whole text, ending in a newline."""
 
 from __future__ import annotations
 
@@ -6,31 +6,19 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from gfpup.analysis.compare import Comparison, Line, verdict
 from gfpup.analysis.published import Published, beside
 from gfpup.analysis.statistics import Interval
-from gfpup.evaluation.metrics import TO_INPUT
+from gfpup.evaluation.metrics import TABLE, TO_INPUT
 
+BOOTSTRAP: Final = "studentised bootstrap over photos, clipped to the metric's range"
+"""How every interval is computed; every form of the table says so."""
 FIELDS: Final = (
-    "metric",
-    "level",
-    "higher_is_better",
-    "run",
-    "n",
-    "mean",
-    "low",
-    "high",
-    "rank",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "p_value",
-    "win_rate",
-    "on_front",
-    "verdict",
+    *("metric", "level", "higher_is_better", "run", "n", "mean", "low", "high", "rank"),
+    *("difference", "difference_low", "difference_high", "p_value", "win_rate", "on_front", "verdict"),
 )
 _MARKDOWN: Final = {"|": r"\|", "*": r"\*", "_": r"\_"}
 _UP, _DOWN = r"\uparrow", r"\downarrow"
@@ -48,34 +36,103 @@ _LATEX: Final = {
 }
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column of the comparison's table: `text` is what a line shows in it, `value` what it is sorted by."""
+
+    heading: str
+    text: Callable[[Line], str]
+    value: Callable[[Line], float | str | None]
+
+
+def columns(confidence: float) -> tuple[Column, ...]:
+    """The columns of a metric's table, with intervals at the level `confidence` (0 to 1)."""
+    ci = f"{100 * confidence:.4g}% CI"
+    return (
+        Column("rank", lambda line: str(line.rank), lambda line: line.rank),
+        Column("run", lambda line: line.run, lambda line: line.run),
+        Column("mean", lambda line: number(line.mean), lambda line: line.mean),
+        Column(ci, lambda line: interval_text(mean_interval(line)), lambda line: _low(mean_interval(line))),
+        Column("difference", _difference, lambda line: line.difference),
+        Column(ci, _difference_interval, lambda line: _low(difference_interval(line))),
+        Column("p (Holm)", _p_value, lambda line: line.p_value),
+        Column("win rate", lambda line: "" if line.win_rate is None else f"{line.win_rate:.0%}", lambda line: line.win_rate),
+        Column("n", lambda line: str(line.n), lambda line: line.n),
+        Column("verdict", lambda line: verdict(line) + (", on the front" if line.on_front else ""), verdict),
+    )
+
+
+def number(value: float, metric: str = "", *, digits: int = 4, signed: bool = False) -> str:
+    """A value to `digits` significant ones, bytes in MB, without an exponent where that stays readable."""
+    plus = "+" if signed else ""
+    if metric == "peak_memory":
+        return f"{value / 1e6:{plus}.0f} MB"
+    text = f"{value:{plus}.{digits}g}"
+    return text if "e" not in text or abs(value) < 1e-4 else f"{value:{plus}.0f}"
+
+
+def interval_text(interval: Interval | None, *, signed: bool = False) -> str:
+    """An interval as [low, high]; "none" where there were too few photos for one."""
+    return "none" if interval is None else f"[{number(interval[0], signed=signed)}, {number(interval[1], signed=signed)}]"
+
+
+def mean_interval(line: Line) -> Interval | None:
+    """The interval of the mean, clipped to the metric's range, which the studentised bootstrap may leave."""
+    low, high = _bounds(line.metric)
+    return _clipped(line.interval, low, high)
+
+
+def difference_interval(line: Line) -> Interval | None:
+    """The interval of the difference, clipped to what two values in the metric's range can differ by."""
+    low, high = _bounds(line.metric)
+    most = None if low is None or high is None else high - low
+    return _clipped(line.difference_interval, None if most is None else -most, most)
+
+
+def title(metric: str, level: str, *, higher_is_better: bool) -> str:
+    """A metric in words, with which direction is better; against the input neither is."""
+    of = "" if level == "photo" else f" of {level}"
+    direction = "higher" if higher_is_better else "lower"
+    if metric.endswith(TO_INPUT):
+        return f"{metric}{of}, {direction} means less was changed, not better"
+    return f"{metric}{of}, {direction} is better"
+
+
+def explanation(comparison: Comparison) -> str:
+    """What the columns are and how they were computed, in sentences."""
+    return (
+        f"Differences are to {comparison.baseline}, paired by photo. {100 * comparison.confidence:.4g}% CI: {BOOTSTRAP}. "
+        f"p (Holm): two-sided paired sign-flip test, corrected for {comparison.tests} "
+        f"test{'s' * (comparison.tests != 1)}. Win rate: share of photos better than with {comparison.baseline}."
+    )
+
+
 def as_text(comparison: Comparison, *, protocol: str | None = None) -> str:
-    """The table for a terminal, 110 columns or so, with what it was computed from and what may be said."""
+    """The table for a terminal, about 120 columns wide, with how it was computed and what it supports."""
     parts = [_headline(comparison)]
-    for key in comparison.metrics:
-        lines = comparison.of(*key)
-        parts.append(_title(lines[0]))
-        parts.append(_columns([_head(comparison), *(_cells(comparison, line) for line in lines)]))
+    for rows, lines in _tables(comparison):
+        parts += ["", _title(lines[0]), _aligned(rows)]
         parts += [f"  published: {row.method} {row.value:g} ({row.source})" for row in _beside(protocol, lines[0])]
-    parts += [f"note: {note}." for note in comparison.notes]
-    return "\n".join(parts) + "\n"
+    parts += [""] + [f"note: {note}." for note in comparison.notes]
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def as_markdown(comparison: Comparison, *, protocol: str | None = None) -> str:
     """The table for a report or an issue."""
-    parts = [_headline(comparison), ""]
-    for key in comparison.metrics:
-        lines = comparison.of(*key)
-        parts += [f"**{_escaped(_title(lines[0]), _MARKDOWN)}**", ""]
-        head = _head(comparison)
-        parts += [_row(head), _row(["---"] * len(head))]
-        parts += [_row([_escaped(cell, _MARKDOWN) for cell in _cells(comparison, line)]) for line in lines]
+    parts = [_escaped(_headline(comparison), _MARKDOWN), ""]
+    for (head, *rows), lines in _tables(comparison):
+        parts += [f"**{_escaped(_title(lines[0]), _MARKDOWN)}**", "", _row(head), _row(["---"] * len(head))]
+        parts += [_row([_escaped(cell, _MARKDOWN) for cell in row]) for row in rows]
         parts += [""] + [f"Published: {row.method} {row.value:g} ({row.source})." for row in _beside(protocol, lines[0])]
-    parts += [f"- {note}." for note in comparison.notes]
+    parts += [f"- {_escaped(note, _MARKDOWN)}." for note in comparison.notes]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def as_latex(comparison: Comparison) -> str:
-    """A table that needs the package booktabs: a row a run, a column a metric, mean and half its interval, the best in bold."""
+    """A table that needs the package booktabs: a row per run, a column per metric, the best mean in bold.
+
+    Bootstrap intervals are not symmetric, so their bounds stand as distances below and above the mean.
+    """
     keys = comparison.metrics
     titles = []
     for key in keys:
@@ -84,34 +141,17 @@ def as_latex(comparison: Comparison) -> str:
         titles.append(f"{_escaped(name, _LATEX)} ${_UP if line.higher_is_better else _DOWN}$")
     rows = []
     for run in comparison.runs:
-        cells = [_escaped(run, _LATEX)]
-        for key in keys:
-            line = next(line for line in comparison.of(*key) if line.run == run)
-            half = "" if line.interval is None else f" \\pm {_number((line.interval[1] - line.interval[0]) / 2, 2)}"
-            mean = _number(line.mean)
-            cells.append(f"$\\mathbf{{{mean}}}{half}$" if line.rank == 1 else f"${mean}{half}$")
-        rows.append(" & ".join(cells) + r" \\")
-    caption = _escaped(_headline(comparison) + " " + " ".join(f"{note}." for note in comparison.notes), _LATEX)
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\begin{{tabular}}{{l{'r' * len(keys)}}}",
-            r"\toprule",
-            " & ".join(["method", *titles]) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            rf"\caption{{{caption.strip()}}}",
-            r"\end{table}",
-            "",
-        ]
-    )
+        of_run = [next(line for line in comparison.of(*key) if line.run == run) for key in keys]
+        rows.append(" & ".join([_escaped(run, _LATEX), *(_latex_cell(line) for line in of_run)]) + r" \\")
+    notes = " ".join(f"{note}." for note in comparison.notes)
+    caption = _escaped(f"{_headline(comparison)} Sub- and superscripts lead to the bounds of the CI. {notes}".strip(), _LATEX)
+    tabular = [rf"\begin{{tabular}}{{l{'r' * len(keys)}}}", r"\toprule", " & ".join(["method", *titles]) + r" \\", r"\midrule"]
+    tabular += [*rows, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([r"\begin{table}", r"\centering", *tabular, rf"\caption{{{caption}}}", r"\end{table}", ""])
 
 
 def as_csv(comparison: Comparison) -> str:
-    """A line a run and metric; what does not apply is empty."""
+    """A line per run and metric; what does not apply is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
@@ -139,7 +179,7 @@ def as_json(comparison: Comparison, *, protocol: str | None = None) -> str:
         "photos": comparison.photos,
         "left_out": dict(comparison.left_out),
         "confidence": comparison.confidence,
-        "interval": "studentised bootstrap over photos",
+        "interval": BOOTSTRAP,
         "test": f"paired sign-flip, two-sided, Holm over {comparison.tests} tests",
         "lines": [_flat(line) for key in comparison.metrics for line in comparison.of(*key)],
         "ranking": ranking,
@@ -160,51 +200,64 @@ FORMATS: Final[Mapping[str, Callable[[Comparison], str]]] = {
 
 
 def _headline(comparison: Comparison) -> str:
-    rate = f"{comparison.confidence:.0%}"
-    return (
-        f"{len(comparison.runs)} runs on the {comparison.photos} photos they share; {rate} bootstrap intervals over photos; "
-        f"differences to {comparison.baseline}, sign-flip p-values corrected for {comparison.tests} tests."
-    )
+    return f"{len(comparison.runs)} runs on the {comparison.photos} photos they share. {explanation(comparison)}"
 
 
 def _title(line: Line) -> str:
-    of = "" if line.level == "photo" else f" of {line.level}"
-    better = "higher is better" if line.higher_is_better else "lower is better"
-    if line.metric.endswith(TO_INPUT):
-        better = f"{'higher' if line.higher_is_better else 'lower'} means less was changed, not better"
-    return f"{line.metric}{of}, {better}, n = {line.n}"
+    return title(line.metric, line.level, higher_is_better=line.higher_is_better)
 
 
-def _head(comparison: Comparison) -> list[str]:
-    return ["", "run", "mean", "interval", f"to {comparison.baseline}", "interval", "p", "wins", "so it is"]
+def _tables(comparison: Comparison) -> list[tuple[list[list[str]], list[Line]]]:
+    """For each metric the cells of its table, headings first, and its lines."""
+    shown = columns(comparison.confidence)
+    found = []
+    for key in comparison.metrics:
+        lines = comparison.of(*key)
+        found.append(([[c.heading for c in shown], *([c.text(line) for c in shown] for line in lines)], lines))
+    return found
 
 
-def _cells(comparison: Comparison, line: Line) -> list[str]:
-    verdict_text = verdict(line) + (", on the front" if line.on_front else "")
-    return [
-        f"{line.rank}.",
-        line.run,
-        _number(line.mean),
-        _interval(line.interval),
-        "" if line.difference is None else _number(line.difference, signed=True),
-        "" if line.difference is None else _interval(line.difference_interval, signed=True),
-        "" if line.p_value is None else "<0.001" if line.p_value < 0.001 else f"{line.p_value:.3f}",
-        "" if line.win_rate is None else f"{line.win_rate:.0%}",
-        verdict_text,
-    ]
+def _difference(line: Line) -> str:
+    return "" if line.difference is None else number(line.difference, signed=True)
 
 
-def _number(value: float, digits: int = 4, *, signed: bool = False) -> str:
-    """A number to `digits` significant ones, without an exponent where that stays readable."""
-    text = f"{value:{'+' if signed else ''}.{digits}g}"
-    return text if "e" not in text or abs(value) < 1e-4 else f"{value:{'+' if signed else ''}.0f}"
+def _difference_interval(line: Line) -> str:
+    return "" if line.difference is None else interval_text(difference_interval(line), signed=True)
 
 
-def _interval(interval: Interval | None, *, signed: bool = False) -> str:
-    return "none" if interval is None else f"[{_number(interval[0], signed=signed)}, {_number(interval[1], signed=signed)}]"
+def _p_value(line: Line) -> str:
+    return "" if line.p_value is None else "<0.001" if line.p_value < 0.001 else f"{line.p_value:.3f}"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> str:
+def _latex_cell(line: Line) -> str:
+    mean = number(line.mean)
+    bold = rf"\mathbf{{{mean}}}" if line.rank == 1 else mean
+    bounds = mean_interval(line)
+    if bounds is None:
+        return f"${bold}$"
+    low, high = (number(abs(bound - line.mean), digits=2) for bound in bounds)
+    return f"${bold}_{{-{low}}}^{{+{high}}}$"
+
+
+def _bounds(metric: str) -> tuple[float | None, float | None]:
+    facts = TABLE.get(metric.removesuffix(TO_INPUT))
+    return (None, None) if facts is None else facts.bounds
+
+
+def _clipped(interval: Interval | None, low: float | None, high: float | None) -> Interval | None:
+    if interval is None:
+        return None
+    first, last = (
+        bound if low is None else max(low, bound) for bound in (v if high is None else min(high, v) for v in interval)
+    )
+    return first, last
+
+
+def _low(interval: Interval | None) -> float | None:
+    return None if interval is None else interval[0]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -224,8 +277,8 @@ def _beside(protocol: str | None, line: Line) -> list[Published]:
 
 
 def _flat(line: Line) -> dict[str, object]:
-    low, high = line.interval or (None, None)
-    difference_low, difference_high = line.difference_interval or (None, None)
+    low, high = mean_interval(line) or (None, None)
+    difference_low, difference_high = difference_interval(line) or (None, None)
     flat: dict[str, object] = {name: getattr(line, name, None) for name in FIELDS if name != "verdict"}
     flat |= {"low": low, "high": high, "difference_low": difference_low, "difference_high": difference_high}
     return flat | {"verdict": verdict(line)}

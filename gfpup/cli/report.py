@@ -12,14 +12,15 @@ from gfpup.core.errors import GfpupError
 HELP = """\
 usage: gfpup report RUN [RUN ...] [flags]
 
-Write one HTML file that needs no network: each photo with a before/after slider and all runs side by side, scores with their
-intervals, quality against seconds, failures, the plan and the command to repeat it. Photos beyond 200 go into pages beside it.
-A contact sheet, contact_sheet.jpg, is written beside it too.
+Write one HTML file that needs no network. Photos come first, those that runs disagree on before the others: each with a
+before/after slider, all runs side by side, its scores and what was decided. A summary, scores with their intervals, quality
+against seconds, failures, the plan and the command follow. Photos beyond 200 go into pages beside the file, and a contact
+sheet, contact_sheet.jpg, is written too.
 
-RUN is the --output folder of a run, or of a sweep with several of them in it.
+RUN is the --output folder of gfpup run, of gfpup sweep (with several runs in it), or of gfpup score.
 
   --output FILE       write the report here, an .html file or a folder (default: report.html in the first RUN)
-  --baseline NAME     hold the others against this run, by its name or its folder (default: the first)
+  --baseline NAME     compare the others with this run, by its name or its folder (default: the first)
 
   gfpup report out/
   gfpup report out/ --baseline backend=identity
@@ -28,7 +29,7 @@ RUN is the --output folder of a run, or of a sweep with several of them in it.
 
 
 def run(words: Sequence[str]) -> int:
-    """`gfpup report`: prints where the report is; returns 0."""
+    """`gfpup report`: print the path of the report; return 0."""
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return 0
@@ -54,5 +55,5 @@ def _target(request: argparse.Namespace, name: str) -> Path:
     if given.suffix.lower() in (".html", ".htm"):
         return given
     if given.suffix and not given.is_dir():
-        raise GfpupError(f"--output {given} is no page: give a file that ends in .html, or a folder.")
+        raise GfpupError(f"invalid value {str(given)!r} for --output: expected a file that ends in .html, or a folder.")
     return given / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
@@ -100,7 +101,7 @@ def folders_with(file: str, given: Sequence[Path]) -> list[Path]:
             raise GfpupError(f"there is no folder {path}: give the --output folder of a run or a sweep")
         here = [path] if (path / file).is_file() else list(_below(path, file))
         if not here:
-            hint = "give a folder of pictures with --restored" if file == DOCUMENT else f"gfpup score {path} makes it"
+            hint = "give a folder of pictures with --restored" if file == DOCUMENT else f"run {scoring_command(path)} first"
             raise GfpupError(f"{path} holds no {file}, nor does a folder in it: {hint}")
         found += here
     return found
@@ -113,3 +114,12 @@ def _below(folder: Path, file: str) -> Iterator[Path]:
                 yield path
             else:
                 yield from _below(path, file)
+
+
+def scoring_command(folder: Path) -> str:
+    """The command that scores a run's or sweep's folder, or any other folder of pictures."""
+    if (folder / DOCUMENT).is_file() or any(_below(folder, DOCUMENT)):
+        return f"gfpup score {shlex.quote(str(folder))}"
+    scores = folder.with_name(f"{folder.name}-scores")
+    command = f"gfpup score --restored {shlex.quote(str(folder))} --output {shlex.quote(str(scores))}"
+    return f"{command} (with --reference DIR for metrics that need a reference)"

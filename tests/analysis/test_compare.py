@@ -222,7 +222,7 @@ def test_aligned_photos_are_not_tested_twice_as_faces() -> None:
 def test_scores_against_the_input_are_not_called_better() -> None:
     runs = [run(name, noisy(0.5, 12, seed), metric="ssim_to_input") for seed, name in enumerate("ab")]
     text = render.as_text(compare(runs))
-    assert "ssim_to_input, higher means less was changed, not better, n = 12" in text
+    assert "ssim_to_input, higher means less was changed, not better\n" in text and "  12  baseline\n" in text
     base = noisy(0.5, 12, 1)
     near = run("b", {photo: value + 0.2 for photo, value in base.items()}, metric="ssim_to_input")
     comparison = compare([run("a", base, metric="ssim_to_input"), near])

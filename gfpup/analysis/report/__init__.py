@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from gfpup.analysis.report import contact_sheet, page
+from gfpup.analysis.report.cards import Card, PhotoScores
 from gfpup.analysis.report.data import Subject, read_subject
 from gfpup.analysis.report.pictures import Views, columns, limits_for, views
 from gfpup.core.files import write_atomic
@@ -19,82 +19,72 @@ PHOTOS_A_PAGE: Final = 200
 
 
 def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = None) -> Path:
-    """Write the report of `runs`, each a run's folder or a sweep's, to the HTML file `target`, and return it.
+    """Write the report of `runs` to the HTML file `target`, and return it.
 
-    Beside it go `contact_sheet.jpg` and, for more than `PHOTOS_A_PAGE` photos, a folder of further pages named after it. The
-    others are held against the run `baseline`, a name or a folder, by default the first.
+    Each of `runs` is the folder of a run, of a sweep, or of `gfpup score`. Beside the file go `contact_sheet.jpg` and, for more
+    than `PHOTOS_A_PAGE` photos, a folder of further pages named after it. The others are compared with the run `baseline`, a
+    name or a folder, by default the first.
 
     Raises:
-        GfpupError: a folder is no run, none has ended, or `baseline` is none of them.
+        GfpupError: a folder holds neither a run nor scores, no run has ended, or `baseline` is none of them.
         OutputError: a file cannot be written.
     """
     subject = read_subject(runs, baseline=baseline)
-    versions = columns(subject)
-    groups = [subject.photos[i : i + PHOTOS_A_PAGE] for i in range(0, len(subject.photos), PHOTOS_A_PAGE)] or [()]
+    versions, scores = columns(subject), PhotoScores.of(subject)
+    gallery = page.gallery(subject, scores, versions)
+    photos = scores.sorted_photos(next(iter(gallery["orders"].values()))[0])
+    groups = [photos[i : i + PHOTOS_A_PAGE] for i in range(0, len(photos), PHOTOS_A_PAGE)] or [[]]
     folder = target.with_name(f"{target.stem}_pages")
     for old in folder.glob("photos-*.html"):
-        old.unlink()  # of a report with more photos: nothing would lead to it
+        old.unlink()  # of an earlier report with more photos: nothing would link to it
     files = [target, *(folder / f"photos-{i:03d}.html" for i in range(2, len(groups) + 1))]
     on_sheet = set(contact_sheet.chosen(subject.photos))
-    rows: list[tuple[str, Views]] = []
-    title = f"gfpup report: {_count(len(subject.photos), 'photo')}, {_runs(subject)}"
-    # The report itself is written last, so that all it leads to is there.
+    rows: dict[str, Views] = {}
+    common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {_runs(subject)}", "gallery": gallery}
+    # The report itself is written last, so that everything it links to exists.
     for i in reversed(range(len(groups))):
-        limits = limits_for(len(groups[i]), len(versions))
-        cards = []
-        for at, seen in enumerate(views(subject, groups[i], limits), 1 + i * PHOTOS_A_PAGE):
-            cards.append(page.card(subject, seen, versions, at))
+        cards: list[Card] = []
+        for seen in views(subject, groups[i], limits_for(len(groups[i]), len(versions))):
+            cards.append(scores.card(seen))
             if seen.photo in on_sheet:
-                rows.append((subject.name(seen.photo), seen))
+                rows[seen.photo] = seen
         first = 1 + i * PHOTOS_A_PAGE
-        heading = f"Photos {first} to {first + len(groups[i]) - 1} of {len(subject.photos)}" if len(groups) > 1 else "Photos"
-        photos = page.gallery(subject, versions, cards, heading=heading, pages=_pages(files, i))
+        heading = f"Photos {first} to {first + len(cards) - 1} of {len(photos)}" if len(groups) > 1 else "Photos"
+        context = common | {"cards": cards, "heading": heading, "pages": _pages(files, i)}
         if i:
-            back = f'<p><a href="../{quote(target.name)}">Back to the report</a></p>'
-            html = page.document(f"{heading} · {title}", back, photos)
+            write_atomic(files[i], page.rendered("photos.html", **context, report=f"../{quote(target.name)}"))
         else:
-            data = page.photo_data(subject, _links(subject, files))
-            html = page.document(title, _lead(subject), page.overview(subject) + photos + page.closing(subject), data)
-        write_atomic(files[i], html.encode())
-    order = {subject.name(photo): at for at, photo in enumerate(subject.photos)}
-    rows.sort(key=lambda row: order[row[0]])
-    write_atomic(target.with_name(CONTACT_SHEET), contact_sheet.contact_sheet(rows, versions, photos=len(subject.photos)))
+            data = page.photo_data(subject, scores, _links(subject, groups, files))
+            context |= page.sections(subject) | {"data": data, "lead": _lead(subject), "contact_sheet": CONTACT_SHEET}
+            write_atomic(target, page.rendered("report.html", **context))
+    sheet = [(subject.name(photo), rows[photo]) for photo in subject.photos if photo in rows]
+    write_atomic(target.with_name(CONTACT_SHEET), contact_sheet.contact_sheet(sheet, versions, photos=len(photos)))
     return target
 
 
 def _runs(subject: Subject) -> str:
-    return subject.runs[0].document["title"] if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
+    return str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
 
 
 def _lead(subject: Subject) -> str:
-    started = min(run.document["started"] for run in subject.runs)
-    faces = max(sum(len(line["faces"]) for line in run.lines.values()) for run in subject.runs)
-    counts = f"{len(subject.photos)} photos, {faces} faces, {escape(_runs(subject))}, begun {escape(started)}"
-    return f'<p>{counts}. <a href="{CONTACT_SHEET}">Contact sheet</a></p>'
+    started = min(run.document["started"] for run in subject.runs).replace("T", " ").replace("+00:00", " UTC")
+    faces = max(sum(len(line.get("faces", ())) for line in run.lines.values()) for run in subject.runs)
+    return f"{_count(faces, 'face')}, started {started}." if faces else f"Started {started}."
 
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _links(subject: Subject, files: Sequence[Path]) -> Mapping[str, str]:
-    """Where each photo is shown, as seen from the report."""
-    links = {}
-    for at, photo in enumerate(subject.photos):
-        i = at // PHOTOS_A_PAGE
-        links[photo] = f"{quote(f'{files[i].parent.name}/{files[i].name}') if i else ''}#photo-{at + 1}"
-    return links
+def _links(subject: Subject, groups: Sequence[Sequence[str]], files: Sequence[Path]) -> Mapping[str, str]:
+    """Where each photo is shown, relative to the report."""
+    numbers = {photo: at for at, photo in enumerate(subject.photos, 1)}
+    pages = ["", *(quote(f"{file.parent.name}/{file.name}") for file in files[1:])]
+    return {photo: f"{at}#photo-{numbers[photo]}" for at, group in zip(pages, groups, strict=True) for photo in group}
 
 
-def _pages(files: Sequence[Path], current: int) -> str:
-    """Links to the other pages, as seen from this one."""
-    if len(files) == 1:
-        return ""
-    parts = []
-    for i, file in enumerate(files):
-        if i == current:
-            parts.append(f'<span aria-current="page">{i + 1}</span>')
-            continue
-        address = (f"{file.parent.name}/{file.name}" if current == 0 else file.name) if i else f"../{file.name}"
-        parts.append(f'<a href="{quote(address)}#photos">{i + 1}</a>')
-    return f'<nav class="pages" aria-label="Pages of photos">{" ".join(parts)}</nav>'
+def _pages(files: Sequence[Path], current: int) -> list[str | None]:
+    """The addresses of all pages relative to the current one, which has None; empty where there is only one."""
+    inside = "" if current else f"{files[-1].parent.name}/"
+    own = [f"../{files[0].name}", *(f"{inside}{file.name}" for file in files[1:])]
+    return [None if i == current else quote(address) for i, address in enumerate(own)] if len(files) > 1 else []

@@ -1,101 +1,147 @@
-"""Charts as inline SVG: quality against seconds with its Pareto front, and how the values of each run are spread."""
+"""Charts as positions, which a template draws as SVG: quality against seconds with its Pareto front, and distributions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from gfpup.analysis.compare import Line
+from gfpup.analysis.render import mean_interval, number
 
 WIDTH, HEIGHT = 380, 260
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 40
 LANE: Final = 38
 DOTS: Final = 60
-"""Up to here a photo is a dot; beyond, dots hide one another and bars take their place."""
+"""With more photos than this, dots hide one another and a histogram replaces them."""
 BARS: Final = 30
-COLOURS: Final = 8
-"""How many colours the style sheet has; runs are numbered too, so more of them stay apart."""
+
+Tick = tuple[float, str]
+"""A position on an axis and the number there."""
 
 
-def number(value: float, metric: str = "", *, signed: bool = False) -> str:
-    """A value to four significant digits, bytes in MB, without an exponent where that stays readable."""
-    plus = "+" if signed else ""
-    if metric == "peak_memory":
-        return f"{value / 1e6:{plus}.0f} MB"
-    text = f"{value:{plus}.4g}"
-    return text if "e" not in text or abs(value) < 1e-4 else f"{value:{plus}.0f}"
+@dataclass(frozen=True)
+class Point:
+    """A run: its number from 0, the centre of its mark, the ends of its interval (y, y), and its tooltip."""
+
+    run: int
+    x: float
+    y: float
+    interval: tuple[float, float] | None
+    title: str
+    on_front: bool
 
 
-def front(quality: Mapping[str, Line], seconds: Mapping[str, Line], runs: Sequence[str]) -> str:
-    """Quality against seconds, a numbered point a run with the interval of its mean; the front is joined by a line."""
+@dataclass(frozen=True)
+class Lane:
+    """The values of a run: dots (x, y, tooltip) or bars (x, y, width, height, tooltip) above `base`, and the mean's x."""
+
+    run: int
+    base: float
+    dots: tuple[tuple[float, float, str], ...]
+    bars: tuple[tuple[float, float, float, float, str], ...]
+    mean: tuple[float, str]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart in units of its SVG view box, `WIDTH` wide; `label` is its text alternative."""
+
+    title: str
+    label: str
+    height: int
+    bottom: int
+    across: tuple[Tick, ...]
+    up: tuple[Tick, ...] = ()
+    caption: str = ""
+    points: tuple[Point, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def front(self) -> list[Point]:
+        """The points on the Pareto front from left to right."""
+        return sorted((point for point in self.points if point.on_front), key=lambda point: point.x)
+
+
+def front(title: str, quality: Mapping[str, Line], seconds: Mapping[str, Line], runs: Sequence[str]) -> Chart:
+    """Quality against seconds: a numbered point for each run with the interval of its mean."""
     shown = [run for run in runs if run in quality and run in seconds]
     times = [seconds[run].mean for run in shown]
-    spread = [bound for run in shown for bound in (quality[run].interval or (quality[run].mean,))]
+    spans = [bound for run in shown for bound in (mean_interval(quality[run]) or ())]
     logarithmic = min(times) > 0 and max(times) > 10 * min(times)
-    low, high = _padded(times, logarithmic=logarithmic)
-    across = _Axis(low, high, LEFT, WIDTH - RIGHT, logarithmic=logarithmic)
-    up = _Axis(*_padded([*spread, *(quality[run].mean for run in shown)]), HEIGHT - BOTTOM, TOP)
-    places = {run: (across(seconds[run].mean), up(quality[run].mean)) for run in shown}
-    label = "seconds a photo" + (", logarithmic" if logarithmic else "")
-    parts = [_grid(across, TOP, HEIGHT - BOTTOM), _scale(up), _caption(label)]
-    ahead = sorted((places[run] for run in shown if quality[run].on_front), key=lambda place: place[0])
-    if len(ahead) > 1:
-        parts.append(f'<polyline class="front" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in ahead)}"/>')
+    across = _Axis(*_padded(times, logarithmic=logarithmic), LEFT, WIDTH - RIGHT, logarithmic=logarithmic)
+    up = _Axis(*_padded([*spans, *(quality[run].mean for run in shown)]), HEIGHT - BOTTOM, TOP)
+    points = []
     for run in shown:
-        (x, y), line = places[run], quality[run]
-        where = runs.index(run)
-        mark = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="9"/><text x="{x:.1f}" y="{y + 4:.1f}">{where + 1}</text>'
-        if line.interval is not None:
-            mark = f'<path d="M{x:.1f} {up(line.interval[0]):.1f}V{up(line.interval[1]):.1f}"/>' + mark
+        line, interval = quality[run], mean_interval(quality[run])
+        ends = None if interval is None else (round(up(interval[0]), 1), round(up(interval[1]), 1))
         said = f"{run}: {number(line.mean)} in {number(seconds[run].mean)} seconds{', on the front' if line.on_front else ''}"
-        kind = "point ahead" if line.on_front else "point"
-        parts.append(f'<g class="{kind} colour-{where % COLOURS}"><title>{escape(said)}</title>{mark}</g>')
-    names = [f"{run}{' (on the front)' if quality[run].on_front else ''}" for run in shown]
-    return _svg(HEIGHT, f"Mean against seconds a photo of {', '.join(names)}", parts)
+        x, y = round(across(seconds[run].mean), 1), round(up(line.mean), 1)
+        points.append(Point(runs.index(run), x, y, ends, said, bool(line.on_front)))
+    return Chart(
+        title=title,
+        label=f"Mean against seconds per photo: {'; '.join(point.title for point in points)}",
+        height=HEIGHT,
+        bottom=HEIGHT - BOTTOM,
+        across=across.ticks,
+        up=up.ticks,
+        caption="seconds per photo" + (" (logarithmic)" if logarithmic else ""),
+        points=tuple(points),
+    )
 
 
-def spread(values: Mapping[str, Sequence[float]], runs: Sequence[str], names: Mapping[str, Sequence[str]]) -> str:
-    """The values of each run on one axis: a dot a photo, bars where there are many; the stroke is the mean.
+def distribution(
+    title: str, values: Mapping[str, Sequence[float]], runs: Sequence[str], names: Mapping[str, Sequence[str]]
+) -> Chart:
+    """The values of each run on one axis: a dot per photo, or a histogram of many; a stroke marks the mean.
 
     `names` are those of the photos, in the order of the `values`.
     """
     shown = [run for run in runs if len(values.get(run, ()))]
-    height = TOP + LANE * len(shown) + 22
+    bottom = TOP + LANE * len(shown)
     across = _Axis(*_padded([value for run in shown for value in values[run]]), LEFT, WIDTH - RIGHT)
-    parts = [_grid(across, TOP, height - 22)]
-    tallest = max((int(np.histogram(values[run], BARS, (across.low, across.high))[0].max()) for run in shown), default=1)
-    for lane, run in enumerate(shown):
-        where, base = runs.index(run), TOP + LANE * (lane + 1) - 5
-        lane_parts = [f'<text class="lane" x="{LEFT - 10}" y="{base - LANE / 2 + 10:.1f}">{where + 1}</text>']
-        if len(values[run]) <= DOTS:
-            for i, (value, name) in enumerate(zip(values[run], names[run], strict=True)):
-                y = base - LANE / 2 + 5 + 8 * math.sin(2.4 * i)  # spread by the golden angle, so that equal values show
-                said = f"<title>{escape(f'{name}: {number(value)}')}</title>"
-                lane_parts.append(f'<circle cx="{across(value):.1f}" cy="{y:.1f}" r="3.5">{said}</circle>')
-        else:
-            counts, edges = np.histogram(values[run], BARS, (across.low, across.high))
-            step = across(float(edges[1])) - across(float(edges[0]))
-            for count, edge in zip(counts.tolist(), edges.tolist(), strict=False):
-                if count:
-                    tall = max(1.0, (LANE - 8) * count / tallest)
-                    place = f'x="{across(edge):.1f}" y="{base - tall:.1f}" width="{max(1, step - 1):.1f}" height="{tall:.1f}"'
-                    lane_parts.append(f"<rect {place}><title>{count} photos</title></rect>")
-        mean = float(np.mean(values[run]))
-        x = across(mean)
-        lane_parts.append(
-            f'<path class="mean" d="M{x:.1f} {base - LANE + 10}V{base}"><title>mean {number(mean)}</title></path>'
-        )
-        parts.append(f'<g class="values colour-{where % COLOURS}">{"".join(lane_parts)}</g>')
+    tallest = max((int(_histogram(values[run], across)[0].max()) for run in shown), default=1)
+    lanes = []
+    for at, run in enumerate(shown):
+        base, mean = TOP + LANE * (at + 1) - 5, float(np.mean(values[run]))
+        few = len(values[run]) <= DOTS
+        dots = _dots(values[run], names[run], across, base - LANE / 2 + 5) if few else ()
+        bars = () if few else _bars(values[run], across, base, tallest)
+        lanes.append(Lane(runs.index(run), base, dots, bars, (round(across(mean), 1), f"mean {number(mean)}")))
     said = ", ".join(f"{run}: {number(min(values[run]))} to {number(max(values[run]))}" for run in shown)
-    return _svg(height, f"Spread over photos: {said}", parts)
+    return Chart(title, f"Distribution over photos: {said}", bottom + 22, bottom, across.ticks, lanes=tuple(lanes))
+
+
+def _dots(values: Sequence[float], names: Sequence[str], across: _Axis, middle: float) -> tuple[tuple[float, float, str], ...]:
+    # Heights follow the golden angle, so that dots of equal values do not hide one another.
+    return tuple(
+        (round(across(value), 1), round(middle + 8 * math.sin(2.4 * i), 1), f"{name}: {number(value)}")
+        for i, (value, name) in enumerate(zip(values, names, strict=True))
+    )
+
+
+def _bars(
+    values: Sequence[float], across: _Axis, base: float, tallest: int
+) -> tuple[tuple[float, float, float, float, str], ...]:
+    counts, edges = _histogram(values, across)
+    width = max(1, across(float(edges[1])) - across(float(edges[0])) - 1)
+    heights = [max(1.0, (LANE - 8) * count / tallest) for count in counts.tolist()]
+    return tuple(
+        (round(across(edge), 1), round(base - tall, 1), round(width, 1), round(tall, 1), f"{count} photos")
+        for count, edge, tall in zip(counts.tolist(), edges.tolist(), heights, strict=False)
+        if count
+    )
+
+
+def _histogram(values: Sequence[float], across: _Axis) -> tuple[np.ndarray, np.ndarray]:
+    return np.histogram(values, BARS, (across.low, across.high))
 
 
 class _Axis:
-    """Values to places, straight or by their logarithm."""
+    """Maps values to positions along an axis, linearly or by their logarithm."""
 
     def __init__(self, low: float, high: float, start: float, end: float, *, logarithmic: bool = False) -> None:
         self.low, self.high, self.start, self.end, self.logarithmic = low, high, start, end, logarithmic
@@ -107,8 +153,8 @@ class _Axis:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     @property
-    def ticks(self) -> list[float]:
-        """About four round numbers; powers of ten and their fivefold where the axis is logarithmic."""
+    def marks(self) -> list[float]:
+        """About four round numbers; powers of ten, on a short logarithmic axis three times those too."""
         if self.logarithmic:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             marks = [m * 10.0**power for power in range(first, last + 1) for m in ((1, 3) if last - first < 4 else (1,))]
@@ -119,6 +165,10 @@ class _Axis:
         first_step, last_step = math.ceil(self.low / step), math.floor(self.high / step)
         return [i * step for i in range(first_step, last_step + 1)]
 
+    @property
+    def ticks(self) -> tuple[Tick, ...]:
+        return tuple((round(self(mark), 1), number(mark)) for mark in self.marks)
+
 
 def _padded(values: Sequence[float], *, logarithmic: bool = False) -> tuple[float, float]:
     low, high = min(values), max(values)
@@ -126,26 +176,6 @@ def _padded(values: Sequence[float], *, logarithmic: bool = False) -> tuple[floa
         edge = (high / low) ** 0.1
         return low / edge, high * edge
     edge = 0.1 * (high - low) or abs(high) * 0.05 or 1.0
-    # Rounding makes differences where there are none: equal values get a scale on which they are equal.
+    # Values that differ by rounding alone must not look different.
     edge = max(edge, 1e-6 * max(abs(low), abs(high)))
     return low - edge, high + edge
-
-
-def _grid(across: _Axis, top: float, bottom: float) -> str:
-    lines = [f"M{across(tick):.1f} {top}V{bottom}" for tick in across.ticks]
-    texts = [f'<text class="below" x="{across(tick):.1f}" y="{bottom + 15}">{number(tick)}</text>' for tick in across.ticks]
-    return f'<path class="grid" d="{"".join(lines)}"/>{"".join(texts)}'
-
-
-def _scale(up: _Axis) -> str:
-    lines = [f"M{LEFT} {up(tick):.1f}H{WIDTH - RIGHT}" for tick in up.ticks]
-    texts = [f'<text class="beside" x="{LEFT - 6}" y="{up(tick) + 4:.1f}">{number(tick)}</text>' for tick in up.ticks]
-    return f'<path class="grid" d="{"".join(lines)}"/>{"".join(texts)}'
-
-
-def _caption(text: str) -> str:
-    return f'<text class="below" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(text)}</text>'
-
-
-def _svg(height: float, label: str, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'

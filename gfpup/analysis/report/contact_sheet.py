@@ -18,14 +18,14 @@ _INK, _FAINT, _PAPER, _EMPTY = (30, 30, 30), (110, 110, 110), (250, 250, 250), (
 
 
 def chosen(photos: Sequence[str]) -> list[str]:
-    """The photos on the sheet: all, or where they are many some at even distances."""
+    """The photos on the sheet: all, or an evenly spaced sample of many."""
     if len(photos) <= ROWS_SHOWN:
         return list(photos)
     return [photos[i * len(photos) // ROWS_SHOWN] for i in range(ROWS_SHOWN)]
 
 
 def contact_sheet(rows: Sequence[tuple[str, Views]], columns: Mapping[str, str], *, photos: int) -> bytes:
-    """A JPEG of `rows`, each a photo's name and its versions; `photos` says how many there are in all."""
+    """A JPEG of `rows`, each a photo's name and its versions; `photos` is the number of all photos."""
     font = ImageFont.load_default(_TEXT_PX)
     line = _TEXT_PX + 6
     cell_w, block_w = THUMBNAIL_PX + _GAP_PX, (THUMBNAIL_PX + _GAP_PX) * len(columns) + 2 * _GAP_PX
@@ -35,7 +35,7 @@ def contact_sheet(rows: Sequence[tuple[str, Views]], columns: Mapping[str, str],
     height = head + max(sum(_height(views) + line + _GAP_PX for _, views in block) for block in blocks)
     sheet = Image.new("RGB", (block_w * len(blocks), height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    said = f"{photos} photos" if len(rows) == photos else f"{len(rows)} of {photos} photos, at even distances"
+    said = f"{photos} photos" if len(rows) == photos else f"{len(rows)} of {photos} photos, evenly spaced"
     draw.text((_GAP_PX, _GAP_PX // 2), said, fill=_FAINT, font=font)
     for number, block in enumerate(blocks):
         left, top = _GAP_PX + number * block_w, head
@@ -58,12 +58,12 @@ def contact_sheet(rows: Sequence[tuple[str, Views]], columns: Mapping[str, str],
 
 
 def _height(views: Views) -> int:
-    """How high a row is: as its highest picture."""
+    """The height of a row in pixels: that of its tallest picture."""
     return max((it.thumbnail.height for it in views.pictures.values() if isinstance(it, Picture)), default=40)
 
 
 def _fitting(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, cells: int = 1) -> str:
-    """The text, cut in its middle where it is too long for so many cells: ends of names tell photos apart."""
+    """The text, shortened in its middle to fit into so many cells: photos often differ in the ends of their names."""
     text = " ".join(text.split())
     width = cells * (THUMBNAIL_PX + _GAP_PX) - _GAP_PX
     cut = text

@@ -12,6 +12,7 @@ import numpy as np
 
 from gfpup.analysis import statistics
 from gfpup.analysis.compare import Comparison, Line, Run, compare, names_of
+from gfpup.analysis.report.scored import read_scored
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
 from gfpup.records import items as results
@@ -108,21 +109,24 @@ def _folders(given: Sequence[Path]) -> list[Path]:
         try:
             found = folders_with(DOCUMENT, [path])
         except GfpupError:
-            raise GfpupError(f"{path} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
+            found = scored_folders(path)
         folders |= {folder.resolve(): folder for folder in found}
     if not folders:
-        raise GfpupError("a report needs at least one run: give a folder that gfpup run wrote.")
+        raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
     return list(folders.values())
 
 
 def _read(name: str, folder: Path, notes: list[str]) -> ReportedRun:
-    items, said = results.items_of_run(folder)
-    notes += said
-    document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
-    if document["status"] != "done":
-        notes.append(f"{name} ended as {document['status']}")
     scores = folder / TABLE
     rows = tuple(read(scores)) if scores.exists() else ()
+    if (folder / DOCUMENT).is_file():
+        items, said = results.items_of_run(folder)
+        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+    else:
+        document, items, said = read_scored(folder, [row.photo for row in rows if row.photo != RUN])
+    notes += said
+    if document["status"] != "done":
+        notes.append(f"{name} ended as {document['status']}")
     # As gfpup compare matches photos: by name without its extension, where that names one photo only.
     photos = [line["name"] for line in document["photos"]]
     short = {photo: str(PurePosixPath(photo).with_suffix("")) for photo in photos}
@@ -193,3 +197,17 @@ def _lost_jobs(given: Sequence[Path], notes: list[str]) -> list[tuple[str, str]]
             if facts.get("error"):
                 lost.append((Path(facts["output"]).name, str(facts["error"])))
     return lost
+
+
+def scored_folders(path: Path) -> list[Path]:
+    """The folders with scores in a folder that holds no run.
+
+    Raises:
+        GfpupError: there are none.
+    """
+    try:
+        return folders_with(TABLE, [path])
+    except GfpupError:
+        raise GfpupError(
+            f"{path} holds neither a run nor scores: give the --output folder of gfpup run, gfpup sweep or gfpup score."
+        ) from None

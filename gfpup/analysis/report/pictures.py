@@ -25,9 +25,9 @@ Box = tuple[float, float, float, float]
 """x, y, width, height as fractions of a picture's width and height."""
 
 PAGE_BYTES: Final = 24_000_000
-"""What the pictures of one page may take, before base64 adds a third: a phone opens it still."""
+"""How much the pictures of one page may take before base64 adds a third; a phone still opens such a page."""
 BYTES_PER_PIXEL: Final = 0.16
-"""Of WebP at quality 80, measured over photos and their restored versions; grain takes more."""
+"""WebP at quality 80, measured over photos and their restored versions; grain takes more."""
 SMALLEST_PX, LARGEST_PX = 256, 1280
 FACES_SHOWN: Final = 8
 FACE_MARGIN: Final = 0.35
@@ -37,7 +37,7 @@ _PROFILE_BYTES: Final = 16_384
 
 @dataclass(frozen=True)
 class Limits:
-    """`side_px` and `face_px` are sides of squares of the most pixels that a picture and a face in it may have."""
+    """The most pixels that a picture and a face in it may have, as the sides of squares of that area."""
 
     side_px: int
     face_px: int
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One version of a photo: a data URI, those of its faces with their places, and a small copy for the contact sheet."""
+    """One version of a photo: a data URI, its faces as sharper patches (box, URI), and a copy for the contact sheet."""
 
     uri: str
     patches: tuple[tuple[Box, str], ...]
@@ -54,7 +54,7 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """A photo in all its versions, by column; text says why there is none. `size_wh` is that of the input, in pixels."""
+    """A photo in all its versions, by column; a text says why one is missing. `size_wh` is the input's, in pixels."""
 
     photo: str
     size_wh: tuple[int, int]
@@ -63,23 +63,25 @@ class Views:
 
 
 def columns(subject: Subject) -> dict[str, str]:
-    """The versions a photo may have, by their short name in the page: before, reference if there is one, and each run."""
+    """The versions a photo may have, by their short name in the page: before and reference if there are any, and each run."""
     items = [item for run in subject.runs for item in run.items.values()]
-    found = {"before": "before"}
+    # A scored folder may have no inputs; a run always had some, and says why they cannot be shown.
+    known = any(item.degraded is not None for item in items) or any(run.document["plan"]["pixels"] for run in subject.runs)
+    found = {"before": "before"} if known else {}
     if any(item.reference is not None or item.damage is not None for item in items):
         found["reference"] = "reference"
     return found | {f"run-{number}": run.name for number, run in enumerate(subject.runs)}
 
 
 def limits_for(photos: int, versions: int) -> Limits:
-    """How large pictures may be where a page holds `photos` of them in so many `versions`: three fifths for the wholes."""
+    """How large pictures may be on a page of `photos` in `versions` each; three fifths of the pixels are for whole pictures."""
     pixels = PAGE_BYTES / BYTES_PER_PIXEL / max(1, photos * versions)
     side = min(LARGEST_PX, max(SMALLEST_PX, int(math.sqrt(pixels * 0.6))))
     return Limits(side_px=side, face_px=min(320, max(96, int(math.sqrt(pixels * 0.2)))))
 
 
 def views(subject: Subject, photos: Sequence[str], limits: Limits) -> Iterator[Views]:
-    """Read the photos in all their versions, a few at a time, in their order."""
+    """Read the photos in all their versions, a few at a time, in the order given."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         yield from pool.map(lambda photo: _views(subject, photo, limits), photos)
 
@@ -96,7 +98,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
         else:
             found[f"run-{number}"] = _opened(item.restored)
     size = _size(found, [run.document["plan"]["pixels"].get("upscale") or 1 for run in subject.runs])
-    recorded: list[dict[str, Any]] = next((line["faces"] for line in lines if line["faces"]), [])
+    recorded: Sequence[dict[str, Any]] = next((line["faces"] for line in lines if line.get("faces")), ())
     faces = tuple(_places(recorded, size))
     wanted = [_widened(box) for box in faces]
     kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in found.items()}
@@ -104,7 +106,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
 
 
 def _originals(items: Sequence[Item]) -> dict[str, Image.Image | str]:
-    """What was restored, made again where it was made from a reference, and the reference."""
+    """The input, synthesised again where it was made from a reference, and the reference."""
     item = next((item for item in items if item.degraded is not None), items[0])
     found: dict[str, Image.Image | str] = {}
     if item.degraded is None:
@@ -127,7 +129,7 @@ def _originals(items: Sequence[Item]) -> dict[str, Image.Image | str]:
 
 
 def _opened(path: Path) -> Image.Image | str:
-    """A picture on white where it is transparent, or why it cannot be read."""
+    """A picture, with white behind transparent parts, or why it cannot be read."""
     try:
         photo = read_photo(path)
     except GfpupError as error:
@@ -144,7 +146,7 @@ def _opened(path: Path) -> Image.Image | str:
 
 
 def _size(found: dict[str, Image.Image | str], upscales: Sequence[float]) -> tuple[int, int]:
-    """Width and height of the input, from a result where it is not there: places of faces are in its pixels."""
+    """Width and height of the input, in whose pixels boxes of faces are; taken from a result where the input is missing."""
     for name, picture in found.items():
         if isinstance(picture, Image.Image):
             scale = upscales[int(name.removeprefix("run-"))] if name.startswith("run-") else 1
@@ -153,7 +155,7 @@ def _size(found: dict[str, Image.Image | str], upscales: Sequence[float]) -> tup
 
 
 def _places(faces: Sequence[dict[str, Any]], size_wh: tuple[int, int]) -> Iterator[Box]:
-    """The largest faces, left to right, as parts of the picture."""
+    """The largest faces from left to right, as fractions of the picture."""
     boxes = [face["box_xyxy"] for face in faces]
     boxes.sort(key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), reverse=True)
     width, height = size_wh
@@ -177,7 +179,7 @@ def _picture(picture: Image.Image, faces: Sequence[Box], limits: Limits) -> Pict
     thumbnail.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     patches = []
     for x, y, width, height in faces if whole.width < picture.width else ():
-        # Whole pixels, and the place that these have: a patch that is off by half a pixel would show as an edge.
+        # The box is rounded to whole pixels with its patch: a patch that is off by half a pixel shows as an edge.
         left, top = round(x * picture.width), round(y * picture.height)
         right = max(left + 1, round((x + width) * picture.width))
         bottom = max(top + 1, round((y + height) * picture.height))
@@ -205,7 +207,7 @@ def _bounded(picture: Image.Image, side_px: int) -> Image.Image:
 
 
 def _uri(picture: Image.Image) -> str:
-    """WebP as a data URI; a picture that is mostly noise gets a lower quality, so that its size stays bounded."""
+    """WebP as a data URI; a picture that is mostly noise gets a lower quality, which bounds its size."""
     allowed = 4096 + 2.5 * BYTES_PER_PIXEL * picture.width * picture.height
     for quality in (80, 50, 25):
         file = io.BytesIO()

@@ -9,12 +9,12 @@
   const within = (value, low, high) => Math.min(high, Math.max(low, value));
   document.documentElement.classList.add("scripted");
 
-  // The links at the top.
+  // The links at the top of the page.
   for (const heading of all("main > section > h2")) {
     document.getElementById("contents").append(make("a", { href: `#${heading.parentElement.id}`, textContent: heading.textContent }));
   }
 
-  // Tables that are sorted by a click on a heading; what has no value stays last.
+  // A click on a heading sorts its table; rows without a value stay last.
   const compare = (a, b, kind, sign) => {
     const [x, y] = kind === "number" ? [a, b].map((text) => (text === "" ? NaN : Number(text))) : [a, b];
     if (kind !== "number") return sign * x.localeCompare(y, undefined, { numeric: true });
@@ -45,7 +45,7 @@
     });
   }
 
-  // The scores of each photo: one metric at a time, fifty photos at a time.
+  // The scores of each photo: one metric and fifty photos at a time.
   const data = JSON.parse(document.getElementById("data").textContent);
   const scores = document.getElementById("photo-scores");
   if (scores) {
@@ -79,7 +79,7 @@
       const last = Math.min(found.length, first + ROWS);
       pager.replaceChildren(
         step("previous", -ROWS, first > 0), step("next", ROWS, last < found.length),
-        make("span", { textContent: found.length ? `${first + 1} to ${last} of ${found.length}` : "no photo has such a name" }));
+        make("span", { textContent: found.length ? `${first + 1} to ${last} of ${found.length}` : "no photo has a name like this" }));
     };
     const columns = ["photo", ...data.runs, ...(several ? ["largest difference"] : [])];
     scores.tHead.append(make("tr", {}, ...columns.map((name, column) =>
@@ -96,20 +96,23 @@
     begin();
   }
 
-  // The switches above the photos.
-  const cards = document.querySelector(".cards");
+  // The controls above the photos.
+  const gallery = document.querySelector(".cards");
   const stages = all(".stage");
-  const isGrid = () => cards.dataset.mode === "grid";
+  const isGrid = () => gallery.dataset.mode === "grid";
   const left = document.getElementById("left");
   const right = document.getElementById("right");
   const pick = () => {
-    for (const pane of all(".pane", cards)) {
+    for (const pane of all(".pane", gallery)) {
       pane.classList.toggle("left", pane.dataset.column === left.value);
       pane.classList.toggle("right", pane.dataset.column === right.value && left.value !== right.value);
     }
+    for (const sides of all(".sides", gallery)) {
+      [left, right].forEach((side, i) => { sides.children[i].textContent = side.selectedOptions[0].textContent; });
+    }
   };
   const lay = (mode) => {
-    cards.dataset.mode = mode;
+    gallery.dataset.mode = mode;
     for (const button of all(".bar [data-mode]")) button.setAttribute("aria-pressed", button.dataset.mode === mode);
     for (const stage of stages) stage.tabIndex = mode === "grid" ? 0 : -1;
   };
@@ -119,10 +122,36 @@
   pick();
   lay("slider");
 
-  // Zoom lives in three variables of the stage, so all its versions move together.
+  // Photos without a value come last, whichever the order.
+  const name = (card) => card.querySelector("h3").textContent;
+  const sort = document.getElementById("sort");
+  sort.addEventListener("change", () => {
+    const [kind, metric, better] = sort.value.split(" ");
+    const place = (card) => {
+      const known = JSON.parse(card.dataset.values)[metric].filter((value) => value !== null);
+      const [least, most] = [Math.min(...known), Math.max(...known)];
+      if (kind === "difference") return known.length > 1 ? least - most : Infinity;
+      return better === "higher" ? least : known.length ? -most : Infinity;
+    };
+    const byName = (a, b) => name(a).localeCompare(name(b), undefined, { numeric: true });
+    const cards = all(".card", gallery).sort(byName);
+    if (kind !== "name") {
+      const places = new Map(cards.map((card) => [card, place(card)]));
+      cards.sort((a, b) => (places.get(a) === places.get(b) ? 0 : places.get(a) - places.get(b)));
+    }
+    gallery.append(...cards);
+  });
+  for (const button of all(".unfold")) {
+    button.addEventListener("click", () => {
+      const open = button.parentElement.classList.toggle("unfolded");
+      button.setAttribute("aria-expanded", open);
+    });
+  }
+
+  // Zoom is kept in three variables of the stage, so all its versions move together.
   const MOST = 16;
   const place = (stage, zoom, x, y) => {
-    const state = { zoom: within(zoom, 1, MOST) };
+    const state = { zoom: Math.round(1e4 * within(zoom, 1, MOST)) / 1e4 };
     const edge = 0.5 / state.zoom;
     state.x = within(x, edge, 1 - edge);
     state.y = within(y, edge, 1 - edge);

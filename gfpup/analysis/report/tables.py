@@ -1,4 +1,4 @@
-"""The tables of a report: runs and their scores, the comparison, failures, the plan and the commands. All text is escaped."""
+"""The tables of a report as cells: runs and their scores, the comparison, failures, plans and commands."""
 
 from __future__ import annotations
 
@@ -6,109 +6,136 @@ import json
 import shlex
 import statistics
 from collections.abc import Iterable, Sequence
-from html import escape
+from dataclasses import dataclass
 from typing import Any, Final
 
+from gfpup.analysis import render
 from gfpup.analysis.compare import Line, verdict
-from gfpup.analysis.report.charts import COLOURS, number
+from gfpup.analysis.render import interval_text, mean_interval, number
 from gfpup.analysis.report.data import Key, ReportedRun, Subject
 from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.evaluation.metrics.cost import OUTSIDE, unshared
 from gfpup.records.scores import RUN
 
 FAILURES_SHOWN: Final = 1000
+_NUMBERS: Final = ("run", "verdict")
+"""The columns of the comparison that are not numbers."""
 
 
-def title(key: Key, *, higher_is_better: bool) -> str:
-    """A metric in words, with which way is better; against the input neither way is."""
-    of = "" if key[1] == "photo" else f" of {key[1]}"
-    if key[0].endswith(TO_INPUT):
-        return f"{key[0]}{of}: {'higher' if higher_is_better else 'lower'} means less was changed"
-    return f"{key[0]}{of}: {'higher' if higher_is_better else 'lower'} is better"
+@dataclass(frozen=True)
+class Cell:
+    """A cell: `value` is what it is sorted by, `small` are lines beneath the text, `run` marks the name of that run."""
+
+    text: str
+    value: float | str | None
+    small: tuple[str, ...] = ()
+    strong: bool = False
+    run: int | None = None
+
+    @property
+    def is_number(self) -> bool:
+        return isinstance(self.value, int | float)
 
 
-def runs_table(subject: Subject) -> str:
-    """A row a run: what became of its photos and faces, and the mean of each metric with its interval."""
+@dataclass(frozen=True)
+class Table:
+    """A sortable table; `heads` are (text, "text" or "number") pairs."""
+
+    name: str
+    caption: str
+    heads: Sequence[tuple[str, str]]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was decided for a run, and the facts of its record as (name, value) pairs."""
+
+    run: int
+    name: str
+    table: Table
+    warnings: Sequence[str]
+    facts: Sequence[tuple[str, str]]
+
+
+def title(subject: Subject, key: Key) -> str:
+    """A metric in words, with which direction is better."""
+    return render.title(*key, higher_is_better=higher_is_better(subject, key))
+
+
+def short(subject: Subject, key: Key) -> str:
+    """A metric as a heading, with an arrow in the better direction; against the input there is none."""
+    arrow = "" if key[0].endswith(TO_INPUT) else " ↑" if higher_is_better(subject, key) else " ↓"
+    return f"{key[0]}{'' if key[1] == 'photo' else f' of {key[1]}'}{arrow}"
+
+
+def higher_is_better(subject: Subject, key: Key) -> bool:
+    return next(iter(subject.of(key).values())).higher_is_better
+
+
+def runs_table(subject: Subject) -> Table:
+    """A row per run: how many of its photos and faces were restored, and the mean of each metric with its interval."""
     keys = subject.keys
     compared = [] if subject.comparison is None else subject.comparison.metrics
-    heads = [("run", "text"), ("photos", "number"), ("failed", "number"), ("faces", "number")]
-    if ("seconds", "photo") not in keys:
-        heads.append(("seconds a photo", "number"))
-    heads += [(_short(key, subject.of(key)), "number") for key in keys]
+    timed = ("seconds", "photo") in keys
     whole = list(dict.fromkeys(row.metric for run in subject.runs for row in run.rows if row.photo == RUN))
-    heads += [(f"{metric} of the run", "number") for metric in whole]
+    numbers = ["photos", "failed", "faces", *([] if timed else ["seconds per photo"])]
+    numbers += [*(short(subject, key) for key in keys), *(f"{metric} of the run" for metric in whole)]
     rows = []
-    for where, run in enumerate(subject.runs):
+    for i, run in enumerate(subject.runs):
         photos = run.document["photos"]
-        faces = [face for photo in photos for face in photo["faces"]]
+        faces = [face for photo in photos for face in photo.get("faces", ())]
         lost = sum(photo["error"] is not None for photo in photos)
         restored = sum(face["restored"] for face in faces)
-        cells = [_cell(_named(where, run.name), run.name), _cell(str(len(photos)), len(photos)), _cell(str(lost), lost)]
-        cells.append(_cell(f"{restored} of {len(faces)}", restored))
-        if ("seconds", "photo") not in keys:
-            took = _seconds(run)
-            cells.append(_cell("" if took is None else number(took), took))
+        recorded = any("faces" in photo for photo in photos)
+        cells = [_run(i, run.name), _count(len(photos)), _count(lost)]
+        cells.append(Cell(f"{restored} of {len(faces)}", restored) if recorded else Cell("not recorded", None))
+        cells += [] if timed else [_value(_seconds(run))]
         cells += [_mean(subject.of(key).get(run.name), compared=key in compared) for key in keys]
-        for metric in whole:
-            row = next((row for row in run.rows if (row.photo, row.metric) == (RUN, metric)), None)
-            value = None if row is None else row.value
-            cells.append(_cell("none" if value is None else number(value, metric), value))
+        of_run = {row.metric: row.value for row in run.rows if row.photo == RUN}
+        cells += [_value(of_run.get(metric), metric) for metric in whole]
         rows.append(cells)
-    return table("runs", "Runs and their mean scores", heads, rows)
+    return Table("runs", "Runs and their mean scores", [("run", "text"), *((name, "number") for name in numbers)], rows)
 
 
-def comparison_tables(subject: Subject) -> str:
-    """A table a metric, as `gfpup compare` prints it."""
-    if subject.comparison is None:
-        return ""
-    base = subject.comparison.baseline
-    heads = [("rank", "number"), ("run", "text"), ("mean", "number"), ("interval", "number"), (f"to {base}", "number")]
-    heads += [("interval", "number"), ("p", "number"), ("wins", "number"), ("so it is", "text")]
+def comparison_tables(subject: Subject) -> list[Table]:
+    """A table per metric with the columns that `gfpup compare` prints; the caption is its heading."""
+    found = subject.comparison
+    if found is None:
+        return []
     names = [run.name for run in subject.runs]
-    parts = []
-    for at, key in enumerate(subject.comparison.metrics):
-        lines = subject.comparison.of(*key)
-        rows = [[_cell(str(line.rank), line.rank), *_compared(line, names.index(line.run))] for line in lines]
-        head = f"{title(key, higher_is_better=lines[0].higher_is_better)}, {lines[0].n} photos"
-        parts.append(f"<h4>{escape(head)}</h4>{table(f'metric-{at}', head, heads, rows)}")
-    return "".join(parts)
+    columns = render.columns(found.confidence)
+    heads = [(column.heading, "text" if column.heading in _NUMBERS else "number") for column in columns]
+    tables = []
+    for at, key in enumerate(found.metrics):
+        rows = [
+            [
+                Cell(column.text(line), column.value(line), run=names.index(line.run) if column.heading == "run" else None)
+                for column in columns
+            ]
+            for line in found.of(*key)
+        ]
+        tables.append(Table(f"metric-{at}", title(subject, key), heads, rows))
+    return tables
 
 
-def _compared(line: Line, where: int) -> list[str]:
-    p_value, interval = line.p_value, line.difference_interval
-    return [
-        _cell(_named(where, line.run), line.run),
-        _cell(number(line.mean), line.mean),
-        _cell(_interval(line.interval), None if line.interval is None else line.interval[0]),
-        _cell("" if line.difference is None else number(line.difference, signed=True), line.difference),
-        _cell("" if line.difference is None else _interval(interval, signed=True), None if interval is None else interval[0]),
-        _cell("" if p_value is None else "&lt;0.001" if p_value < 0.001 else f"{p_value:.3f}", p_value),
-        _cell("" if line.win_rate is None else f"{line.win_rate:.0%}", line.win_rate),
-        _cell(escape(verdict(line) + (", on the front" if line.on_front else "")), verdict(line)),
-    ]
-
-
-def failures(subject: Subject) -> tuple[int, str]:
-    """How many photos, faces and jobs failed, and the table that says which and why."""
-    rows: list[Sequence[str]] = [(job, "", "job", error) for job, error in subject.lost_jobs]
+def failures(subject: Subject) -> Table:
+    """Which photos, faces and jobs failed, and why."""
+    rows = [(job, "", "job", error) for job, error in subject.lost_jobs]
     for run in subject.runs:
         for photo in run.document["photos"]:
             if photo["error"]:
                 rows.append((run.name, photo["name"], "photo", photo["error"]))
             rows += [
-                (run.name, photo["name"], f"face {i}", face["reason"] or "it failed")
-                for i, face in enumerate(photo["faces"])
+                (run.name, photo["name"], f"face {i}", face["reason"] or "no reason was recorded")
+                for i, face in enumerate(photo.get("faces", ()), 1)
                 if face["failed"]
             ]
-    heads = [("run", "text"), ("photo", "text"), ("what", "text"), ("why", "text")]
-    cells = [[_cell(escape(text), text) for text in row] for row in rows[:FAILURES_SHOWN]]
-    more = len(rows) - FAILURES_SHOWN
-    note = f"<p>And {more} more: the manifest.json of each run has all of them.</p>" if more > 0 else ""
-    return len(rows), table("failed", "What failed and why", heads, cells) + note if rows else ""
+    return _texts("failed", "What failed and why", ("run", "photo", "what", "reason"), rows)
 
 
-def gaps(subject: Subject) -> tuple[int, str]:
-    """How many metrics lack values, and the table that says of which runs, how many and why: a line a metric and reason."""
+def gaps(subject: Subject) -> Table:
+    """Which metrics lack values: a row per metric and reason, with the runs and how many values."""
     missing: dict[tuple[str, str], dict[str, int]] = {}
     for run in subject.runs:
         for row in run.rows:
@@ -116,126 +143,102 @@ def gaps(subject: Subject) -> tuple[int, str]:
                 of_run = missing.setdefault((row.metric, row.missing_reason), {})
                 of_run[run.name] = of_run.get(run.name, 0) + 1
     rows = []
-    for (metric, reason), of_runs in missing.items():
-        every = len(of_runs) == len(subject.runs) > 1
-        rows.append((f"all {len(of_runs)} runs" if every else ", ".join(of_runs), metric, str(sum(of_runs.values())), reason))
-    heads = [("of", "text"), ("metric", "text"), ("values", "number"), ("missing because", "text")]
-    cells = [[_cell(escape(text), text) for text in row] for row in rows]
-    return len(rows), table("missing", "What could not be measured and why", heads, cells) if rows else ""
+    for (metric, reason), counts in missing.items():
+        every = len(counts) == len(subject.runs) > 1
+        name = f"all {len(counts)} runs" if every else ", ".join(counts)
+        rows.append([Cell(name, name), Cell(metric, metric), _count(sum(counts.values())), Cell(reason, reason)])
+    heads = [("run", "text"), ("metric", "text"), ("missing values", "number"), ("reason", "text")]
+    return Table("missing", "What could not be measured and why", heads, rows)
 
 
-def plans(subject: Subject) -> str:
-    """What the runs differ in, and of each run every decision with its reason."""
-    parts = []
+def differing_settings(subject: Subject) -> Table | None:
+    """The settings that runs differ in, or None where they do not."""
     settings = [_flat(run.document["plan"]["pixels"]) for run in subject.runs]
-    differing = [
-        name for name in dict.fromkeys(n for each in settings for n in each) if len({e.get(name) for e in settings}) > 1
+    every = dict.fromkeys(name for each in settings for name in each)
+    names = [name for name in every if len({each.get(name) for each in settings}) > 1]
+    rows = [
+        [_run(i, run.name), *(Cell(own.get(name, ""), own.get(name, "")) for name in names)]
+        for i, (run, own) in enumerate(zip(subject.runs, settings, strict=True))
     ]
-    if differing:
-        heads = [("run", "text"), *((name, "text") for name in differing)]
-        rows = [
-            [
-                _cell(_named(where, run.name), run.name),
-                *(_cell(escape(own.get(name, "")), own.get(name, "")) for name in differing),
-            ]
-            for where, (run, own) in enumerate(zip(subject.runs, settings, strict=True))
-        ]
-        parts.append(f"<p>The runs differ in:</p>{table('differ', 'Settings that differ', heads, rows)}")
-    for where, run in enumerate(subject.runs):
+    heads = [("run", "text"), *((name, "text") for name in names)]
+    return Table("differ", "Settings that differ", heads, rows) if names else None
+
+
+def plans(subject: Subject) -> list[Plan]:
+    """Every decision of each run with its reason, and what the run was made with."""
+    found = []
+    for i, run in enumerate(subject.runs):
         plan = run.document["plan"]
-        rows = [
-            [_cell(escape(text), text) for text in (reason["setting"], _said(reason["value"]), reason["why"])]
-            for reason in plan["reasons"]
-        ]
-        inside = table(f"plan-{where}", f"Plan of {run.name}", [("setting", "text"), ("value", "text"), ("why", "text")], rows)
-        warnings = "".join(f"<li>{escape(warning)}</li>" for warning in plan["warnings"])
-        inside += f"<ul>{warnings}</ul>" if warnings else ""
-        inside += f"<dl>{''.join(f'<dt>{escape(n)}</dt><dd>{escape(v)}</dd>' for n, v in _facts(run))}</dl>"
-        is_open = " open" if len(subject.runs) == 1 else ""
-        parts.append(f"<details{is_open}><summary>{_named(where, run.name)}</summary>{inside}</details>")
-    return "".join(parts)
+        rows = [(reason["setting"], _text(reason["value"]), reason["why"]) for reason in plan["reasons"]]
+        table = _texts(f"plan-{i}", f"Plan of {run.name}", ("setting", "value", "reason"), rows)
+        found.append(Plan(i, run.name, table, plan["warnings"], _facts(run)))
+    return found
 
 
-def commands(subject: Subject) -> str:
-    """Each command line once, quoted for a shell, with the runs that came of it."""
+def commands(subject: Subject) -> list[tuple[str, list[str]]]:
+    """Each command line once, quoted for a shell, with the runs that it made."""
     by_command: dict[str, list[str]] = {}
     for run in subject.runs:
         command = shlex.join(run.document["argv"])
         if "cwd" in run.document:
             command = f"cd {shlex.quote(run.document['cwd'])}\n{command}"
         by_command.setdefault(command, []).append(run.name)
-    parts = []
-    for command, names in by_command.items():
-        note = f"<p>{escape(', '.join(names))}</p>" if len(by_command) > 1 else ""
-        parts.append(f'{note}<pre class="command" tabindex="0"><code>{escape(command)}</code></pre>')
-    return "".join(parts)
+    return list(by_command.items())
 
 
-def table(name: str, caption: str, heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
-    """A table that scrolls in itself and can be sorted by each column; `rows` are cells, heads are text and kind."""
-    cells = "".join(f'<th scope="col" data-kind="{kind}">{escape(text)}</th>' for text, kind in heads)
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">'
-        f'<table class="sortable" id="table-{name}"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
-    )
+def _run(index: int, name: str) -> Cell:
+    return Cell(name, name, run=index)
 
 
-def _named(where: int, name: str) -> str:
-    return f'<span class="run colour-{where % COLOURS}"><b class="badge">{where + 1}</b> {escape(name)}</span>'
+def _count(number: int) -> Cell:
+    return Cell(str(number), number)
 
 
-def _cell(inside: str, value: float | str | None) -> str:
-    """A cell of HTML; what it is sorted by may be another text, or a number."""
-    kind = ' class="number"' if isinstance(value, int | float) else ""
-    return f'<td{kind} data-value="{"" if value is None else escape(str(value))}">{inside}</td>'
+def _value(value: float | None, metric: str = "") -> Cell:
+    return Cell("none" if value is None else number(value, metric), value)
 
 
-def _mean(line: Line | None, *, compared: bool) -> str:
+def _texts(name: str, caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    return Table(name, caption, [(head, "text") for head in heads], [[Cell(text, text) for text in row] for row in rows])
+
+
+def _mean(line: Line | None, *, compared: bool) -> Cell:
     if line is None:
-        return _cell("none", None)
-    mean = number(line.mean)
+        return Cell("none", None)
+    interval = mean_interval(line)
+    small = ("" if interval is None else interval_text(interval), verdict(line) if compared else "")
     best = compared and line.rank == 1 and not line.metric.endswith(TO_INPUT)
-    said = verdict(line) if compared else ""
-    small = [escape(text) for text in ("" if line.interval is None else _interval(line.interval), said) if text]
-    return _cell(f"{f'<b>{mean}</b>' if best else mean}{''.join(f'<small>{text}</small>' for text in small)}", line.mean)
-
-
-def _short(key: Key, lines: dict[str, Line]) -> str:
-    better = next(iter(lines.values())).higher_is_better
-    arrow = "" if key[0].endswith(TO_INPUT) else " ↑" if better else " ↓"
-    return f"{key[0]}{'' if key[1] == 'photo' else f' of {key[1]}'}{arrow}"
-
-
-def _interval(interval: tuple[float, float] | None, *, signed: bool = False) -> str:
-    return "none" if interval is None else f"[{number(interval[0], signed=signed)}, {number(interval[1], signed=signed)}]"
+    return Cell(number(line.mean), line.mean, tuple(text for text in small if text), strong=best)
 
 
 def _seconds(run: ReportedRun) -> float | None:
-    """The mean time of a photo, counted as the metric of that name does."""
+    """The mean time of a photo, counted as the metric `seconds` does; None where no stage was timed."""
     stages = [unshared(photo["seconds"], photo.get("reused", {})) for photo in run.document["photos"]]
-    took = [sum(v for stage, v in photo.items() if stage not in OUTSIDE) for photo in stages]
+    took = [sum(v for stage, v in photo.items() if stage not in OUTSIDE) for photo in stages if photo]
     return statistics.fmean(took) if took else None
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
     flat: dict[str, str] = {}
     for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": _said(value)}
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": _text(value)}
     return flat
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _facts(run: ReportedRun) -> list[tuple[str, str]]:
     document = run.document
+    facts = [("started", document["started"]), ("finished", f"{document.get('finished', '')} ({document['status']})".strip())]
     machine = document["hardware"]
-    gpus = ", ".join(str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in machine["gpus"])
-    facts = [("started", document["started"]), ("ended", f"{document.get('finished', 'unknown')} ({document['status']})")]
-    facts.append(("machine", f"{machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB of memory, {gpus or 'no GPU'}"))
+    if machine:
+        gpus = ", ".join(str(gpu.get("name", gpu)) if isinstance(gpu, dict) else str(gpu) for gpu in machine["gpus"])
+        memory = f"{machine['memory_bytes'] / 1e9:.0f} GB of memory"
+        facts.append(("machine", f"{machine['cores']} cores, {memory}, {gpus or 'no GPU'}"))
     facts.append(("versions", ", ".join(f"{name} {version}" for name, version in document["versions"].items())))
     facts.append(("commit", document["commit"] or "unknown"))
     facts += [(f"checkpoint {name}", f"{used['file']} ({used['sha256']})") for name, used in document["checkpoints"].items()]
-    return facts + [(f"licence of {name}", licence) for name, licence in document["licences"].items()]
+    facts += [(f"licence of {name}", licence) for name, licence in document["licences"].items()]
+    return [(name, value) for name, value in facts if value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import json
 import re
@@ -21,6 +22,7 @@ from PIL import Image
 
 import gfpup.analysis.report as report_module
 from gfpup.analysis.report import CONTACT_SHEET, write_report
+from gfpup.analysis.report.page import COLOURS
 from gfpup.analysis.report.pictures import Limits, _picture, limits_for
 from gfpup.cli import report as command
 from gfpup.cli.main import main
@@ -71,8 +73,91 @@ def test_the_page_fetches_nothing_and_runs_only_its_own_script(html: str) -> Non
 def test_names_stay_text(html: str) -> None:
     assert "<script>alert" not in html and "alert(1)" in html
     stem = WICKED
-    assert stem in unescape(re.findall(r"<h3>(.*?)</h3>", html)[0])
+    assert sorted(unescape(name) for name in re.findall(r"<h3>(.*?)</h3>", html)) == sorted(
+        [WICKED, "b.png", "c.jpg", "torn.png"]
+    )
     assert [stem, "#photo-1"] in data_of(html)["photos"]
+
+
+def test_photos_come_first_with_their_scores_and_what_was_decided(sweep: Path, html: str) -> None:
+    sections = re.findall(r'<section id="([^"]*)"', html)
+    assert sections == ["photos", "runs", "front", "scores", "failures", "plan", "command"]
+    cards = {unescape(re.findall(r"<h3>(.*?)</h3>", card)[0]): card for card in html.split("<article")[1:]}
+    for name in ("b.png", "c.jpg", WICKED):
+        rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', cards[name])
+        shown = {unescape(metric): re.findall(r"<td[^>]*>(?:<b>)?([^<]*)", cells) for metric, cells in rows}
+        for run, value in zip(("backend=classical", "backend=identity"), shown["ssim_to_input"][:2], strict=True):
+            with (sweep / run / "scores.csv").open(encoding="utf-8", newline="") as file:
+                found = [
+                    row
+                    for row in csv.DictReader(file)
+                    if (row["photo"], row["metric"], row["face"]) == (name, "ssim_to_input", "")
+                ]
+            assert float(value) == pytest.approx(float(found[0]["value"]), rel=1e-3)
+        assert shown["psnr_to_input"][1] == "∞", "identity returns an aligned face as it was"
+    # One error of both runs is one line, and a photo without scores has no table of them.
+    assert cards["torn.png"].count('class="error"') == 1 and "of-photo" not in cards["torn.png"]
+
+
+def test_photos_that_runs_disagree_on_come_first(html: str) -> None:
+    cards = html.split("<article")[1:]
+    values = [json.loads(unescape(re.findall(r'data-values="([^"]*)"', card)[0]))[0] for card in cards]
+    apart = [max(row) - min(row) for row in values[:3]]
+    assert apart == sorted(apart, reverse=True) and values[3] == [None, None]
+    groups = re.findall(r'<optgroup label="([^"]*)">', html)
+    assert groups == ["Largest difference first", "Worst score first", "Most changed first", "Name"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_numbers_of_runs_can_be_read_on_their_colours(html: str, scheme: str) -> None:
+    light, dark = re.search(r"<style>(.*?)</style>", html, re.DOTALL).group(1).split("@media (prefers-color-scheme: dark)", 1)  # type: ignore[union-attr]
+    style = light if scheme == "light" else dark.split("*, ::before", 1)[0]
+    own = re.findall(r"--own: (#[0-9a-f]+)", style)
+    on = re.findall(r"--on-own: (#[0-9a-f]+)", style)
+    faint, paper = (re.findall(rf"--{name}: (#[0-9a-f]+)", style)[0] for name in ("faint", "paper"))
+    assert len(own) == COLOURS and len(on) == 1
+    for colour in own:
+        assert contrast(colour, on[0]) >= 4.5, colour
+    assert contrast(faint, paper) >= 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Source: WCAG 2.2, "contrast ratio" and "relative luminance"."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_folder_that_was_only_scored_is_a_report(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    restored, reference, scored = tmp_path / "restored", tmp_path / "reference", tmp_path / "scored"
+    for folder, run in ((restored, "backend=classical"), (reference, "backend=identity")):
+        folder.mkdir()
+        for name in ("b.png", "c.jpg"):
+            shutil.copy(sweep / run / name, folder / name)
+    given = ["--restored", str(restored), "--reference", str(reference)]
+    assert main(["score", *given, "--metrics", "psnr,ssim", "--output", str(scored), "--quiet"]) == 0
+    assert command.run([str(scored)]) == 0
+    html = (scored / "report.html").read_text(encoding="utf-8")
+    assert html.count("<article") == 2 and "psnr ↑" in html
+    for card in html.split("<article")[1:]:
+        assert re.findall(r'data-column="([^"]*)"', card) == ["reference", "run-0"] and card.count("data:image/webp") >= 2
+    shown = re.search(r'<pre class="command"[^>]*><code>(.*?)</code>', html, re.DOTALL)
+    assert shown is not None
+    words = shlex.split(unescape(shown.group(1)))
+    (scored / "scores.csv").unlink()
+    assert main(words[1:]) == 0 and (scored / "scores.csv").is_file(), "the command on the page runs as it stands"
+    # Beside a run, and after the pictures have gone.
+    html = write_report([scored, sweep / "backend=identity"], tmp_path / "both.html").read_text(encoding="utf-8")
+    assert html.count("<article") == 4 and 'data-column="run-1"' in html
+    shutil.rmtree(restored)
+    assert "the scored pictures are not shown" in write_report([scored], tmp_path / "gone.html").read_text(encoding="utf-8")
+    capsys.readouterr()
 
 
 def test_every_version_of_every_photo_is_inside(html: str) -> None:
@@ -208,18 +293,18 @@ def test_the_command_writes_where_it_says(sweep: Path, tmp_path: Path, capsys: p
     words = [str(sweep), "--output", str(target), "--baseline", str(sweep / "backend=identity")]
     assert command.run(words) == 0
     assert capsys.readouterr().out.strip() == str(target)
-    assert "is held against backend=identity" in target.read_text(encoding="utf-8")
+    assert "Differences are to backend=identity, paired by photo" in target.read_text(encoding="utf-8")
     assert command.run([str(sweep / "backend=identity")]) == 0
     assert (sweep / "backend=identity" / "report.html").exists()
     assert command.run(["--help"]) == 0 and "usage: gfpup report" in capsys.readouterr().out
 
 
 def test_what_cannot_be_reported_is_refused(sweep: Path, tmp_path: Path) -> None:
-    with pytest.raises(GfpupError, match="neither a run nor a sweep"):
+    with pytest.raises(GfpupError, match="holds neither a run nor scores: give the --output folder"):
         command.run([str(tmp_path)])
     with pytest.raises(GfpupError, match="none of the runs: choose one of backend=classical, backend=identity"):
         command.run([str(sweep), "--baseline", "nobody"])
-    with pytest.raises(GfpupError, match="is no page"):
+    with pytest.raises(GfpupError, match=r"for --output: expected a file that ends in \.html"):
         command.run([str(sweep), "--output", str(tmp_path / "look.pdf")])
     with pytest.raises(GfpupError, match="explains"):
         command.run([str(sweep), "--colour", "red"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -116,6 +117,38 @@ def test_tables_are_sorted_by_click_and_by_keyboard(page: Any) -> None:
     page.locator("#table-runs th button").first.click()
     page.locator("#table-runs th button").first.click()
     assert column("#table-runs", 1) == names[::-1]
+
+
+def test_photos_are_sorted_by_score_difference_and_name(page: Any) -> None:
+    def shown() -> tuple[list[str], list[list[float]]]:
+        cards = page.locator(".card")
+        values = [json.loads(values)[0] for values in cards.evaluate_all("all => all.map((it) => it.dataset.values)")]
+        return page.locator(".card h3").all_inner_texts(), values
+
+    assert page.evaluate("document.getElementById('photos').nextElementSibling.id") == "runs"
+    _, offered = shown()
+    differences = [max(row) - min(row) for row in offered]
+    assert differences == sorted(differences, reverse=True)
+    sort = page.locator("#sort")
+    sort.select_option(label="name")
+    assert shown()[0] == ['a "<img src=x onerror=alert(1)>.png', "b.png", "c.jpg"]
+    sort.select_option(label="most changed by ssim_to_input")
+    least = [min(row) for row in shown()[1]]
+    assert least == sorted(least) and least[0] < least[-1]
+    sort.select_option(index=0)
+    assert shown()[1] == offered
+    # What a photo scored stands beneath it.
+    card = page.locator(".card").first
+    assert float(card.locator(".of-photo tbody td").first.inner_text()) == pytest.approx(offered[0][0], rel=1e-3)
+
+
+def test_labels_and_first_columns_leave_room_on_a_phone(page: Any) -> None:
+    width = page.evaluate("innerWidth")
+    for label in page.locator(".card").first.locator(".sides > *").all():
+        assert label.evaluate("it => it.scrollWidth <= it.clientWidth && getComputedStyle(it).overflow === 'visible'")
+    assert page.locator("#table-runs td").first.bounding_box()["width"] <= 0.4 * width
+    page.evaluate("document.querySelectorAll('details').forEach((it) => { it.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_all_versions_zoom_together_on_a_face(page: Any) -> None:
