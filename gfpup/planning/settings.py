@@ -1,324 +1,187 @@
-"""The composed configuration, checked once and turned into facts: what a run was asked to do."""
+"""The composed configuration, checked once against the schema and turned into `Settings`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from gfpup.models import engines
-from gfpup.planning.config_reader import Reader
+from gfpup.core import registry
+from gfpup.core.errors import GfpupError
+from gfpup.models import backends
+from gfpup.planning.option import Option, expected
+from gfpup.planning.schema import OPTIONS, PRECISIONS, Settings
 from gfpup.restoration.select import FaceChoice
+from gfpup.weights import catalogue
 
-DETECTORS = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
-MODES = ("standard", "high-quality", "memory-efficient")
-MASKS = ("auto", "feather", "bisenet", "parsenet")
-BACKGROUNDS = ("auto", "none", "realesrgan", "spandrel")
-TIERS = ("auto", "high", "mid", "low", "cpu", "mps")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-ENGINES = ("auto", *engines.ENGINES)
-LAYOUTS = ("flat", "gfpgan")
-TRACKING = ("auto", "mlflow", "none")
-EXTENSIONS = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")
+__all__ = ["ARGV_VARIABLE", "PRECISIONS", "Settings", "invalid", "read_settings", "typed"]
+
+ARGV_VARIABLE: Final = "GFPUP_ARGV"
+"""Carries the command line as typed into the manifest and into refusals, also of jobs in other processes."""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Which photos, and their references."""
-
-    paths: tuple[str, ...]
-    recursive: bool
-    limit: int | None
-    kind: str
-    reference: Path | None
-    protocol: str | None
-    seed: int
+def typed(key: str) -> str:
+    """What the user wrote for a key of the configuration: the flag that stands in the command line, else the key itself."""
+    words = [word.partition("=")[0] for word in json.loads(os.environ.get(ARGV_VARIABLE, "[]"))]
+    for wanted in filter(None, (OPTIONS.get(key), OPTIONS.get(key.partition(".")[0]))):
+        for flag in wanted.flags:
+            if found := {flag.name, flag.short} & set(words) - {""}:
+                return found.pop()
+    return key
 
 
-@dataclass(frozen=True)
-class Metrics:
-    """What is measured."""
-
-    names: tuple[str, ...]
-    require: bool
-
-
-@dataclass(frozen=True)
-class Backend:
-    """The method."""
-
-    name: str
+def invalid(key: str, value: Any, wanted: str = "", *, names: Mapping[str, str] | None = None) -> GfpupError:
+    """The refusal of a value, under the flag that was typed, else the key; `names` are those of keywords in Python."""
+    shown = value if isinstance(value, str) else json.dumps(value, default=str)
+    wanted = wanted or expected(OPTIONS[key])
+    return GfpupError(f"invalid value '{shown}' for {(names or {}).get(key) or typed(key)}: expected {wanted}.")
 
 
-@dataclass(frozen=True)
-class Restore:
-    """How faces are restored. `parameters` are the method's own that were given, by their key."""
+def read_settings(config: Mapping[str, Any], *, names: Mapping[str, str] | None = None) -> Settings:
+    """Check the resolved configuration (plain containers) and return it as `Settings`; a key that is absent has its default.
 
-    upscale: float
-    aligned: bool
-    strength: float
-    match_color: bool
-    parameters: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """The members of an ensemble."""
-
-    backends: tuple[str, ...]
-    weights: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class PrecomputedResults:
-    """Where another tool's results lie."""
-
-    folder: Path | None
-    mapping: Path | None
-
-
-@dataclass(frozen=True)
-class Guard:
-    """How like its input a restored face has to stay."""
-
-    path: Path | None
-    identity_min: float | None
-
-
-@dataclass(frozen=True)
-class Detect:
-    """How faces are found."""
-
-    name: str
-    path: Path | None
-    threshold: float
-    size: int | None
-
-
-@dataclass(frozen=True)
-class Paste:
-    """How faces are pasted."""
-
-    mask: str
-    mask_path: Path | None
-
-
-@dataclass(frozen=True)
-class Background:
-    """How the rest of the photo is enlarged."""
-
-    name: str
-    path: Path | None
-    tile_px: int | None
-    tile_overlap_px: int | None
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where checkpoints come from."""
-
-    model: Path | None
-    files: Mapping[str, Path]
-    dir: Path | None
-    download: bool
-    trust_first_download: bool
-    accept_licences: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What computes."""
-
-    tier: str
-    device: str
-    precision: str
-    engine: str
-    compile: bool
-    threads: int | None
-    devices: int | None
-    num_nodes: int
-    strategy: str
-    workers: int | None
-    face_batch: int | None
-
-
-@dataclass(frozen=True)
-class Cache:
-    """The stages shared with other runs."""
-
-    enabled: bool | None
-    dir: Path | None
-    max_gb: float
-
-
-@dataclass(frozen=True)
-class Write:
-    """How results are written."""
-
-    ext: str
-    suffix: str
-    faces: bool
-    metadata: bool
-    jpeg_quality: int
-    webp_quality: int
-    png_compression: int
-    layout: str
-    compare: bool
-
-
-@dataclass(frozen=True)
-class Screen:
-    """What is printed."""
-
-    json: bool
-    quiet: bool
-    verbose: bool
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """What is logged to MLflow."""
-
-    name: str
-    uri: str | None
-    experiment: str
-    max_images: int
-    image_px: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A checked request, by the nodes and keys of the configuration."""
-
-    source: Source
-    output: Path
-    existing: str
-    dry_run: bool
-    report: bool
-    objective: str | None
-    seed: int | None
-    mode: str
-    backend: Backend
-    restore: Restore
-    ensemble: Ensemble
-    precomputed: PrecomputedResults
-    guard: Guard
-    detect: Detect
-    faces: FaceChoice
-    paste: Paste
-    background: Background
-    weights: Weights
-    hardware: Hardware
-    cache: Cache
-    write: Write
-    screen: Screen
-    metrics: Metrics
-    tracking: Tracking
-    resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """A copy with other values, by their dotted key: `{"hardware.device": "cpu"}`."""
-        settings = self
-        for key, value in changes.items():
-            node, _, name = key.partition(".")
-            settings = replace(settings, **{node: replace(getattr(settings, node), **{name: value}) if name else value})
-        return settings
-
-
-OWN_RESTORE_KEYS: Final = ("upscale", "aligned", "strength", "match_color")
-
-
-def read_settings(config: Mapping[str, Any]) -> Settings:
-    """Check the resolved configuration (plain containers) and return it as `Settings`.
+    `names` are the keywords that stood for keys, for refusals in Python.
 
     Raises:
-        GfpupError: an invalid value, with its key, the value and what is expected.
+        GfpupError: an invalid value, with what was typed, the value and what is expected.
     """
-    at = Reader(config)
-    return Settings(
-        source=Source(
-            paths=at.texts("source.paths"),
-            recursive=at.flag("source.recursive"),
-            limit=at.optional(at.integer, "source.limit", 1),
-            kind=at.text("source.kind"),
-            reference=at.path("source.reference"),
-            protocol=at.optional(at.text, "source.protocol"),
-            seed=at.integer("source.seed", 0),
-        ),
-        metrics=Metrics(at.words("metrics.names"), at.flag("metrics.require")),
-        output=Path(at.text("output")),
-        existing=at.choice("existing", ("resume", "overwrite")),
-        dry_run=at.flag("dry_run"),
-        seed=at.optional(at.integer, "seed", 0),
-        backend=Backend(at.text("backend.name")),
-        restore=Restore(
-            upscale=at.number("restore.upscale", 1 / 16, 16),
-            aligned=at.flag("restore.aligned"),
-            strength=at.number("restore.strength", 0, 1),
-            match_color=at.flag("restore.match_color"),
-            parameters=at.parameters(),
-        ),
-        ensemble=Ensemble(at.words("ensemble.backends"), at.numbers("ensemble.weights")),
-        precomputed=PrecomputedResults(at.path("precomputed.folder"), at.path("precomputed.mapping")),
-        guard=Guard(at.path("guard.path"), at.optional(at.number, "guard.identity_min", 0, 1)),
-        mode=at.choice("mode", MODES),
-        detect=Detect(
-            name=at.choice("detect.name", DETECTORS),
-            path=at.path("detect.path"),
-            threshold=at.number("detect.threshold", 0, 1),
-            size=at.optional(at.integer, "detect.size", 0),
-        ),
-        weights=Weights(
-            model=at.path("weights.model"),
-            files=at.files("weights.files"),
-            dir=at.path("weights.dir"),
-            download=at.flag("weights.download"),
-            trust_first_download=at.flag("weights.trust_first_download"),
-            accept_licences=at.words("weights.accept_licences"),
-        ),
-        paste=Paste(at.choice("paste.mask", MASKS), at.path("paste.mask_path")),
-        faces=at.face_choice(),
-        background=Background(
-            name=at.choice("background.name", BACKGROUNDS),
-            path=at.path("background.path"),
-            tile_px=at.optional(at.integer, "background.tile_px", 0),
-            tile_overlap_px=at.optional(at.integer, "background.tile_overlap_px", 0),
-        ),
-        hardware=Hardware(
-            tier=at.choice("hardware.tier", TIERS),
-            device=at.text("hardware.device"),
-            precision=at.choice("hardware.precision", PRECISIONS),
-            engine=at.choice("hardware.engine", ENGINES),
-            compile=at.flag("hardware.compile"),
-            threads=at.optional(at.integer, "hardware.threads", 1),
-            devices=at.count("hardware.devices"),
-            num_nodes=at.integer("hardware.num_nodes", 1),
-            strategy=at.choice("hardware.strategy", ("auto", "ddp")),
-            workers=at.optional(at.integer, "hardware.workers", 0),
-            face_batch=at.optional(at.integer, "hardware.face_batch", 1),
-        ),
-        write=Write(
-            ext=at.choice("write.ext", EXTENSIONS),
-            suffix=at.text("write.suffix", empty=True),
-            faces=at.flag("write.faces") or at.text("write.layout") == "gfpgan",
-            metadata=at.flag("write.metadata"),
-            jpeg_quality=at.integer("write.jpeg_quality", 1, 100),
-            webp_quality=at.integer("write.webp_quality", 1, 100),
-            png_compression=at.integer("write.png_compression", 0, 9),
-            layout=at.choice("write.layout", LAYOUTS),
-            compare=at.flag("write.compare"),
-        ),
-        screen=Screen(at.flag("screen.json"), at.flag("screen.quiet"), at.flag("screen.verbose")),
-        cache=Cache(at.optional(at.flag, "cache.enabled"), at.path("cache.dir"), at.number("cache.max_gb", 0.001)),
-        tracking=Tracking(
-            name=at.choice("tracking.name", TRACKING),
-            uri=at.optional(at.text, "tracking.uri"),
-            experiment=at.text("tracking.experiment"),
-            max_images=at.integer("tracking.max_images", 0),
-            image_px=at.integer("tracking.image_px", 1),
-        ),
-        report=at.flag("report"),
-        objective=at.optional(at.text, "objective"),
-        resolved=config,
-    )
+    settings = Settings(resolved=config)
+    nodes: dict[str, dict[str, Any]] = {}
+    for key, wanted in OPTIONS.items():
+        if wanted.kind == "group" or key == "metrics":
+            continue
+        name, _, inside = key.partition(".")
+        held = config.get(name, {} if inside else wanted.default)
+        if inside and not isinstance(held, Mapping):
+            raise GfpupError(f"{name} must hold keys such as {key}, but the configuration has {held!r}; remove what replaced it.")
+        try:
+            value = _read(wanted, held.get(inside, wanted.default) if inside else held)
+        except _Refused as refused:
+            raise invalid(key, refused.args[0], refused.args[1], names=names) from None
+        nodes.setdefault(name, {}).update({inside: value})
+    nodes["restore"]["parameters"] = _parameters(config.get("restore", {}), nodes["restore"], config, names)
+    nodes["write"]["faces"] |= nodes["write"]["layout"] == "gfpgan"
+    faces = nodes.pop("faces")
+    made = {name: held[""] if "" in held else replace(getattr(settings, name), **held) for name, held in nodes.items()}
+    return replace(settings, **made, faces=FaceChoice(**faces))  # type: ignore[arg-type]
+
+
+class _Refused(ValueError):
+    """A value and what was expected instead ("" for the option's own words)."""
+
+
+def _read(wanted: Option, value: Any) -> Any:
+    """The value in the type that the code reads.
+
+    Raises:
+        _Refused: it is not one of those.
+    """
+    if wanted.key in _OWN_READERS:
+        return _OWN_READERS[wanted.key](value)
+    if value is None and wanted.optional:
+        return None
+    if wanted.choices and value not in wanted.choices:
+        raise _Refused(value, "")
+    if wanted.kind in ("list", "names", "metrics"):
+        kind = (int, float) if "float" in str(wanted.type) else (str,)
+        if not isinstance(value, list | tuple) or not all(isinstance(v, kind) and not isinstance(v, bool) for v in value):
+            raise _Refused(value, "")
+        return tuple(float(v) if kind != (str,) else v for v in value)
+    if wanted.base is bool:
+        if not isinstance(value, bool):
+            raise _Refused(value, "")
+        return value
+    if wanted.base in (int, float):
+        return _number(wanted, value)
+    if isinstance(value, bool | Mapping | list) or value is None or (str(value) == "" and wanted.default != ""):
+        raise _Refused(value, "")
+    return Path(str(value)) if wanted.base is Path else str(value)
+
+
+def _number(wanted: Option, value: Any) -> float:
+    kinds = int if wanted.base is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise _Refused(value, "")
+    low, high = (-float("inf") if wanted.low is None else wanted.low), (float("inf") if wanted.high is None else wanted.high)
+    if not low <= value <= high:
+        raise _Refused(value, "")
+    return wanted.base(value)  # type: ignore[no-any-return]
+
+
+def _paths(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not value or any(v is None or isinstance(v, dict | list) for v in value):
+        raise GfpupError("there is nothing to restore: name a photo, a folder or a pattern with --input.")
+    return tuple(str(v) for v in value)
+
+
+def _files(value: Any) -> dict[str, Path]:
+    files = {}
+    for pair in value if isinstance(value, list | tuple) else [value]:
+        name, _, path = str(pair).partition("=")
+        if not name or not path:
+            raise _Refused(pair, "NAME=FILE, a checkpoint's name and your file for it")
+        files[catalogue.find(name).name] = Path(path)
+    return files
+
+
+def _which(value: Any) -> str | int:
+    if value in ("all", "largest", "center") or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value  # type: ignore[no-any-return]
+    raise _Refused(value, "all, largest, center or a number of faces")
+
+
+def _devices(value: Any) -> int | None:
+    if value == "auto":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _Refused(value, "auto or a whole number of 1 or more")
+    return value
+
+
+def _boxes(value: Any) -> tuple[tuple[float, ...], ...]:
+    for box in value or []:
+        numbers = isinstance(box, list | tuple) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
+        if not numbers or len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
+            raise _Refused(value, "boxes [x0,y0,x1,y1] in photo pixels with x0 < x1 and y0 < y1")
+    return tuple(tuple(float(v) for v in box) for box in value or [])
+
+
+_OWN_READERS: Final[Mapping[str, Any]] = {
+    "source.paths": _paths,
+    "weights.files": _files,
+    "faces.which": _which,
+    "faces.leave_alone": _boxes,
+    "hardware.devices": _devices,
+}
+
+
+def _parameters(
+    given: Mapping[str, Any], read: Mapping[str, Any], config: Mapping[str, Any], names: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """The method's own parameters that were given: those of the schema, and others that some method declares.
+
+    Raises:
+        GfpupError: no method has a parameter of that name.
+    """
+    own = {key: read[key] for key in ("version", "fidelity") if read[key] is not None}
+    others = {str(key): value for key, value in given.items() if f"restore.{key}" not in OPTIONS and value is not None}
+    if others:
+        known = set(_declared(str(config.get("backend", {}).get("name"))))
+        for key in others:
+            if key not in known:
+                options = [name.partition(".")[2] for name in OPTIONS if name.startswith("restore.")]
+                raise GfpupError(registry.unknown("setting", f"restore.{key}", [f"restore.{n}" for n in {*options, *known}]))
+    return own | others
+
+
+def _declared(backend: str) -> Iterator[str]:
+    """The parameters of every method, those of installed packages too; one that cannot be imported is left out, unless it is asked for."""
+    for name in {**backends.TABLE, **registry.plugins("backend")}:
+        with suppress(*(() if name == backend else (GfpupError,))):
+            yield from backends.facts(name).parameters

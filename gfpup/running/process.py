@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from gfpup.planning.settings import ARGV_VARIABLE as ARGV_VARIABLE
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:
@@ -37,10 +39,6 @@ def leave_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-ARGV_VARIABLE = "GFPUP_ARGV"
-"""Carries the command line as typed into the manifest, also of jobs in other processes."""
 
 
 class Interrupted(BaseException):
