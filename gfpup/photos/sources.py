@@ -47,6 +47,15 @@ def expand(inputs: Sequence[str], *, recursive: bool, exclude: Path | None = Non
     return photos
 
 
+def pictures_in(folder: Path) -> list[SourcePhoto]:
+    """List every picture of a folder and its sub-folders, each under every name it has, in a natural, fixed order.
+
+    Raises:
+        GfpupError: a folder cannot be listed.
+    """
+    return _ordered(_walk(folder, PurePosixPath(), deep=True, barred=None, seen=set()))
+
+
 def plan_outputs(
     photos: Sequence[SourcePhoto],
     *,

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from gfpup.running.process import leave_with_parent
 class Task:
     """One photo to restore: where it lies, and the name (a path with `/`) of its result inside the output folder.
 
-    `refusal` says why it cannot be restored, where that was known before the run. `reference` is its ground truth. With a
-    `damage` (protocol, seed) the file is itself the reference, and what is to be restored is made from it.
+    `refusal` says why it cannot be restored, where that was known before the run. `reference` is its ground truth, `delivered`
+    another tool's result. With a `damage` (protocol, seed) the file is itself the reference, and the photo to be restored is
+    made from it.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Task:
     refusal: str | None = None
     reference: Path | None = None
     damage: tuple[str, int] | None = None
+    delivered: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ def load(task: Task) -> Loaded:
         if task.path.exists() and not task.path.is_file():  # a pipe would never end
             raise PhotoError(f"{task.path} is no ordinary file; name a photo.")
         sha256 = file_sha256(task.path)
-        photo = photos.read_photo(task.path)
+        photo = replace(photos.read_photo(task.path), delivered=task.delivered)
         if task.damage is not None:
             photo, reference = _damaged(photo, task)
         elif task.reference is not None:
@@ -80,7 +82,7 @@ def _damaged(photo: Photo, task: Task) -> tuple[Photo, UInt8]:
         degraded, reference, _ = synthesise(photo.rgb8, protocol=protocol, seed=seed, name=task.path.name)
     except GfpupError as error:
         raise PhotoError(str(error)) from None
-    return Photo(photo.path, degraded, photo.metadata, warnings=photo.warnings), reference
+    return replace(photo, pixels=degraded, alpha=None), reference
 
 
 class _Photos(Dataset[Loaded]):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gfpup.core.errors import GfpupError, PhotoError
+from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops import degrade
 from gfpup.ops.resize import output_size
 from gfpup.photos import check_size, probe, sources
-from gfpup.photos.pairs import TEST_SETS, by_name, check_test_set, find_reference, match_pairs
+from gfpup.photos.pairs import TEST_SETS, check_test_set, match_pairs
 from gfpup.photos.sources import SourcePhoto
 from gfpup.planning.settings import Settings
 from gfpup.records import layout
@@ -34,54 +35,57 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
         recorded = {path: name.removeprefix(begin) for path, name in recorded.items() if name.startswith(begin)}
     names = sources.plan_outputs(photos, output=root, ext=settings.write.ext, suffix=settings.write.suffix, recorded=recorded)
     if settings.write.layout == "gfpgan":
-        layout.refuse_shared_bases(
-            [name.relative_to(settings.output).as_posix() for name in names], suffix=settings.write.suffix
-        )
+        layout.refuse_shared_bases([name.relative_to(settings.output).as_posix() for name in names], suffix=settings.write.suffix)
     references, notes = _references(settings, photos)
+    delivered, refusals = _delivered(settings, photos)
     damage = None if settings.source.kind != "synthetic" else (_protocol(settings), settings.source.seed)
-    tasks = []
-    for photo, name in zip(photos[: settings.source.limit], names, strict=False):
-        reference = find_reference(photo, references)
-        tasks.append(
-            Task(
-                photo.path,
-                name.relative_to(settings.output).as_posix(),
-                refusal=_too_large(photo.path, name, settings),
-                reference=None if reference is None else reference.path,
-                damage=damage,
-            )
+    tasks = [
+        Task(
+            photo.path,
+            name.relative_to(settings.output).as_posix(),
+            refusal=refusals.get(photo) or _too_large(photo.path, name, settings),
+            reference=references.get(photo),
+            damage=damage,
+            delivered=delivered.get(photo),
         )
+        for photo, name in zip(photos[: settings.source.limit], names, strict=False)
+    ]
     return tasks, notes
 
 
-def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[str, SourcePhoto], tuple[str, ...]]:
-    """The references by name, and the notes of a test set's check."""
+def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], tuple[str, ...]]:
+    """The reference of each photo, and the notes of a test set's check."""
     if settings.source.kind not in KINDS:
-        raise GfpupError(f"source.kind={settings.source.kind!r} means nothing; it takes one of {', '.join(KINDS)}.")
+        raise GfpupError(f"invalid value {settings.source.kind!r} for source.kind: expected one of {', '.join(KINDS)}.")
     if settings.source.kind == "synthetic":
         if settings.source.reference is not None:
             raise GfpupError(
-                "source=synthetic makes its degraded photos from the references themselves; leave out --reference."
+                "source=synthetic makes its degraded photos from the references themselves: leave out --reference."
             )
         return {}, ()
     if settings.source.kind == "paired" and settings.source.reference is None:
-        raise GfpupError("source=paired needs the folder of references; give it with --reference.")
-    found = (
-        []
-        if settings.source.reference is None
-        else sources.expand([str(settings.source.reference)], recursive=settings.source.recursive)
-    )
+        raise GfpupError("source=paired needs the folder of references: give it with --reference.")
+    found = [] if settings.source.reference is None else sources.expand([str(settings.source.reference)], recursive=settings.source.recursive)
     notes = () if settings.source.kind not in TEST_SETS else check_test_set(settings.source.kind, photos, found or None)
     if not found:
         return {}, notes
-    match_pairs(photos, found)
-    return by_name(found, what="reference"), notes
+    return {pair.degraded: pair.reference.path for pair in match_pairs(photos, found)}, notes
+
+
+def _delivered(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], Mapping[SourcePhoto, str]]:
+    """Another tool's result of each photo, and why the others have none; all photos are matched, whatever the limit."""
+    if settings.backend.name != "precomputed" or settings.precomputed.folder is None:
+        return {}, {}
+    results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
+    matches = results.match(photos)
+    found = {each.photo: each.partner.path for each in matches if each.partner is not None}
+    return found, {each.photo: results.refusal(each) for each in matches if each.partner is None}
 
 
 def _protocol(settings: Settings) -> str:
     if settings.source.protocol not in degrade.PROTOCOLS:
         raise GfpupError(
-            f"source.protocol={settings.source.protocol!r} means nothing; it takes one of {', '.join(degrade.PROTOCOLS)}."
+            f"invalid value {settings.source.protocol!r} for source.protocol: expected one of {', '.join(degrade.PROTOCOLS)}."
         )
     return settings.source.protocol
 
