@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from gfpup.core.errors import GfpupError
+from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.files import natural_key
 from gfpup.core.types import Float64
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import affines_of_line
 from gfpup.photos import pairs, sources
 from gfpup.photos.matching import Match, key_of, match
+from gfpup.photos.opening import photo_sha256
 from gfpup.photos.sources import SourcePhoto
 from gfpup.records import layout
 from gfpup.records.manifest import DOCUMENT
@@ -172,9 +172,8 @@ def _source(line: Mapping[str, Any], *, gfpgan: bool) -> SourcePhoto:
 def _input(line: Mapping[str, Any]) -> tuple[Path | None, str]:
     path = Path(line["input"])
     try:
-        with path.open("rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == line["input_sha256"]
-    except OSError:
+        same = photo_sha256(path) == line["input_sha256"]
+    except PhotoError:
         return None, f"its input {path} is not there: give --input"
     return (path, "") if same else (None, f"its input {path} has changed since the run: give --input")
 

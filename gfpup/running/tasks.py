@@ -10,6 +10,7 @@ from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops import degrade
 from gfpup.ops.resize import output_size
 from gfpup.photos import check_size, probe, sources
+from gfpup.photos.formats import LARGE_PIXELS
 from gfpup.photos.pairs import TEST_SETS, check_test_set, match_pairs
 from gfpup.photos.sources import SourcePhoto
 from gfpup.planning.settings import Settings
@@ -35,21 +36,26 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
         recorded = {path: name.removeprefix(begin) for path, name in recorded.items() if name.startswith(begin)}
     names = sources.plan_outputs(photos, output=root, ext=settings.write.ext, suffix=settings.write.suffix, recorded=recorded)
     if settings.write.layout == "gfpgan":
-        layout.refuse_shared_bases([name.relative_to(settings.output).as_posix() for name in names], suffix=settings.write.suffix)
+        layout.refuse_shared_bases(
+            [name.relative_to(settings.output).as_posix() for name in names], suffix=settings.write.suffix
+        )
     references, notes = _references(settings, photos)
     delivered, refusals = _delivered(settings, photos)
     damage = None if settings.source.kind != "synthetic" else (_protocol(settings), settings.source.seed)
-    tasks = [
-        Task(
-            photo.path,
-            name.relative_to(settings.output).as_posix(),
-            refusal=refusals.get(photo) or _too_large(photo.path, name, settings),
-            reference=references.get(photo),
-            damage=damage,
-            delivered=delivered.get(photo),
+    tasks = []
+    for photo, name in zip(photos[: settings.source.limit], names, strict=False):
+        size_hw = _size(photo.path)
+        tasks.append(
+            Task(
+                photo.path,
+                name.relative_to(settings.output).as_posix(),
+                refusal=refusals.get(photo) or _too_large(photo.path, name, size_hw, settings),
+                reference=references.get(photo),
+                damage=damage,
+                delivered=delivered.get(photo),
+                large=size_hw is not None and size_hw[0] * size_hw[1] > LARGE_PIXELS,
+            )
         )
-        for photo, name in zip(photos[: settings.source.limit], names, strict=False)
-    ]
     return tasks, notes
 
 
@@ -65,7 +71,11 @@ def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[
         return {}, ()
     if settings.source.kind == "paired" and settings.source.reference is None:
         raise GfpupError("source=paired needs the folder of references: give it with --reference.")
-    found = [] if settings.source.reference is None else sources.expand([str(settings.source.reference)], recursive=settings.source.recursive)
+    found = (
+        []
+        if settings.source.reference is None
+        else sources.expand([str(settings.source.reference)], recursive=settings.source.recursive)
+    )
     notes = () if settings.source.kind not in TEST_SETS else check_test_set(settings.source.kind, photos, found or None)
     if not found:
         return {}, notes
@@ -90,14 +100,18 @@ def _protocol(settings: Settings) -> str:
     return settings.source.protocol
 
 
-def _too_large(path: Path, output: Path, settings: Settings) -> str | None:
-    """Why the result of a photo cannot be held by its file format, known from the header alone."""
-    if settings.restore.aligned:
-        return None
+def _size(path: Path) -> tuple[int, int] | None:
+    """A photo's size by its header alone; None where it cannot be read, which is said in full when its turn comes."""
     try:
-        size_hw = probe(path).size_hw
+        return probe(path).size_hw
     except (PhotoError, OSError):
-        return None  # said in full when its turn to be read comes
+        return None
+
+
+def _too_large(path: Path, output: Path, size_hw: tuple[int, int] | None, settings: Settings) -> str | None:
+    """Why the result of a photo of this size cannot be held by its file format."""
+    if settings.restore.aligned or size_hw is None:
+        return None
     reason = check_size(output.suffix, output_size(size_hw, settings.restore.upscale))
     if reason is None:
         return None

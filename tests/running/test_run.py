@@ -227,15 +227,24 @@ def test_a_result_that_cannot_be_written_stops_the_run(
         written.append(path)
         return real(path, *args, **kwargs)
 
+<<<<<<< HEAD
     real = photos_in_and_out.write_photo
     monkeypatch.setattr(photos_in_and_out, "write_photo", full_disk)
+=======
+    real = write_photo
+    monkeypatch.setattr("gfpup.photos.write_photo", full_disk)
+>>>>>>> 089d2ec (Read regular files only, name what loops, and decode large photos one at a time)
     args = ("-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q", "hardware.workers=0")
     assert gfpup("run", *args) == 1
     assert capsys.readouterr().err.startswith("gfpup: ")
     document = manifest(tmp_path / "out")
     assert document["status"] == "stopped"
     assert len(document["photos"]) == 1, "what was done before stays recorded"
+<<<<<<< HEAD
     monkeypatch.setattr(photos_in_and_out, "write_photo", real)
+=======
+    monkeypatch.setattr("gfpup.photos.write_photo", real)
+>>>>>>> 089d2ec (Read regular files only, name what loops, and decode large photos one at a time)
     assert gfpup("run", *args) == 0
 
 
@@ -256,6 +265,23 @@ def test_a_pipe_among_the_photos_is_refused_and_does_not_hang(gfpup: Run, photos
     errors = {photo["name"]: photo["error"] for photo in manifest(tmp_path / "out")["photos"]}
     assert "no ordinary file" in errors.pop("pipe.jpg")
     assert set(errors.values()) == {None}
+
+
+def test_links_to_anything_but_photos_fail_by_name_and_resume(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
+    folder = tmp_path / "odd"
+    save(folder / "good.png", portrait)
+    links = {"loop.jpg": "loop.jpg", "zero.jpg": "/dev/zero", "mem.jpg": "/proc/self/mem", "gone.jpg": "nowhere"}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    args = ("run", "-i", folder, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q")
+    assert gfpup(*args) == 1
+    errors = {photo["name"]: photo["error"] for photo in manifest(tmp_path / "out")["photos"]}
+    assert errors.pop("good.png") is None
+    assert set(errors) == set(links) and all(name in errors[name] for name in links)
+    (folder / "good.png").unlink()
+    (folder / "good.png").symlink_to("/proc/self/mem")  # what was a photo has become something else
+    assert gfpup(*args) == 1
+    assert all(photo["error"] for photo in manifest(tmp_path / "out")["photos"])
 
 
 def test_the_summary_is_of_the_photos_asked_for(
