@@ -54,6 +54,19 @@ def sha256_of(path: Path) -> str:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
 
 
+def file_text(text: str) -> bytes:
+    """Text as UTF-8 for a file that is read again: a file name that is not UTF-8 keeps its own bytes.
+
+    Python holds such bytes as lone surrogates; read the file with `errors="surrogateescape"` to get them back.
+    """
+    return text.encode("utf-8", "surrogateescape")
+
+
+def printable(text: str) -> str:
+    r"""Text for pages, databases and screens: bytes of a file name that are not UTF-8 are spelled, as in `caf\xe9.jpg`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sorting key under which `photo2` comes before `photo10`, and letters are compared without their case."""
     parts = re.split(r"([0-9]+)", text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -83,7 +84,8 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
     deep = bits_of(image) == 16
     _refuse_unbounded(image, path)
     block = _tiff_exif(image) if image.format == "TIFF" else None
-    with collected_stderr() if deep or image.format == "TIFF" else nullcontext([]) as printed:
+    listening = collected_stderr if deep or image.format == "TIFF" else _unheard
+    with listening() as printed:
         image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
         deep_pixels = _deep_pixels(image, file, path) if deep else None
     said += printed
@@ -108,6 +110,11 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
     metadata = Metadata(format=format_name(image), icc_profile=icc, exif=block, dpi=_dpi(image, turn))
     alpha = None if alpha is None else _turned(alpha, turn)
     return Photo(path=path, pixels=_turned(pixels, turn), metadata=metadata, alpha=alpha, warnings=tuple(warnings))
+
+
+@contextmanager
+def _unheard() -> Iterator[list[str]]:
+    yield []  # the decoder of this format prints nothing, so that no thread has to wait for another
 
 
 def _refuse_unbounded(image: ImageFile.ImageFile, path: Path) -> None:

@@ -227,24 +227,15 @@ def test_a_result_that_cannot_be_written_stops_the_run(
         written.append(path)
         return real(path, *args, **kwargs)
 
-<<<<<<< HEAD
     real = photos_in_and_out.write_photo
     monkeypatch.setattr(photos_in_and_out, "write_photo", full_disk)
-=======
-    real = write_photo
-    monkeypatch.setattr("gfpup.photos.write_photo", full_disk)
->>>>>>> 089d2ec (Read regular files only, name what loops, and decode large photos one at a time)
     args = ("-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q", "hardware.workers=0")
     assert gfpup("run", *args) == 1
     assert capsys.readouterr().err.startswith("gfpup: ")
     document = manifest(tmp_path / "out")
     assert document["status"] == "stopped"
     assert len(document["photos"]) == 1, "what was done before stays recorded"
-<<<<<<< HEAD
     monkeypatch.setattr(photos_in_and_out, "write_photo", real)
-=======
-    monkeypatch.setattr("gfpup.photos.write_photo", real)
->>>>>>> 089d2ec (Read regular files only, name what loops, and decode large photos one at a time)
     assert gfpup("run", *args) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -11,7 +12,7 @@ from urllib.parse import quote
 from gfpup.analysis.report import contact_sheet, page
 from gfpup.analysis.report.data import Subject, read_subject
 from gfpup.analysis.report.pictures import Views, columns, limits_for, views
-from gfpup.core.files import write_atomic
+from gfpup.core.files import printable, write_atomic
 
 REPORT: Final = "report.html"
 CONTACT_SHEET: Final = "contact_sheet.jpg"
@@ -50,12 +51,12 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
         heading = f"Photos {first} to {first + len(groups[i]) - 1} of {len(subject.photos)}" if len(groups) > 1 else "Photos"
         photos = page.gallery(subject, versions, cards, heading=heading, pages=_pages(files, i))
         if i:
-            back = f'<p><a href="../{quote(target.name)}">Back to the report</a></p>'
+            back = f'<p><a href="../{quote(os.fsencode(target.name))}">Back to the report</a></p>'
             html = page.document(f"{heading} · {title}", back, photos)
         else:
             data = page.photo_data(subject, _links(subject, files))
             html = page.document(title, _lead(subject), page.overview(subject) + photos + page.closing(subject), data)
-        write_atomic(files[i], html.encode())
+        write_atomic(files[i], printable(html).encode())
     order = {subject.name(photo): at for at, photo in enumerate(subject.photos)}
     rows.sort(key=lambda row: order[row[0]])
     write_atomic(target.with_name(CONTACT_SHEET), contact_sheet.contact_sheet(rows, versions, photos=len(subject.photos)))
@@ -82,7 +83,7 @@ def _links(subject: Subject, files: Sequence[Path]) -> Mapping[str, str]:
     links = {}
     for at, photo in enumerate(subject.photos):
         i = at // PHOTOS_A_PAGE
-        links[photo] = f"{quote(f'{files[i].parent.name}/{files[i].name}') if i else ''}#photo-{at + 1}"
+        links[photo] = f"{quote(os.fsencode(f'{files[i].parent.name}/{files[i].name}')) if i else ''}#photo-{at + 1}"
     return links
 
 
@@ -96,5 +97,5 @@ def _pages(files: Sequence[Path], current: int) -> str:
             parts.append(f'<span aria-current="page">{i + 1}</span>')
             continue
         address = (f"{file.parent.name}/{file.name}" if current == 0 else file.name) if i else f"../{file.name}"
-        parts.append(f'<a href="{quote(address)}#photos">{i + 1}</a>')
+        parts.append(f'<a href="{quote(os.fsencode(address))}#photos">{i + 1}</a>')
     return f'<nav class="pages" aria-label="Pages of photos">{" ".join(parts)}</nav>'
