@@ -56,10 +56,10 @@ def run(words: Sequence[str]) -> int:
     asked = request.form
     print(_rendered(comparison, asked or "text", request.published), end="")
     if request.output is not None:
-        from gfpup.core.files import write_atomic
+        from gfpup.core.files import printable, write_atomic
 
         form = asked or _BY_EXTENSION.get(request.output.suffix.lower(), "text")
-        write_atomic(request.output, _rendered(comparison, form, request.published).encode())
+        write_atomic(request.output, printable(_rendered(comparison, form, request.published)).encode())
         print(f"gfpup: written to {request.output}", file=sys.stderr)
     return 0
 

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 from pathlib import Path
+from urllib.parse import quote
 
 from gfpup.core.errors import CheckpointError, OutputError, PhotoError
 
@@ -52,6 +53,24 @@ def sha256_of(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+
+
+def file_text(text: str) -> bytes:
+    """Text as UTF-8 for a file that is read again: a file name that is not UTF-8 keeps its own bytes.
+
+    Python holds such bytes as lone surrogates; read the file with `errors="surrogateescape"` to get them back.
+    """
+    return text.encode("utf-8", "surrogateescape")
+
+
+def printable(text: str) -> str:
+    r"""Text for pages, databases and screens: bytes of a file name that are not UTF-8 are spelled, as in `caf\xe9.jpg`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def address(path: str) -> str:
+    """A relative path as a link in a page; bytes of a file name that are not UTF-8 are escaped like all others."""
+    return quote(os.fsencode(path))
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

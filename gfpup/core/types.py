@@ -45,6 +45,8 @@ class Photo:
     metadata: Metadata
     alpha: Pixels | None = None
     warnings: tuple[str, ...] = ()
+    delivered: Path | None = None
+    """Another tool's result for this photo, where the run has found one (backend `precomputed`)."""
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -105,7 +105,7 @@ def draw(protocol: str, *, seed: int, name: str) -> Damage:
     ranges = PROTOCOLS.get(protocol)
     if ranges is None:
         raise GfpupError(f"unknown degradation protocol {protocol!r}; choose one of {', '.join(PROTOCOLS)}")
-    digest = hashlib.sha256(f"{seed}\0{unicodedata.normalize('NFC', name)}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}\0{unicodedata.normalize('NFC', name)}".encode("utf-8", "surrogateescape")).digest()
     # Every value is drawn whether it is used or not, so that one branch does not shift what follows.
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
     u = [float(value) for value in rng.random(12)]

@@ -9,8 +9,14 @@ from typing import Final
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Metadata
 
-MAX_PIXELS: Final = 500_000_000
-"""Largest photo that is decoded, in pixels: three times the largest sensor on sale, 1.5 GB as 8-bit RGB."""
+MAX_PIXELS: Final = 256_000_000
+"""Largest photo that is decoded, in pixels: a phone's 200 megapixels and the largest sensor on sale (151) fit.
+
+While it is decoded, a photo takes up to 16 bytes a pixel: 4 GB at this limit.
+"""
+
+LARGE_PIXELS: Final = 40_000_000
+"""Photos above this are decoded one at a time, when their turn comes: not ahead, by several workers at once."""
 
 READABLE: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     # Pillow's name of the format: (the module that registers it, extensions)

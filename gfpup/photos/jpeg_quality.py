@@ -9,7 +9,8 @@ import numpy as np
 
 from gfpup.core.errors import PhotoError
 from gfpup.core.types import Float64
-from gfpup.photos.opening import DECODING_ERRORS, open_picture
+from gfpup.photos.opening import DECODING_ERRORS, open_picture, open_regular
+from gfpup.photos.stderr import collected_warnings
 
 # Source: ITU T.81, annex K, table K.1; libjpeg scales it by quality (jpeg_quality_scaling, jpeg_add_quant_table).
 _LUMINANCE: Final = """
@@ -23,7 +24,7 @@ def file_jpeg_quality(path: Path) -> int | None:
     Of tables that are not libjpeg's own the nearest quality is given.
     """
     try:
-        with path.open("rb") as file, open_picture(file, path) as image:
+        with open_regular(path) as file, collected_warnings(), open_picture(file, path) as image:
             tables = getattr(image, "quantization", None)
     except (OSError, PhotoError, *DECODING_ERRORS):
         return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import os
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
@@ -14,9 +17,10 @@ from PIL import Image, ImageFile
 from gfpup.core.errors import PhotoError
 from gfpup.photos import exif
 from gfpup.photos.formats import MAX_PIXELS, READABLE, foreign_kind
+from gfpup.photos.stderr import collected_warnings
 
 MAX_FILE_BYTES: Final = 2**32
-"""Largest file that is read into memory: 500 megapixels of 16-bit RGBA are 3.7 GiB."""
+"""Largest file that is read: the largest photo as 16-bit RGBA takes half of it, and a TIFF of many pages may take more."""
 
 DECODING_ERRORS: Final = (
     OSError,
@@ -53,8 +57,7 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Probe:
         PhotoError: the file is no photo, is damaged at its head, or is over `max_pixels`.
     """
     try:
-        check_regular(path)
-        with path.open("rb") as file, open_picture(file, path, max_pixels=max_pixels) as image:
+        with open_regular(path) as file, collected_warnings(), open_picture(file, path, max_pixels=max_pixels) as image:
             width, height = image.size
             turned = header_orientation(image) >= 5
             return Probe(format_name(image), (width, height) if turned else (height, width), image.mode, bits_of(image))
@@ -62,19 +65,60 @@ def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Probe:
         raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def check_regular(path: Path) -> None:
-    """Refuse what is no ordinary file of a sane size, before it is read.
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file of a sane size for reading; anything else is refused before it is opened.
+
+    A pipe would wait for a writer, and opening a device may do something: a tape rewinds.
 
     Raises:
-        PhotoError: it is a folder, a device or a pipe, empty, or over `MAX_FILE_BYTES`.
+        PhotoError: it is a folder, a device, a pipe or a socket, empty, or over `MAX_FILE_BYTES`.
+        OSError: it cannot be opened.
     """
-    size = path.stat().st_size
-    if not path.is_file():
-        raise PhotoError(f"{path} cannot be read: it is {'a folder' if path.is_dir() else 'no ordinary file'}")
-    if size == 0:
+    _check_regular(path, path.stat())
+    file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+    try:
+        _check_regular(path, os.fstat(file.fileno()))  # what lies there may have been exchanged meanwhile
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def photo_sha256(path: Path) -> str:
+    """The SHA-256 of a photo's file, in hexadecimal.
+
+    Raises:
+        PhotoError: it is no regular file, or reading it fails.
+    """
+    digest = hashlib.sha256()
+    try:
+        with open_regular(path) as file:
+            left = MAX_FILE_BYTES
+            while left > 0 and (block := file.read(2**20)):  # a file that grows meanwhile must end as well
+                digest.update(block)
+                left -= len(block)
+    except OSError as error:
+        raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((words for test, words in _KINDS if test(status.st_mode)), "of an unknown kind")
+        raise PhotoError(f"{path} cannot be read: it is {kind} and no ordinary file")
+    if status.st_size == 0:
         raise PhotoError(f"{path} cannot be read: the file is empty")
-    if size > MAX_FILE_BYTES:
-        raise PhotoError(f"{path} cannot be read: the file has {size} bytes, over the limit of {MAX_FILE_BYTES}")
+    if status.st_size > MAX_FILE_BYTES:
+        raise PhotoError(f"{path} cannot be read: the file has {status.st_size} bytes, over the limit of {MAX_FILE_BYTES}")
+
+
+_KINDS: Final = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 def open_picture(file: IO[bytes], path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:

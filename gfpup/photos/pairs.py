@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import UInt8
 from gfpup.ops import degrade
+from gfpup.photos.matching import key_of, match
 from gfpup.photos.sources import SourcePhoto
 
 FACE_PX: Final = 512
@@ -30,25 +30,25 @@ class Pair:
 
 
 def match_pairs(degraded: Sequence[SourcePhoto], reference: Sequence[SourcePhoto]) -> list[Pair]:
-    """Match the photos of two folders by their path without its extension, in the order of `degraded`.
+    """Match the photos of two folders (see `matching`), in the order of `degraded`.
 
     Raises:
         GfpupError: a photo of either folder has no partner in the other, or more than one.
     """
-    of_degraded = _by_name(degraded, "degraded")
-    of_reference = _by_name(reference, "reference")
-    alone = [name for name in of_degraded if name not in of_reference]
-    unused = [name for name in of_reference if name not in of_degraded]
+    by_name(degraded, what="degraded")
+    by_name(reference, what="reference")
+    found = match(degraded, reference, what="reference")
+    taken = {each.partner for each in found}
+    alone = [each for each in found if each.partner is None]
+    unused = [key_of(photo) for photo in reference if photo not in taken]
     if alone or unused:
-        parts = [f"{len(alone)} degraded photos have no reference ({_some(alone)})"] if alone else []
-        parts += [f"{len(unused)} references have no degraded photo ({_some(unused)})"] if unused else []
-        raise GfpupError(f"{' and '.join(parts)}: give two folders whose file names are equal but for their extensions")
-    return [Pair(photo, of_reference[name]) for name, photo in of_degraded.items()]
-
-
-def find_reference(photo: SourcePhoto, references: Mapping[str, SourcePhoto]) -> SourcePhoto | None:
-    """The reference of one photo from `by_name(references)`, or None."""
-    return references.get(_key(photo))
+        clauses = []
+        if alone:
+            clauses.append(f"{len(alone)} degraded photos have no reference ({_some([key_of(each.photo) for each in alone])})")
+        if unused:
+            clauses.append(f"{len(unused)} references have no degraded photo ({_some(unused)})")
+        raise GfpupError(f"{' and '.join(clauses)}: give two folders whose file names are equal but for their extensions")
+    return [Pair(each.photo, each.partner) for each in found if each.partner is not None]
 
 
 def by_name(photos: Sequence[SourcePhoto], *, what: str) -> dict[str, SourcePhoto]:
@@ -57,7 +57,13 @@ def by_name(photos: Sequence[SourcePhoto], *, what: str) -> dict[str, SourcePhot
     Raises:
         GfpupError: two photos have one name.
     """
-    return _by_name(photos, what)
+    found: dict[str, SourcePhoto] = {}
+    for photo in photos:
+        other = found.setdefault(key_of(photo), photo)
+        if other is not photo:
+            pair = f"{str(other.relative)!r} and {str(photo.relative)!r}"
+            raise GfpupError(f"the {what} photos {pair} have one name but for their extensions: keep one of them")
+    return found
 
 
 def synthesise(reference: UInt8, *, protocol: str, seed: int, name: str) -> tuple[UInt8, UInt8, dict[str, Any]]:
@@ -136,20 +142,6 @@ def check_test_set(
     if len(test.photos) > 1:
         return (f"{name}: {test.note}; this copy holds {len(degraded)}, so compare only with results on as many",)
     return ()
-
-
-def _by_name(photos: Sequence[SourcePhoto], what: str) -> dict[str, SourcePhoto]:
-    found: dict[str, SourcePhoto] = {}
-    for photo in photos:
-        other = found.setdefault(_key(photo), photo)
-        if other is not photo:
-            pair = f"{str(other.relative)!r} and {str(photo.relative)!r}"
-            raise GfpupError(f"the {what} photos {pair} have one name but for their extensions: keep one of them")
-    return found
-
-
-def _key(photo: SourcePhoto) -> str:
-    return unicodedata.normalize("NFC", str(photo.relative.with_suffix("")))
 
 
 def _some(names: Sequence[str]) -> str:

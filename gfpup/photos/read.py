@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import cv2
 import numpy as np
@@ -17,12 +19,14 @@ from gfpup.core.types import Metadata, Photo, Pixels
 from gfpup.photos import exif
 from gfpup.photos.formats import MAX_PIXELS
 from gfpup.photos.modes import fitting_profile, to_rgb8
-from gfpup.photos.opening import DECODING_ERRORS, bits_of, check_regular, format_name, header_orientation, open_picture
+from gfpup.photos.opening import DECODING_ERRORS, bits_of, format_name, header_orientation, open_picture, open_regular
+from gfpup.photos.stderr import collected_stderr, collected_warnings, told
 
 UInt16 = npt.NDArray[np.uint16]
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANES, _TIFF_EXTRA, _TIFF_SAMPLE = 258, 262, 284, 338, 339
 _ASSOCIATED_ALPHA, _SEPARATE_ALPHA = 1, 2
+_HEADER_BYTES: Final = 2**20  # within so many bytes a file states its depth
 
 # The tags of a TIFF that describe the photo and not how its pixels are stored. Source: TIFF 6.0, section 8; Exif 3.0, 4.6.4.
 _DESCRIBING: Final = (
@@ -54,13 +58,13 @@ def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
         PhotoError: no photo, damaged, cut off, over `max_pixels`, or of a kind that has no agreed look; the reason is named.
     """
     try:
-        check_regular(path)
-        data = path.read_bytes()
+        file = open_regular(path)
     except OSError as error:
         raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
-    with open_picture(io.BytesIO(data), path, max_pixels=max_pixels) as image:
+    with file, collected_warnings() as said, open_picture(file, path, max_pixels=max_pixels) as image:
         try:
-            return _photo(image, data, path)
+            photo = _photo(image, file, path, said)
+            return replace(photo, warnings=photo.warnings + told(said))
         except DECODING_ERRORS as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise PhotoError(
@@ -71,7 +75,7 @@ def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
             raise PhotoError(f"{path} cannot be read: {width} x {height} px need more memory than there is") from error
 
 
-def _photo(image: ImageFile.ImageFile, data: bytes, path: Path) -> Photo:
+def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[str]) -> Photo:
     warnings = []
     if getattr(image, "is_animated", False):
         warnings.append(f"the {format_name(image)} file holds more than one picture: only the first is used")
@@ -80,17 +84,21 @@ def _photo(image: ImageFile.ImageFile, data: bytes, path: Path) -> Photo:
     deep = bits_of(image) == 16
     _refuse_unbounded(image, path)
     block = _tiff_exif(image) if image.format == "TIFF" else None
-    image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
+    listening = collected_stderr if deep or image.format == "TIFF" else _unheard
+    with listening() as printed:
+        image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
+        deep_pixels = _deep_pixels(image, file, path) if deep else None
+    said += printed
     if image.format != "TIFF":
         block = _exif(image)
     icc = image.info.get("icc_profile") or None
-    if deep:
-        pixels, alpha = _deep_pixels(image, data, path)
-        icc, said = fitting_profile(icc)
+    if deep_pixels is not None:
+        pixels, alpha = deep_pixels
+        icc, dropped = fitting_profile(icc)
     else:
-        pixels, alpha, icc, said = to_rgb8(image, icc)
-    warnings += said
-    if not deep and (bits := _announced_bits(image, data)) > 8:
+        pixels, alpha, icc, dropped = to_rgb8(image, icc)
+    warnings += dropped
+    if not deep and (bits := _announced_bits(image, file)) > 8:
         warnings.append(f"its {bits}-bit colours were reduced to 8 bits")
     turn = header_orientation(image)
     if block is not None:
@@ -104,6 +112,11 @@ def _photo(image: ImageFile.ImageFile, data: bytes, path: Path) -> Photo:
     return Photo(path=path, pixels=_turned(pixels, turn), metadata=metadata, alpha=alpha, warnings=tuple(warnings))
 
 
+@contextmanager
+def _unheard() -> Iterator[list[str]]:
+    yield []  # the decoder of this format prints nothing, so that no thread has to wait for another
+
+
 def _refuse_unbounded(image: ImageFile.ImageFile, path: Path) -> None:
     if image.mode in ("I", "F"):
         kind = "floating-point" if image.mode == "F" else "32-bit or signed"
@@ -112,7 +125,7 @@ def _refuse_unbounded(image: ImageFile.ImageFile, path: Path) -> None:
         )
 
 
-def _deep_pixels(image: ImageFile.ImageFile, data: bytes, path: Path) -> tuple[UInt16, UInt16 | None]:
+def _deep_pixels(image: ImageFile.ImageFile, file: IO[bytes], path: Path) -> tuple[UInt16, UInt16 | None]:
     """Decode more than 8 bits a channel: (h, w, 3) uint16 RGB and (h, w) uint16 alpha or None, not yet turned (PNG)."""
     tags = image.tag_v2 if image.format == "TIFF" else {}  # type: ignore[attr-defined]
     if image.format == "JPEG2000":
@@ -126,7 +139,8 @@ def _deep_pixels(image: ImageFile.ImageFile, data: bytes, path: Path) -> tuple[U
         raise PhotoError(
             f"{path} cannot be read: this layout of a deep TIFF is not understood, so save it as interleaved 16-bit RGB"
         )
-    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    file.seek(0)
+    raw = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     width, height = image.size
     if raw is None or raw.dtype != np.uint16 or raw.shape[:2] != (height, width):
         raise PhotoError(f"{path} cannot be read: its 16-bit {image.format} data is of a kind that OpenCV does not decode")
@@ -200,8 +214,12 @@ def _dpi(image: ImageFile.ImageFile, turn: int) -> tuple[float, float] | None:
     return (down, across) if turn >= 5 else (across, down)
 
 
-def _announced_bits(image: ImageFile.ImageFile, data: bytes) -> int:
+def _announced_bits(image: ImageFile.ImageFile, file: IO[bytes]) -> int:
     """Bits a channel that the file has, where Pillow decodes to 8 whatever they are."""
+    data = b""
+    if image.format in ("AVIF", "JPEG2000"):
+        file.seek(0)
+        data = file.read(_HEADER_BYTES)
     if image.format == "TIFF":
         bits = image.tag_v2.get(_TIFF_BITS, (1,))  # type: ignore[attr-defined]
         return int(max(bits))

@@ -20,6 +20,7 @@ from gfpup.photos import exif
 from gfpup.photos.formats import check_size, format_of
 from gfpup.photos.modes import rounded_to_8
 from gfpup.photos.opening import DECODING_ERRORS
+from gfpup.photos.stderr import collected_warnings, told
 from gfpup.photos.tiff import encode_tiff
 
 _DEEP: Final = frozenset({"PNG", "TIFF"})
@@ -90,10 +91,11 @@ def encode(
     kept, said = _kept(form, metadata if options.keep_metadata else Metadata(metadata.format), pixels.shape[:2])  # type: ignore[arg-type]
     whole: Pixels = pixels if alpha is None else np.dstack((pixels, alpha))  # type: ignore[assignment]
     try:
-        data = _encoded(form, whole, kept, options)
+        with collected_warnings() as heard:
+            data = _encoded(form, whole, kept, options)
     except (*DECODING_ERRORS, cv2.error) as error:
         raise PhotoError(f"{name} cannot be written: encoding it as {form} failed ({' '.join(str(error).split())})") from error
-    return data, (*warnings, *said)
+    return data, (*warnings, *said, *told(heard))
 
 
 def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Metadata, list[str]]:
@@ -113,7 +115,8 @@ def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Meta
         # Pillow parses EXIF for this format alone, and writes it anew, makers' notes broken, where it states an orientation.
         block = exif.without_orientation(block)
         try:
-            Image.Exif().load(block)
+            with collected_warnings():  # what it is warned of here is warned of again when it is written
+                Image.Exif().load(block)
         except DECODING_ERRORS as error:
             said.append(f"its EXIF data was dropped: {error}")
             block = None

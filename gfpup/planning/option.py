@@ -120,7 +120,9 @@ def expected(wanted: Option) -> str:
         unit = f" in {wanted.unit}" if wanted.unit else ""
         if wanted.low is None:
             return noun + unit
-        return noun + (f" of {wanted.low:g} or more" if wanted.high is None else f" from {wanted.low:g} to {wanted.high:g}") + unit
+        return (
+            noun + (f" of {wanted.low:g} or more" if wanted.high is None else f" from {wanted.low:g} to {wanted.high:g}") + unit
+        )
     if wanted.kind in ("list", "names", "metrics"):
         return "a list of numbers" if "float" in str(wanted.type) else "a list of names"
     return "a path" if wanted.base is Path else "a text"

@@ -57,7 +57,9 @@ def read_settings(config: Mapping[str, Any], *, names: Mapping[str, str] | None 
         name, _, inside = key.partition(".")
         held = config.get(name, {} if inside else wanted.default)
         if inside and not isinstance(held, Mapping):
-            raise GfpupError(f"{name} must hold keys such as {key}, but the configuration has {held!r}; remove what replaced it.")
+            raise GfpupError(
+                f"{name} must hold keys such as {key}, but the configuration has {held!r}; remove what replaced it."
+            )
         try:
             value = _read(wanted, held.get(inside, wanted.default) if inside else held)
         except _Refused as refused:

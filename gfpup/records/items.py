@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from gfpup.core.errors import GfpupError
+from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.files import natural_key
 from gfpup.core.types import Float64
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import affines_of_line
 from gfpup.photos import pairs, sources
+from gfpup.photos.matching import Match, key_of, match
+from gfpup.photos.opening import photo_sha256
 from gfpup.photos.sources import SourcePhoto
+from gfpup.records import layout
 from gfpup.records.manifest import DOCUMENT
 
 _NO_FACES: Final = "a folder records no faces: metrics of faces are given where a picture is an aligned face, 512x512 pixels"
@@ -58,24 +60,26 @@ def items_of_run(folder: Path, *, reference: Path | None = None, degraded: Path 
         if reference is not None and not reference.is_dir():
             said.append(f"the references of {folder} are not at {reference}: give them with --reference")
             reference = None
-    references = _by_name(reference, "reference")
-    inputs = _by_name(degraded, "input")
+    lines = document["photos"]
+    gfpgan = document.get("configuration", {}).get("write", {}).get("layout") == "gfpgan"
+    photos = [_source(line, gfpgan=gfpgan) for line in lines]
+    references = _partners(reference, "reference", photos)
+    inputs = _partners(degraded, "input", photos)
     damage = document.get("plan", {}).get("pixels", {}).get("damage")
     items = []
-    for line in document["photos"]:
-        source = _source(line)
-        path, no_input = _input(line) if inputs is None else _named(source, inputs, degraded)
-        partner = None if references is None else pairs.find_reference(source, references)
+    for line, source in zip(lines, photos, strict=True):
+        path, no_input = _input(line) if inputs is None else _found_in(inputs[source], degraded)
+        partner, no_reference = (None, None) if references is None else _found_in(references[source], reference)
         restored = folder / line["name"]
         refusal = line["error"] if line["error"] is not None else None if restored.is_file() else f"{restored} is not there"
         if references is not None and partner is None:
-            refusal = refusal or f"it has no reference in {reference}"
+            refusal = refusal or no_reference
         items.append(
             Item(
                 line["name"],
                 restored=restored,
                 degraded=path,
-                reference=None if partner is None else partner.path,
+                reference=partner,
                 referenced=references is not None or damage is not None,
                 refusal=refusal,
                 affines={} if path is None else affines_of_line(line),
@@ -100,37 +104,47 @@ def items_of_folder(
     Raises:
         GfpupError: a folder holds no pictures, two pictures have one name, or nothing has a partner.
     """
-    restored = _by_name(folder, "restored")
-    assert restored is not None
-    partners = {"reference": _by_name(reference, "reference"), "input": _by_name(degraded, "input")}
-    wanted = dict(restored)
-    for group in partners.values():
-        for key, photo in (group or {}).items():
-            wanted.setdefault(key, photo)
+    restored = _pictures_in(folder, "restored")
+    given = {"reference": reference, "input": degraded}
+    matches = {
+        what: match(_pictures_in(place, what), restored, what="result") for what, place in given.items() if place is not None
+    }
+    partners = {
+        what: {each.partner: each.photo.path for each in found if each.partner is not None} for what, found in matches.items()
+    }
     items = []
-    for key, photo in wanted.items():
-        found = {what: None if group is None else group.get(key) for what, group in partners.items()}
-        lacking = [what for what, group in partners.items() if group is not None and found[what] is None]
-        result = restored.get(key)
-        refusal = f"there is no result of it in {folder}" if result is None else None
-        if lacking:
-            refusal = refusal or f"it has no {lacking[0]} in {reference if lacking[0] == 'reference' else degraded}"
-        paths = {what: None if partner is None else partner.path for what, partner in found.items()}
+    for result in restored:
+        paths = {what: found.get(result) for what, found in partners.items()}
+        lacking = next((what for what, path in paths.items() if path is None), None)
         items.append(
             Item(
-                str((result or photo).relative),
-                restored=None if result is None else result.path,
-                reference=paths["reference"],
+                str(result.relative),
+                restored=result.path,
+                reference=paths.get("reference"),
                 referenced=reference is not None,
-                degraded=paths["input"],
-                refusal=refusal,
+                degraded=paths.get("input"),
+                refusal=None if lacking is None else f"it has no {lacking} in {given[lacking]}",
                 no_faces=_NO_FACES,
             )
         )
+    items += _without_result(matches, folder, referenced=reference is not None)
     if all(item.refusal for item in items):
         raise GfpupError(f"no picture of {folder} has its partners: names must be equal but for the extension")
     items.sort(key=lambda item: (natural_key(item.name), item.name))
     return items, []
+
+
+def _without_result(matches: Mapping[str, Sequence[Match]], folder: Path, *, referenced: bool) -> list[Item]:
+    """References and inputs that no result belongs to, each name once."""
+    items: dict[str, Item] = {}
+    for found in matches.values():
+        for each in found:
+            if each.partner is None:
+                plain = each.reason == "has no result"
+                refusal = f"there is no result of it in {folder}" if plain else f"it {each.reason} in {folder}"
+                name = str(each.photo.relative)
+                items.setdefault(key_of(each.photo), Item(name, referenced=referenced, refusal=refusal, no_faces=_NO_FACES))
+    return list(items.values())
 
 
 def _document(folder: Path) -> dict[str, Any]:
@@ -146,30 +160,37 @@ def _document(folder: Path) -> dict[str, Any]:
     return document
 
 
-def _source(line: Mapping[str, Any]) -> SourcePhoto:
+def _source(line: Mapping[str, Any], *, gfpgan: bool) -> SourcePhoto:
     """A photo of a record with the path it had in its input folder: its result may have a suffix or a number."""
     path = Path(line["input"])
-    return SourcePhoto(path, PurePosixPath(line["name"]).with_name(path.name))
+    name = PurePosixPath(line["name"])
+    if gfpgan and name.is_relative_to(layout.RESTORED):
+        name = name.relative_to(layout.RESTORED)
+    return SourcePhoto(path, name.with_name(path.name))
 
 
 def _input(line: Mapping[str, Any]) -> tuple[Path | None, str]:
     path = Path(line["input"])
     try:
-        with path.open("rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == line["input_sha256"]
-    except OSError:
+        same = photo_sha256(path) == line["input_sha256"]
+    except PhotoError:
         return None, f"its input {path} is not there: give --input"
     return (path, "") if same else (None, f"its input {path} has changed since the run: give --input")
 
 
-def _named(photo: SourcePhoto, inputs: Mapping[str, SourcePhoto], folder: Path | None) -> tuple[Path | None, str]:
-    found = pairs.find_reference(photo, inputs)
-    return (None, f"its input {photo.relative} is not in {folder}") if found is None else (found.path, "")
-
-
-def _by_name(folder: Path | None, what: str) -> dict[str, SourcePhoto] | None:
+def _partners(folder: Path | None, what: str, photos: Sequence[SourcePhoto]) -> dict[SourcePhoto, Match] | None:
+    """The picture in `folder` that belongs to each of `photos`; None where no folder is given."""
     if folder is None:
         return None
+    return {each.photo: each for each in match(photos, _pictures_in(folder, what), what=what)}
+
+
+def _found_in(each: Match, folder: Path | None) -> tuple[Path | None, str]:
+    """The path of a photo's partner, or None and the reason."""
+    return (None, f"it {each.reason} in {folder}") if each.partner is None else (each.partner.path, "")
+
+
+def _pictures_in(folder: Path, what: str) -> list[SourcePhoto]:
     if not folder.is_dir():
         raise GfpupError(f"there is no folder {folder}: --{what} takes a folder of pictures")
-    return pairs.by_name(sources.expand([str(folder)], recursive=True), what=what)
+    return list(pairs.by_name(sources.expand([str(folder)], recursive=True), what=what).values())

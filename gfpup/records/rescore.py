@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.files import write_atomic
+from gfpup.core.files import file_text, write_atomic
 from gfpup.core.types import UInt8
 from gfpup.evaluation.metrics import POLYFORM, TO_INPUT, expand, facts
 from gfpup.evaluation.scorer import Pictures, PlacedScore, Scorer, load_scorer, notes, score_photo
@@ -175,7 +175,7 @@ def write_scores(target: Path, result: Result, *, supply: Supply, origin: Mappin
         known = {"implementation": row.implementation, "licence": row.licence_id, "weights": weights or list(row.weights)}
         computed[metric] = {**known, "reference": paths.get("reference"), "input": paths.get("input")}
     document |= {"restored": paths.get("restored"), "computed": computed}
-    write_atomic(table, as_csv(rows).encode())
+    write_atomic(table, file_text(as_csv(rows)))
     write_atomic(target / SUMMARY, (json.dumps(document, indent=1) + "\n").encode())
     return document
 

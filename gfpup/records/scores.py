@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gfpup.core.errors import GfpupError, OutputError
-from gfpup.core.files import natural_key, write_atomic
+from gfpup.core.files import file_text, natural_key, write_atomic
 from gfpup.core.types import RestoredPhoto, Score
 from gfpup.evaluation.metrics import TO_INPUT
 
@@ -65,7 +65,7 @@ def read(path: Path) -> list[ScoreRow]:
         GfpupError: the file is missing or is no table of scores; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
         raise GfpupError(
             f"there are no scores to read at {path}: run with --metrics, or gfpup score that folder first"
@@ -139,7 +139,7 @@ def write(folder: Path, rows: Sequence[ScoreRow]) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    write_atomic(folder / TABLE, as_csv(rows).encode())
+    write_atomic(folder / TABLE, file_text(as_csv(rows)))
     write_atomic(folder / SUMMARY, (json.dumps(summarise(rows), indent=1) + "\n").encode())
 
 
@@ -189,11 +189,11 @@ class ScoreWriter:
     def _append(self, rows: Sequence[ScoreRow]) -> None:
         if not self._begun:
             kept = [row for group in self.rows.values() for row in group]
-            write_atomic(self.path, as_csv(kept).encode())
+            write_atomic(self.path, file_text(as_csv(kept)))
             self._begun = True
             return
         try:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(_lines(rows, header=False))
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from error

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from gfpup import photos
 from gfpup.core.errors import GfpupError, PhotoError
-from gfpup.core.files import file_sha256
 from gfpup.core.types import Photo, UInt8
+from gfpup.photos.opening import photo_sha256
 from gfpup.photos.pairs import synthesise
 from gfpup.running.process import leave_with_parent
 
@@ -26,8 +26,9 @@ from gfpup.running.process import leave_with_parent
 class Task:
     """One photo to restore: where it lies, and the name (a path with `/`) of its result inside the output folder.
 
-    `refusal` says why it cannot be restored, where that was known before the run. `reference` is its ground truth. With a
-    `damage` (protocol, seed) the file is itself the reference, and what is to be restored is made from it.
+    `refusal` says why it cannot be restored, where that was known before the run. `reference` is its ground truth, `delivered`
+    another tool's result. With a `damage` (protocol, seed) the file is itself the reference, and the photo to be restored is
+    made from it. A `large` photo is decoded when its turn comes and not ahead, and shares its batch with no other.
     """
 
     path: Path
@@ -35,11 +36,13 @@ class Task:
     refusal: str | None = None
     reference: Path | None = None
     damage: tuple[str, int] | None = None
+    delivered: Path | None = None
+    large: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A task's photo as read, or the reason why it cannot be."""
+    """A task's photo as read, or the reason why it cannot be; neither while a large photo waits for its turn."""
 
     task: Task
     photo: Photo | None
@@ -47,6 +50,11 @@ class Loaded:
     seconds: float
     reference: UInt8 | None = None
     error: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether `load` is still to be called, by the process that restores."""
+        return self.photo is None and self.error is None
 
 
 def load(task: Task) -> Loaded:
@@ -56,18 +64,14 @@ def load(task: Task) -> Loaded:
     began = time.perf_counter()
     sha256 = photo = reference = error = None
     try:
-        if task.path.exists() and not task.path.is_file():  # a pipe would never end
-            raise PhotoError(f"{task.path} is no ordinary file; name a photo.")
-        sha256 = file_sha256(task.path)
-        photo = photos.read_photo(task.path)
+        photo = replace(photos.read_photo(task.path), delivered=task.delivered)
+        sha256 = photo_sha256(task.path)  # after it was read: what is no photo may be gigabytes of something else
         if task.damage is not None:
             photo, reference = _damaged(photo, task)
         elif task.reference is not None:
             reference = photos.read_photo(task.reference).rgb8
     except PhotoError as refusal:
         error = str(refusal)
-    except OSError as refusal:
-        error = f"{task.path} cannot be read: {refusal.strerror}; check the file and run again."
     if error is not None:
         photo = reference = None
     return Loaded(task, photo, sha256, time.perf_counter() - began, reference, error)
@@ -80,18 +84,29 @@ def _damaged(photo: Photo, task: Task) -> tuple[Photo, UInt8]:
         degraded, reference, _ = synthesise(photo.rgb8, protocol=protocol, seed=seed, name=task.path.name)
     except GfpupError as error:
         raise PhotoError(str(error)) from None
-    return Photo(photo.path, degraded, photo.metadata, warnings=photo.warnings), reference
+    return replace(photo, pixels=degraded, alpha=None), reference
 
 
-class _Photos(Dataset[Loaded]):
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = tasks
+class _Batches(Dataset[list[Loaded]]):
+    def __init__(self, tasks: Sequence[Task], size: int) -> None:
+        self.batches = batches(tasks, size)
 
     def __len__(self) -> int:
-        return len(self.tasks)
+        return len(self.batches)
 
-    def __getitem__(self, index: int) -> Loaded:
-        return load(self.tasks[index])
+    def __getitem__(self, index: int) -> list[Loaded]:
+        return [Loaded(task, None, None, 0.0) if task.large else load(task) for task in self.batches[index]]
+
+
+def batches(tasks: Sequence[Task], size: int) -> list[list[Task]]:
+    """The tasks in their order, `size` to a batch, each large photo in one of its own."""
+    found: list[list[Task]] = []
+    for task in tasks:
+        if found and not task.large and len(found[-1]) < size and not found[-1][0].large:
+            found[-1].append(task)
+        else:
+            found.append([task])
+    return found
 
 
 class PhotoData(lightning.LightningDataModule):
@@ -121,12 +136,12 @@ class PhotoData(lightning.LightningDataModule):
         # A worker costs a process; one photo has nothing to read ahead of.
         self.workers = max(0, min(self.workers, len(self.tasks) - 1))
 
-    def predict_dataloader(self) -> DataLoader[Loaded]:
+    def predict_dataloader(self) -> DataLoader[list[Loaded]]:
         return DataLoader(
-            _Photos(self.tasks),
-            batch_size=self.photo_batch,
+            _Batches(self.tasks, self.photo_batch),
+            batch_size=None,
             num_workers=self.workers,
-            collate_fn=list,
+            collate_fn=_as_it_is,
             worker_init_fn=_start_worker if self.workers else None,
             # In a process of joblib's the default is joblib's own way, which starts no workers.
             multiprocessing_context="fork" if self.workers and sys.platform == "linux" else None,
@@ -135,6 +150,10 @@ class PhotoData(lightning.LightningDataModule):
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """Leave the photos where they are: the stages move what they need."""
         return batch
+
+
+def _as_it_is(batch: list[Loaded]) -> list[Loaded]:
+    return batch
 
 
 def _start_worker(_: int) -> None:

@@ -13,7 +13,7 @@ from gfpup.core.types import Photo, RestoredPhoto
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, as_8_bit, notes
 from gfpup.machine.allocator import is_out_of_memory, release_memory
-from gfpup.running.data import Loaded
+from gfpup.running.data import Loaded, load
 from gfpup.running.photo_writer import Outcome
 
 PhotoRestorer = Callable[[Sequence[Photo]], list[RestoredPhoto]]
@@ -29,6 +29,7 @@ class RestoreModule(lightning.LightningModule):
         self.aligned = aligned
 
     def predict_step(self, batch: Sequence[Loaded], batch_idx: int) -> list[Outcome]:
+        batch = [load(loaded.task) if loaded.waits else loaded for loaded in batch]
         readable = [loaded for loaded in batch if loaded.photo is not None]
         results = dict(zip(map(id, readable), self._restore(readable), strict=True))
         return [results.get(id(loaded), Outcome(loaded, None, loaded.error)) for loaded in batch]

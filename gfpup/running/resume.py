@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gfpup.core.files import file_sha256
+from gfpup.core.errors import PhotoError
+from gfpup.photos.opening import photo_sha256
 from gfpup.records import rescore
 from gfpup.records.manifest import DOCUMENT, LINES, PARTS, Manifest, read_lines
 from gfpup.records.scores import ScoreWriter
@@ -47,6 +48,10 @@ def finished(prepared: Prepared, fingerprint: str) -> dict[str, Any] | None:
 
 def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
     """Whether an earlier run restored this very photo, with its faces' files where those are wanted."""
-    if not manifest.may_hold(task.name) or not task.path.is_file():
+    if not manifest.may_hold(task.name):
         return False
-    return manifest.done(task.name, file_sha256(task.path), faces=faces)
+    try:
+        digest = photo_sha256(task.path)
+    except PhotoError:
+        return False  # its turn comes again, and the reason with it
+    return manifest.done(task.name, digest, faces=faces)

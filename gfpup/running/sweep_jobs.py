@@ -125,16 +125,16 @@ def _claim_now(job: Job, key: str) -> Path:
     path = job.folder / STATUS_FOLDER / CLAIMS / key
     path.parent.mkdir(parents=True, exist_ok=True)
     mine = path.with_name(f"{key}.{job.number}")
-    mine.write_text(str(job.output), encoding="utf-8")
+    mine.write_text(str(job.output), encoding="utf-8", errors="surrogateescape")
     with suppress(FileExistsError):
         os.link(mine, path)  # whole at once, and only where there is none
     mine.unlink()
-    return Path(path.read_text(encoding="utf-8"))
+    return Path(path.read_text(encoding="utf-8", errors="surrogateescape"))
 
 
 def _claimed(job: Job, key: str) -> Path | None:
     path = job.folder / STATUS_FOLDER / CLAIMS / key
-    return Path(path.read_text(encoding="utf-8")) if path.exists() else None
+    return Path(path.read_text(encoding="utf-8", errors="surrogateescape")) if path.exists() else None
 
 
 def _pointed_at(job: Job, key: str) -> Path | None:

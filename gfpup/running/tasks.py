@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gfpup.core.errors import GfpupError, PhotoError
+from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops import degrade
 from gfpup.ops.resize import output_size
 from gfpup.photos import check_size, probe, sources
-from gfpup.photos.pairs import TEST_SETS, by_name, check_test_set, find_reference, match_pairs
+from gfpup.photos.formats import LARGE_PIXELS
+from gfpup.photos.pairs import TEST_SETS, check_test_set, match_pairs
 from gfpup.photos.sources import SourcePhoto
 from gfpup.planning.settings import Settings
 from gfpup.records import layout
@@ -38,34 +40,37 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
             [name.relative_to(settings.output).as_posix() for name in names], suffix=settings.write.suffix
         )
     references, notes = _references(settings, photos)
+    delivered, refusals = _delivered(settings, photos)
     damage = None if settings.source.kind != "synthetic" else (_protocol(settings), settings.source.seed)
     tasks = []
     for photo, name in zip(photos[: settings.source.limit], names, strict=False):
-        reference = find_reference(photo, references)
+        size_hw = _size(photo.path)
         tasks.append(
             Task(
                 photo.path,
                 name.relative_to(settings.output).as_posix(),
-                refusal=_too_large(photo.path, name, settings),
-                reference=None if reference is None else reference.path,
+                refusal=refusals.get(photo) or _too_large(photo.path, name, size_hw, settings),
+                reference=references.get(photo),
                 damage=damage,
+                delivered=delivered.get(photo),
+                large=size_hw is not None and size_hw[0] * size_hw[1] > LARGE_PIXELS,
             )
         )
     return tasks, notes
 
 
-def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[str, SourcePhoto], tuple[str, ...]]:
-    """The references by name, and the notes of a test set's check."""
+def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], tuple[str, ...]]:
+    """The reference of each photo, and the notes of a test set's check."""
     if settings.source.kind not in KINDS:
-        raise GfpupError(f"source.kind={settings.source.kind!r} means nothing; it takes one of {', '.join(KINDS)}.")
+        raise GfpupError(f"invalid value {settings.source.kind!r} for source.kind: expected one of {', '.join(KINDS)}.")
     if settings.source.kind == "synthetic":
         if settings.source.reference is not None:
             raise GfpupError(
-                "source=synthetic makes its degraded photos from the references themselves; leave out --reference."
+                "source=synthetic makes its degraded photos from the references themselves: leave out --reference."
             )
         return {}, ()
     if settings.source.kind == "paired" and settings.source.reference is None:
-        raise GfpupError("source=paired needs the folder of references; give it with --reference.")
+        raise GfpupError("source=paired needs the folder of references: give it with --reference.")
     found = (
         []
         if settings.source.reference is None
@@ -74,26 +79,39 @@ def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[
     notes = () if settings.source.kind not in TEST_SETS else check_test_set(settings.source.kind, photos, found or None)
     if not found:
         return {}, notes
-    match_pairs(photos, found)
-    return by_name(found, what="reference"), notes
+    return {pair.degraded: pair.reference.path for pair in match_pairs(photos, found)}, notes
+
+
+def _delivered(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], Mapping[SourcePhoto, str]]:
+    """Another tool's result of each photo, and why the others have none; all photos are matched, whatever the limit."""
+    if settings.backend.name != "precomputed" or settings.precomputed.folder is None:
+        return {}, {}
+    results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
+    matches = results.match(photos)
+    found = {each.photo: each.partner.path for each in matches if each.partner is not None}
+    return found, {each.photo: results.refusal(each) for each in matches if each.partner is None}
 
 
 def _protocol(settings: Settings) -> str:
     if settings.source.protocol not in degrade.PROTOCOLS:
         raise GfpupError(
-            f"source.protocol={settings.source.protocol!r} means nothing; it takes one of {', '.join(degrade.PROTOCOLS)}."
+            f"invalid value {settings.source.protocol!r} for source.protocol: expected one of {', '.join(degrade.PROTOCOLS)}."
         )
     return settings.source.protocol
 
 
-def _too_large(path: Path, output: Path, settings: Settings) -> str | None:
-    """Why the result of a photo cannot be held by its file format, known from the header alone."""
-    if settings.restore.aligned:
-        return None
+def _size(path: Path) -> tuple[int, int] | None:
+    """A photo's size by its header alone; None where it cannot be read, which is said in full when its turn comes."""
     try:
-        size_hw = probe(path).size_hw
+        return probe(path).size_hw
     except (PhotoError, OSError):
-        return None  # said in full when its turn to be read comes
+        return None
+
+
+def _too_large(path: Path, output: Path, size_hw: tuple[int, int] | None, settings: Settings) -> str | None:
+    """Why the result of a photo of this size cannot be held by its file format."""
+    if settings.restore.aligned or size_hw is None:
+        return None
     reason = check_size(output.suffix, output_size(size_hw, settings.restore.upscale))
     if reason is None:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -10,12 +9,13 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from gfpup.core.errors import GfpupError, OutputError, PhotoError
+from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import natural_key, write_atomic
 from gfpup.core.types import Metadata, Photo, UInt8
 from gfpup.core.versions import __version__
 from gfpup.ops import degrade
 from gfpup.photos import read_photo, sources, write_photo
+from gfpup.photos.opening import photo_sha256
 from gfpup.photos.pairs import synthesise
 from gfpup.photos.sources import SourcePhoto
 
@@ -80,10 +80,7 @@ def _write(
     _write_face(output / name, degraded, read)
     if references is not None:
         _write_face(references / name, reference, read)
-    try:
-        digest = hashlib.sha256(photo.path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise PhotoError(f"{photo.path} cannot be read: {error.strerror}") from error
+    digest = photo_sha256(photo.path)
     damage = {key: value for key, value in facts.items() if key not in ("name", "protocol", "seed")}
     size = {"size_hw": list(degraded.shape[:2])}
     return {"name": name.as_posix(), "reference": photo.relative.as_posix(), "reference_sha256": digest, **size, **damage}

@@ -20,7 +20,7 @@ from typing import Any, Final, cast
 import cv2
 import numpy as np
 
-from gfpup.core.files import natural_key
+from gfpup.core.files import file_text, natural_key, printable
 from gfpup.core.types import Pixels, UInt8
 from gfpup.photos.modes import rounded_to_8
 from gfpup.records.scores import RUN, ScoreRow, per_photo, summarise
@@ -60,7 +60,7 @@ def picture_key(name: str) -> str:
     """The key of a photo's pictures, the same in every run: its name in the letters that MLflow allows, and a hash of it."""
     plain = unicodedata.normalize("NFKD", os.path.splitext(name)[0]).encode("ascii", "ignore").decode()  # noqa: PTH122 (no path)
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", plain).strip("-")[-SLUG_CHARACTERS:].strip("-")
-    short = hashlib.sha256(name.encode()).hexdigest()[:8]
+    short = hashlib.sha256(file_text(name)).hexdigest()[:8]
     return f"{slug}-{short}" if slug else short
 
 
@@ -108,14 +108,14 @@ def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """The photos of a run as name, digest, source and profile: the digest depends on their bytes and on nothing else."""
     photos = document["photos"]
     hashes = sorted(str(photo["input_sha256"] or photo["name"]) for photo in photos)
-    digest = hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:DIGEST_CHARACTERS]
+    digest = hashlib.sha256(file_text("\n".join(hashes))).hexdigest()[:DIGEST_CHARACTERS]
     folders = {os.path.dirname(photo["input"]) for photo in photos if photo.get("input")}  # noqa: PTH120 (another machine's)
     try:
         folder = os.path.commonpath(folders) if folders else ""
     except ValueError:  # on several drives
         folder = ""
     name = re.split(r"[/\\]", folder)[-1] or "photos"
-    return name, digest, json.dumps({"uri": folder}), json.dumps({"num_photos": len(photos)})
+    return printable(name), digest, json.dumps({"uri": folder}), json.dumps({"num_photos": len(photos)})
 
 
 def photo_metrics(line: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, float]:
@@ -200,4 +200,5 @@ def _description(header: Mapping[str, Any]) -> str:
 
 
 def _bounded(text: str, length: int) -> str:
+    text = printable(text)
     return text if len(text) <= length else f"{text[: length - 1]}…"

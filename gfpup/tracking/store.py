@@ -21,6 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import filelock
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.files import printable
 from gfpup.tracking import ui_view
 from gfpup.tracking.ui_view import SWEEP
 
@@ -174,8 +175,8 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
             return run_id
         tags = {
             KIND: "sweep",
-            "gfpup.output": str(output.absolute()),
-            "mlflow.source.name": " ".join(argv)[:500],
+            "gfpup.output": printable(str(output.absolute())),
+            "mlflow.source.name": printable(" ".join(argv))[:500],
             "mlflow.source.type": "LOCAL",
         }
         run_id = str(store.create_run(experiment_id, run_name=f"{title} (as given)", tags=tags).info.run_id)
@@ -185,7 +186,7 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
 
 def _sweep_in(store: Any, experiment_id: str, output: Path) -> str | None:
     found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000)
-    at = str(output.absolute())  # compared here: a path may hold what MLflow's filters cannot quote
+    at = printable(str(output.absolute()))  # compared here: a path may hold what MLflow's filters cannot quote
     return next((str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == at), None)
 
 

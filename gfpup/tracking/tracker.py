@@ -6,21 +6,23 @@ first thing that fails ends the tracking of this run; `Tracker.failure` says why
 
 from __future__ import annotations
 
-import hashlib
 import json
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from gfpup.core.errors import PhotoError
+from gfpup.core.files import printable
 from gfpup.core.types import RestoredPhoto, UInt8
 from gfpup.machine.usage import Usage
 from gfpup.photos import read_photo
+from gfpup.photos.opening import photo_sha256
 from gfpup.records import scores
 from gfpup.records.manifest import DOCUMENT
 from gfpup.records.scores import ScoreRow
@@ -127,11 +129,11 @@ class Tracker:
         target = self.target
         experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
         self._store = client(target.uri)
-        tags = {KIND: "run", "gfpup.output": str(self.folder.absolute()), **tracking_facts.tags(header)}
+        tags = {KIND: "run", "gfpup.output": printable(str(self.folder.absolute())), **tracking_facts.tags(header)}
         name = str(header["title"])
         if target.parent_run_id is not None:
             tags |= {PARENT: target.parent_run_id, SWEEP: target.parent_run_id}
-            name = self.folder.absolute().name  # a job's folder says what is its own among the sweep's
+            name = printable(self.folder.absolute().name)  # a job's folder says what is its own among the sweep's
         run = self._store.create_run(experiment_id, start_time=_milliseconds(header["started"]), run_name=name, tags=tags)
         self.run_id = run.info.run_id
         parameters = [Param(key, value) for key, value in tracking_facts.parameters(header).items()]
@@ -225,8 +227,9 @@ class Tracker:
         """A photo before and after, from disk; an input that is not the one restored from is not shown."""
         paths = {AFTER: self.folder / line["name"]}
         source = Path(line["input"])
-        if not damaged and source.is_file() and _sha256(source) == line["input_sha256"]:
-            paths[BEFORE] = source
+        with suppress(PhotoError):  # taken away since, or something else than a photo by now
+            if not damaged and photo_sha256(source) == line["input_sha256"]:
+                paths[BEFORE] = source
         found = {}
         for step, path in sorted(paths.items()):
             try:
@@ -246,8 +249,3 @@ def _milliseconds(when: str | None) -> int | None:
 
 def _now() -> int:
     return round(time.time() * 1000)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -155,6 +155,20 @@ def test_a_folder_is_scored_by_names(folders: Path, gfpup: Callable[..., int]) -
     assert gfpup("score", "--restored", "lq", "--metrics", "psnr", "--output", "scores") == 2, "scores of another folder"
 
 
+def test_pictures_are_matched_by_path_and_by_a_documented_suffix_only(tmp_path: Path, gfpup: Callable[..., int]) -> None:
+    for name in ("album1/1.png", "album2/1.png", "anna.png", "ben.png"):
+        save(tmp_path / "lq" / name, noisy(1, 10, 64))
+    for name in ("album1/1.jpg", "anna_smith.png", "ben_restored.png"):
+        save(tmp_path / "their" / name, noisy(2, 10, 64))
+    words = ("score", "--restored", "their", "--input", "lq", "--metrics", "psnr", "--output", "scores", "--quiet")
+    assert gfpup(*words) == 1
+    rows = rows_of(tmp_path / "scores")
+    scored = {photo for (photo, _, metric), row in rows.items() if row.value is not None}
+    assert scored == {"album1/1.jpg", "ben_restored.png"}
+    assert "another folder" in str(rows["album2/1.png", None, "psnr_to_input"].missing_reason)
+    assert "no input in lq" in str(rows["anna_smith.png", None, "psnr_to_input"].missing_reason)
+
+
 def test_without_partners_a_pair_metric_is_missing_with_the_remedy(folders: Path, gfpup: Callable[..., int]) -> None:
     assert gfpup("score", "--restored", "lq", "--metrics", "psnr,seconds", "--output", "scores", "--quiet") == 0
     rows = rows_of(folders / "scores")

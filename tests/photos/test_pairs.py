@@ -10,7 +10,7 @@ import pytest
 
 from gfpup.core.errors import GfpupError
 from gfpup.ops import degrade
-from gfpup.photos.pairs import TEST_SETS, by_name, check_test_set, find_reference, match_pairs, synthesise
+from gfpup.photos.pairs import TEST_SETS, check_test_set, match_pairs, synthesise
 from gfpup.photos.sources import SourcePhoto
 
 
@@ -32,20 +32,13 @@ def test_names_match_whatever_the_extension_and_the_accents_form() -> None:
         (("a.png",), ("b.png",), "and 1 references"),
         (("a.png", "a.jpg"), ("a.png",), "'a.png' and 'a.jpg' have one name"),
         (("a.png",), ("x/a.png",), "no reference"),
+        (("a.png",), ("a_smith.png",), "no reference"),
     ],
 )
 def test_mismatches_are_refused_in_a_sentence(degraded: tuple[str, ...], reference: tuple[str, ...], said: str) -> None:
     with pytest.raises(GfpupError, match=said) as refusal:
         match_pairs(photos(*degraded), photos(*reference))
     assert "\n" not in str(refusal.value)
-
-
-def test_one_reference_is_found_by_its_photo() -> None:
-    references = by_name(photos("a.png", "b.png"), what="reference")
-    (photo,) = photos("b.jpg")
-    found = find_reference(photo, references)
-    assert found is not None and found.relative.name == "b.png"
-    assert find_reference(photos("c.jpg")[0], references) is None
 
 
 def test_synthetic_damage_is_the_protocols_and_is_seeded_by_the_file_name() -> None:

@@ -114,6 +114,16 @@ def test_links_in_circles_end(tmp_path: Path) -> None:
     assert sorted(photo.path.resolve().name for photo in photos if photo.path.exists()) == ["1.jpg", "2.jpg"]
 
 
+def test_links_to_themselves_are_left_for_the_reader_to_name(tmp_path: Path) -> None:
+    make(tmp_path, "good.jpg", "sub/x.jpg")
+    for loop in ("loop.jpg", "loop_dir", "sub/loop.png"):
+        (tmp_path / loop).symlink_to(Path(loop).name)
+    (tmp_path / "sub" / "up").symlink_to("..", target_is_directory=True)
+    assert names(expand([str(tmp_path)], recursive=True)) == ["good.jpg", "loop.jpg", "sub/loop.png", "sub/x.jpg"]
+    assert names(expand([str(tmp_path / "*")], recursive=False, exclude=tmp_path / "loop_dir")) == ["good.jpg"]
+    assert len(plan_outputs(expand([str(tmp_path)], recursive=True), output=tmp_path / "loop_dir", ext="auto")) == 4
+
+
 def test_the_output_folder_inside_is_left_out(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "out/a.png", "out/deep/b.png", "outer/c.jpg")
     out = tmp_path / "out"

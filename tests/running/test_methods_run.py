@@ -103,6 +103,26 @@ def test_another_tool_s_results_are_taken_in(gfpup: Run, photos: Path, tmp_path:
     assert gfpup("run", "-i", photos / "empty.png", "-o", "mapped", *args, "--mapping", tmp_path / "map.csv") == 0
 
 
+def test_no_photo_gets_another_photo_s_result(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
+    for name in ("album1/1.jpg", "album2/1.jpg", "anna.jpg"):
+        save(tmp_path / "in" / name, portrait)
+    save(tmp_path / "theirs/album1/1.png", portrait // 2)
+    save(tmp_path / "theirs/anna_smith.png", portrait // 4)
+    args = ("-i", "in", "--recursive", "--aligned", "--backend", "precomputed", "--restored", "theirs", "-q")
+    assert gfpup("run", *args, "-o", "out") == 1
+    errors = {photo["name"]: photo["error"] for photo in manifest(tmp_path / "out")["photos"]}
+    assert errors["album1/1.jpg"] is None
+    assert "album2/1.jpg has no result (album1/1.png lies in another folder)" in errors["album2/1.jpg"]
+    assert "anna.jpg has no result" in errors["anna.jpg"]
+    save(tmp_path / "theirs/album2/1.png", portrait // 3)
+    lines = f"album1/1.jpg,album1/1.png\n{tmp_path}/in/album2/1.jpg,album2/1.png\nanna,anna_smith.png\n"
+    (tmp_path / "map.csv").write_text(lines)
+    for out, words, status in (("both", (), 1), ("mapped", ("--mapping", "map.csv"), 0)):
+        assert gfpup("run", *args, "-o", out, "--ext", "png", *words) == status
+        for album, part in ((1, 2), (2, 3)):
+            np.testing.assert_array_equal(read(tmp_path / f"{out}/album{album}/1.png"), portrait // part)
+
+
 def test_published_outputs_of_real_methods(gfpup: Run, shared: Path, tmp_path: Path) -> None:
     outputs = shared / "data/published_outputs"
     rows = [f"face_{i}_input.png,face_{i}_gfpgan_v1.4.jpg" for i in range(1, 5)]

@@ -258,6 +258,23 @@ def test_a_pipe_among_the_photos_is_refused_and_does_not_hang(gfpup: Run, photos
     assert set(errors.values()) == {None}
 
 
+def test_links_to_anything_but_photos_fail_by_name_and_resume(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
+    folder = tmp_path / "odd"
+    save(folder / "good.png", portrait)
+    links = {"loop.jpg": "loop.jpg", "zero.jpg": "/dev/zero", "mem.jpg": "/proc/self/mem", "gone.jpg": "nowhere"}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    args = ("run", "-i", folder, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q")
+    assert gfpup(*args) == 1
+    errors = {photo["name"]: photo["error"] for photo in manifest(tmp_path / "out")["photos"]}
+    assert errors.pop("good.png") is None
+    assert set(errors) == set(links) and all(name in errors[name] for name in links)
+    (folder / "good.png").unlink()
+    (folder / "good.png").symlink_to("/proc/self/mem")  # what was a photo has become something else
+    assert gfpup(*args) == 1
+    assert all(photo["error"] for photo in manifest(tmp_path / "out")["photos"])
+
+
 def test_the_summary_is_of_the_photos_asked_for(
     gfpup: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

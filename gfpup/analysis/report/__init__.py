@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from gfpup.analysis.report import contact_sheet, page
 from gfpup.analysis.report.cards import Card, PhotoScores
 from gfpup.analysis.report.data import Subject, read_subject
 from gfpup.analysis.report.pictures import Views, columns, limits_for, views
-from gfpup.core.files import write_atomic
+from gfpup.core.files import address, write_atomic
 
 REPORT: Final = "report.html"
 CONTACT_SHEET: Final = "contact_sheet.jpg"
@@ -52,7 +51,7 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
         heading = f"Photos {first} to {first + len(cards) - 1} of {len(photos)}" if len(groups) > 1 else "Photos"
         context = common | {"cards": cards, "heading": heading, "pages": _pages(files, i)}
         if i:
-            write_atomic(files[i], page.rendered("photos.html", **context, report=f"../{quote(target.name)}"))
+            write_atomic(files[i], page.rendered("photos.html", **context, report=f"../{address(target.name)}"))
         else:
             data = page.photo_data(subject, scores, _links(subject, groups, files))
             context |= page.sections(subject) | {"data": data, "lead": _lead(subject), "contact_sheet": CONTACT_SHEET}
@@ -79,7 +78,7 @@ def _count(number: int, what: str) -> str:
 def _links(subject: Subject, groups: Sequence[Sequence[str]], files: Sequence[Path]) -> Mapping[str, str]:
     """Where each photo is shown, relative to the report."""
     numbers = {photo: at for at, photo in enumerate(subject.photos, 1)}
-    pages = ["", *(quote(f"{file.parent.name}/{file.name}") for file in files[1:])]
+    pages = ["", *(address(f"{file.parent.name}/{file.name}") for file in files[1:])]
     return {photo: f"{at}#photo-{numbers[photo]}" for at, group in zip(pages, groups, strict=True) for photo in group}
 
 
@@ -87,4 +86,4 @@ def _pages(files: Sequence[Path], current: int) -> list[str | None]:
     """The addresses of all pages relative to the current one, which has None; empty where there is only one."""
     inside = "" if current else f"{files[-1].parent.name}/"
     own = [f"../{files[0].name}", *(f"{inside}{file.name}" for file in files[1:])]
-    return [None if i == current else quote(address) for i, address in enumerate(own)] if len(files) > 1 else []
+    return [None if i == current else address(path) for i, path in enumerate(own)] if len(files) > 1 else []

@@ -17,6 +17,7 @@ from gfpup.analysis import render
 from gfpup.analysis.report import charts, tables
 from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
 from gfpup.analysis.report.data import Key, Subject
+from gfpup.core.files import printable
 
 CHARTS_SHOWN: Final = 24
 COLOURS: Final = 8
@@ -26,7 +27,7 @@ _HERE: Final = Path(__file__).parent
 
 def rendered(template: str, **context: Any) -> bytes:
     """A page in UTF-8. Only its own script may run in it, and nothing may be fetched, whatever the texts in it say."""
-    return _environment().get_template(template).render(context).encode()
+    return printable(_environment().get_template(template).render(context)).encode()
 
 
 def sections(subject: Subject) -> dict[str, Any]:

@@ -1,0 +1,43 @@
+"""Any name that the file system has goes through a run, its scores and its report."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import save
+
+from gfpup.records.scores import read as read_scores
+
+Run = Callable[..., int]
+NAME = os.fsdecode(b"caf\xe9 \xff.png")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf_8_is_restored_scored_compared_and_reported(
+    gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "a.png", portrait)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "a.png").rename(tmp_path / "in" / NAME)
+    args = ("run", "-i", "in", "--aligned", "--metrics", "psnr", "--backend")
+    for backend in ("identity", "classical"):
+        assert gfpup(*args, backend, "-o", backend) == 0
+    assert gfpup("run", "-i", f"in/{NAME}", "--aligned", "--backend", "identity", "-o", "one", "-q") == 0
+    assert (tmp_path / "identity" / NAME).is_file()
+    (line,) = json.loads((tmp_path / "identity/manifest.json").read_text())["photos"]
+    assert line["name"] == NAME
+    assert {row.photo for row in read_scores(tmp_path / "identity/scores.csv")} == {NAME}
+    assert gfpup("score", "identity", "--metrics", "psnr,ssim") == 0
+    assert gfpup("report", "identity", "classical", "--output", "report.html") == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert r"caf\xe9 \xff" in page
+    for name in ("table.md", "table.html", "table.csv"):
+        assert gfpup("compare", "identity", "classical", "--output", name) == 0
+    assert gfpup("degrade", "-i", "in", "-o", "degraded", "--protocol", "mild") == 0
+    assert "Traceback" not in capsys.readouterr().err
