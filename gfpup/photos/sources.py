@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,10 +38,10 @@ def expand(inputs: Sequence[str], *, recursive: bool, exclude: Path | None = Non
     """
     photos: list[SourcePhoto] = []
     seen: set[Path] = set()
-    barred = exclude.resolve() if exclude is not None else None
+    barred = _real(exclude) if exclude is not None else None
     for given in inputs:
         for photo in _photos_of(given, recursive=recursive, barred=barred):
-            real = photo.path.resolve()
+            real = _real(photo.path)
             if real not in seen:
                 seen.add(real)
                 photos.append(photo)
@@ -108,7 +109,7 @@ def _photos_of(given: str, *, recursive: bool, barred: Path | None) -> list[Sour
 
 
 def _photos_of_folder(folder: Path, *, recursive: bool, barred: Path | None) -> list[SourcePhoto]:
-    if folder.resolve() == barred:
+    if _real(folder) == barred:
         raise GfpupError(f"input {str(folder)!r} is the output folder too: choose another --output, so that no photo is lost")
     found = _ordered(_walk(folder, PurePosixPath(), deep=recursive, barred=barred, seen=set()))
     if not found:
@@ -119,7 +120,7 @@ def _photos_of_folder(folder: Path, *, recursive: bool, barred: Path | None) -> 
 
 
 def _walk(folder: Path, relative: PurePosixPath, *, deep: bool, barred: Path | None, seen: set[Path]) -> Iterator[SourcePhoto]:
-    real = folder.resolve()
+    real = _real(folder)
     if real == barred or real in seen:
         return  # the output folder, or a link to a folder that is listed already
     seen.add(real)
@@ -152,7 +153,7 @@ def _photos_of_glob(pattern: Path, *, barred: Path | None) -> list[SourcePhoto]:
     for path in matches:
         relative = PurePosixPath(path.relative_to(root).as_posix())
         hidden = any(part.startswith(".") for part in relative.parts)
-        below = barred is not None and root.resolve() != barred and barred in path.resolve().parents
+        below = barred is not None and _real(root) != barred and barred in _real(path).parents
         if not hidden and not below and _is_taken(path) and path.is_file():
             found.append(SourcePhoto(path, relative))
     if not found:
@@ -160,6 +161,11 @@ def _photos_of_glob(pattern: Path, *, barred: Path | None) -> list[SourcePhoto]:
             f"input {str(pattern)!r} matches no photo: check the pattern, and quote it so that the shell leaves it"
         )
     return _ordered(found)
+
+
+def _real(path: Path) -> Path:
+    """The path without links; where they lead in a circle, as far as that goes (`Path.resolve` raises RuntimeError)."""
+    return Path(os.path.realpath(path))
 
 
 def _ordered(photos: Iterator[SourcePhoto] | list[SourcePhoto]) -> list[SourcePhoto]:
