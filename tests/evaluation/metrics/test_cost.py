@@ -6,7 +6,6 @@ import pytest
 
 from gfpup.evaluation.metrics import cost
 
-
 COUNTED_BYTES = 2e6
 """Linux counts pages on each processor and adds them up now and then, so VmHWM is exact only to these (proc(5))."""
 
