@@ -16,8 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from gfpup.core.errors import GfpupError
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
     from gfpup.tools.bench.request import Side
     from gfpup.tools.bench.sides import Run
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -40,7 +36,7 @@ class Process(ProcessPoolExecutor):
         super().__init__(1, mp_context=get_context("spawn"), initializer=start, initargs=(threads,))
         self._what = what
 
-    def call(self, function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
+    def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call a function of this module in the process, and wait for its result.
 
         Raises:
@@ -56,14 +52,13 @@ class Process(ProcessPoolExecutor):
 
 @dataclass
 class _Held:
-    """What the process holds between calls."""
-
     side: Side
     run: Run
     output: torch.Tensor | None = None
 
 
 _held: list[_Held] = []
+"""The side that this process holds between calls, if any."""
 
 
 def start(threads: int) -> None:
@@ -116,13 +111,11 @@ def usage() -> dict[str, Any]:
     return {"cpu": time.process_time(), "peak": peak_bytes(), "device_peak": device_peak}
 
 
-def save(path: Path) -> None:
-    """Write the last output as .npy."""
-    import numpy as np
-
+def output() -> Any:
+    """The last output as a numpy array."""
     (held,) = _held
     assert held.output is not None
-    np.save(path, held.output.detach().cpu().numpy())
+    return held.output.detach().cpu().numpy()
 
 
 def codes() -> dict[str, Any] | None:
