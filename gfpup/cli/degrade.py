@@ -1,38 +1,38 @@
-"""`gfpup degrade`: damage reference faces by a named protocol, as test sets are made."""
+"""`gfpup degrade`: degrade reference faces by a named protocol, to make a test set."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gfpup.cli.parser import Parser
-from gfpup.core.errors import GfpupError
 
 HELP = """\
 usage: gfpup degrade --input REFS [--input REFS ...] --protocol NAME --output DIR [flags]
 
-Damage reference faces by a named protocol and write them as PNG, with the record degradation.json: protocol, seed, versions,
-and of each face the SHA-256 of its reference and everything that was drawn. The same references, protocol and seed give the
-same bytes. The protocols are made for aligned faces of 512x512 pixels; a reference's short side is brought to 512 first.
+Degrade reference faces by a named protocol and write them as PNG, with the record degradation.json: protocol, seed, versions,
+and for each face the SHA-256 of its reference and everything that was drawn. The same references, protocol and seed give the
+same bytes. The protocols are made for aligned faces of 512x512 pixels; each reference is first resized to a short side of 512.
 
   --input PATH        a reference, a folder or a pattern; repeat for more
-  --recursive         look into folders inside folders
-  --protocol NAME     gfpgan|mild|codeformer-stage2|codeformer-stage3|daefr|difface-train|difface-test-grid|diffbir
-                      (default: gfpgan)
-  --seed N            with each file name it decides the damage (default: 0)
+  --recursive         also search the folders inside folders
+  --protocol NAME     gfpgan|vqfr|restoreformer|restoreformerpp|codeformer-stage2|codeformer-stage3|daefr|difface-train|
+                      difface-test-grid|diffbir|mild (default: gfpgan)
+  --seed N            the seed; with each file name it decides the damage (default: 0)
   --output DIR        write the degraded faces here
-  --references DIR    also write the references, brought to 512 likewise, here under the same names
-  --overwrite         replace what the folder holds, another set too
+  --references DIR    also write the references, resized in the same way, here under the same names
+  --overwrite         replace the set that the folder holds
   --limit N           stop after N references
   --json              print the summary as JSON
   --quiet             print errors only
 
-A paired run needs equal names, not equal sizes: a result is brought to the reference's size before they are compared. With
---references both are at 512 pixels and nothing is resized.
-Exit status: 0 all done, 1 some references were refused (each is named), 2 refused before the first.
+A paired run needs equal names, not equal sizes: a result is resized to its reference before they are compared. With
+--references both are 512 pixels and nothing is resized.
+Exit status: 0 all done, 1 some references failed (each is named), 2 refused before the first.
 
   gfpup degrade --input refs/ --protocol gfpgan --seed 0 --output lq/
   gfpup degrade --input refs/ --protocol mild --output lq/ --references refs512/
@@ -41,7 +41,7 @@ Exit status: 0 all done, 1 some references were refused (each is named), 2 refus
 
 
 def run(words: Sequence[str]) -> int:
-    """`gfpup degrade`: returns 0, or 1 where a reference was refused."""
+    """`gfpup degrade`: returns 0, or 1 if a reference failed."""
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return 0
@@ -67,19 +67,24 @@ def run(words: Sequence[str]) -> int:
             limit=request.limit,
             done=lambda: bar.advance(task),
         )
+    _report(record, request, total=total, path=request.output / RECORD)
+    return 1 if record["refused"] else 0
+
+
+def _report(record: Mapping[str, Any], request: argparse.Namespace, *, total: int, path: Path) -> None:
     refused = record["refused"]
     for failure in refused:
-        print(f"gfpup: {failure['reference']} was refused: {failure['reason']}", file=sys.stderr)
+        print(f"gfpup: {failure['reference']} was not degraded: {failure['reason']}", file=sys.stderr)
     oblong = sum(line["size_hw"][0] != line["size_hw"][1] for line in record["photos"])
     if oblong and not request.quiet:
-        print(f"gfpup: {oblong} references are not square; the protocols are made for aligned faces.", file=sys.stderr)
-    written, path = total - len(refused), request.output / RECORD
+        which = "1 reference is" if oblong == 1 else f"{oblong} references are"
+        print(f"gfpup: {which} not square; the protocols are made for aligned faces.", file=sys.stderr)
+    written = total - len(refused)
     if request.json:
         facts = {"output": str(request.output), "record": str(path), "protocol": request.protocol, "seed": request.seed}
         print(json.dumps({**facts, "photos": written, "refused": refused}))
     elif not request.quiet:
-        print(f"{written} of {total} references damaged by {request.protocol}, seed {request.seed}; record: {path}")
-    return 1 if refused else 0
+        print(f"{written} of {total} references degraded by {request.protocol}, seed {request.seed}; record: {path}")
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -88,13 +93,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--output", "-o", type=Path, required=True)
     parser.add_argument("--references", type=Path)
     parser.add_argument("--protocol", default="gfpgan")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--limit", type=int)
-    for name in ("--recursive", "--overwrite", "--json", "--quiet"):
-        parser.add_argument(name, action="store_true")
-    request = parser.parse_args(list(words))
-    if request.seed < 0:
-        raise GfpupError(f"--seed {request.seed} is below 0: give 0 or more.")
-    if request.limit is not None and request.limit < 1:
-        raise GfpupError(f"--limit {request.limit} leaves nothing to do: give 1 or more.")
-    return request
+    parser.number("--seed", 0, default=0)
+    parser.number("--limit", 1)
+    parser.switches("--recursive", "--overwrite", "--json", "--quiet")
+    return parser.parse_args(list(words))

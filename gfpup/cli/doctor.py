@@ -1,10 +1,13 @@
-"""`gfpup doctor`: what is here, what is not, and what to do about it."""
+"""`gfpup doctor`: what is installed, what is missing, and what to do about it."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,19 +18,22 @@ from gfpup.cli.parser import Parser
 if TYPE_CHECKING:
     from gfpup.tools.doctor.check import Check
 
+WIDE = 100
+"""Columns from which a check takes one row; below, its result goes below its name."""
+
 HELP = """\
 usage: gfpup doctor [flags]
 
-Check this installation: Python, packages and their known traps, devices and the tier they make, engines, weights, licences,
-folders, network. Whatever is not well comes with its remedy. Nothing is downloaded, hashed or left behind.
+Check this installation: Python, packages and their known conflicts, devices and their tier, engines, weights, licences,
+folders, network. Each problem comes with what to do. Nothing is downloaded, hashed or left behind.
 
-  --output DIR         folder that a run would write to (default: out)
+  --output DIR         check that a run could write to this folder (default: out)
   --weights-dir DIR    look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --offline            try no connection
+  --offline            do not try the network
   --problems           print only what is not ok
   --json               print the checks as JSON
 
-Exit status: 0 nothing stops a default run, 1 something does, 2 refused.
+Exit status: 0 nothing stops a default run, 1 something does, 2 invalid flags.
 
   gfpup doctor
   gfpup doctor --offline --problems
@@ -36,7 +42,7 @@ Exit status: 0 nothing stops a default run, 1 something does, 2 refused.
 
 
 def run(words: Sequence[str]) -> int:
-    """`gfpup doctor`: returns 0 where nothing stops a default run, 1 where something does."""
+    """`gfpup doctor`: returns 0 if nothing stops a default run, 1 if something does."""
     if {"-h", "--help"} & set(words):
         print(HELP, end="")
         return 0
@@ -45,32 +51,42 @@ def run(words: Sequence[str]) -> int:
     from gfpup.weights.store import Store, default_folder, mirrors_from_environment
 
     store = Store(request.weights_dir or default_folder(), mirrors=mirrors_from_environment())
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
     checks = []
     for check in examine(store, output=request.output, tracking=Path("mlruns"), offline=request.offline):
         checks.append(check)
         if not request.json and not (request.problems and check.status == "ok"):
-            _say(check)
+            # At once: torch alone takes a second to load.
+            print(as_text(check, width=width), flush=True)
     counts = {status: sum(check.status == status for check in checks) for status in ("ok", "warning", "problem")}
     status = int(counts["problem"] > 0)
     if request.json:
         print(json.dumps({"status": status, **counts, "checks": [asdict(check) for check in checks]}, indent=1))
     else:
-        print(f"{counts['ok']} ok, {counts['warning']} warnings, {counts['problem']} problems", file=sys.stderr)
+        named = [f"{counts[name]} {name}{'' if counts[name] == 1 else 's'}" for name in ("warning", "problem")]
+        print(f"{counts['ok']} ok, {', '.join(named)}", file=sys.stderr)
     return status
 
 
-def _say(check: Check) -> None:
-    """Print one row as soon as it is known: torch alone takes a second to load."""
-    print(f"{check.status:<8} {check.group:<11} {check.name:<28} {check.found}", flush=True)
-    if check.remedy:
-        print(f"{'':<8} {'':<11} {'':<28} -> {check.remedy}", flush=True)
+def as_text(check: Check, *, width: int | None) -> str:
+    """A row for one check, and a line for its remedy, broken between words at `width` columns; None for a pipe: no breaks."""
+    texts = [check.found, *([f"-> {check.remedy}"] if check.remedy else [])]
+    lead = f"{check.status:<8} {check.group:<11} {check.name:<28} "
+    if width is None:
+        return "\n".join(f"{start}{text}" for start, text in zip((lead, " " * len(lead)), texts, strict=False))
+    indent = " " * (len(lead) if width >= WIDE else 9)
+    lines = [] if width >= WIDE else [f"{check.status:<8} {check.group}: {check.name}"]
+    for text in texts:
+        start = indent if lines else lead
+        lines += textwrap.wrap(
+            text, width, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines)
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser("gfpup doctor")
     parser.add_argument("--output", type=Path, default=Path("out"))
     parser.add_argument("--weights-dir", type=Path)
-    parser.add_argument("--offline", action="store_true")
-    parser.add_argument("--problems", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.switches("--offline", "--problems", "--json")
     return parser.parse_args(list(words))

@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def contained(work: Callable[[], int]) -> int:
     """Do the work of a command; what a user can mend is one sentence and an exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be valid UTF-8
     try:
         return work()
     except GfpupError as error:

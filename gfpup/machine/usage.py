@@ -1,4 +1,4 @@
-"""The most memory that this process ever held."""
+"""The peak memory of this process, and what it uses over time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 
 def peak_bytes() -> int | None:
-    """The highest resident set of this process since it was started, in bytes; None where the system does not keep it.
+    """The largest resident set of this process since it was started, in bytes; None where the system does not keep it.
 
-    Linux's `ru_maxrss` goes on from the process that started this one; VmHWM does not.
+    On Linux a process inherits `ru_maxrss` from the one that started it, and does not inherit VmHWM.
 
     Source: proc(5), getrusage(2).
     """
@@ -31,7 +31,7 @@ def peak_bytes() -> int | None:
 
 
 def device_peak_bytes(device: str) -> int | None:
-    """The most that torch's allocator held on the GPU `device`; None on a CPU."""
+    """The most bytes that torch's allocator held on the GPU `device`; None on a CPU."""
     if not device.startswith("cuda"):
         return None
     import torch

@@ -173,7 +173,7 @@ def _photos_of_glob(pattern: Path, *, barred: Path | None) -> list[SourcePhoto]:
 
 
 def _real(path: Path) -> Path:
-    # `Path.resolve` raises over a link that leads to itself; this leaves it as it stands, to be named when it is read.
+    """The path without links; where they lead in a circle, as far as that goes (`Path.resolve` raises RuntimeError)."""
     return Path(os.path.realpath(path))
 
 

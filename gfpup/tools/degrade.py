@@ -1,10 +1,11 @@
-"""A set of degraded faces on disk, made from references by a named protocol, with the record that reproduces it."""
+"""Write a set of degraded faces, made from references by a named protocol, with a record that reproduces it."""
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -22,7 +23,7 @@ from gfpup.photos.sources import SourcePhoto
 RECORD: Final = "degradation.json"
 SCHEMA_VERSION: Final = 1
 DECIDING: Final = ("numpy", "opencv-python-headless", "pillow")
-"""The libraries whose versions may change a pixel."""
+"""The libraries whose versions can change a pixel."""
 
 
 def write_set(
@@ -36,18 +37,18 @@ def write_set(
     limit: int | None = None,
     done: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
-    """Damage each reference by `protocol` and write it as PNG, with the record `degradation.json`, which is returned.
+    """Degrade each reference by `protocol` and write it as PNG, with the record `degradation.json`, which is returned.
 
-    With `references` the references that the results belong to, short side 512, are written there under the same names. The
-    same references, protocol, seed and versions of numpy, OpenCV and Pillow give the same bytes. What cannot be damaged is
-    listed under "refused", and the rest goes on; `done` is called after each.
+    With `references`, the references of the results (short side 512) are written there under the same names. The same
+    references, protocol, seed and versions of numpy, OpenCV and Pillow give the same bytes. A reference that fails is listed
+    under "refused" and the rest go on; `done` is called after each.
 
     Raises:
-        GfpupError: unknown protocol, a folder that holds another set or somebody's own files, names that cannot be written.
+        GfpupError: unknown protocol, a folder that holds another set or the user's own files, names that cannot be written.
         OutputError: a folder cannot be written.
     """
     if protocol not in degrade.PROTOCOLS:
-        raise GfpupError(f"there is no degradation protocol {protocol!r}: choose one of {', '.join(degrade.PROTOCOLS)}")
+        raise GfpupError(f"unknown degradation protocol {protocol!r}: choose one of {', '.join(degrade.PROTOCOLS)}")
     names = [path.relative_to(output) for path in sources.plan_outputs(photos, output=output, ext="png")]
     chosen = list(zip(photos, names, strict=True))[:limit]
     header = _header(protocol, seed)
@@ -87,24 +88,30 @@ def _write(
 
 
 def _write_face(path: Path, pixels: UInt8, read: Photo) -> None:
-    # The profile says what the numbers mean; EXIF and resolution speak of the file they came from.
+    # The profile says what the numbers mean; EXIF and resolution describe the file they came from.
     metadata = Metadata("PNG", icc_profile=read.metadata.icc_profile)
     write_photo(path, pixels, alpha=None, metadata=metadata)
 
 
 def _header(protocol: str, seed: int) -> dict[str, Any]:
-    """What the set is, without a time or a path: the same set has the same record."""
+    """What identifies the set, without a time or a path: the same set has the same record."""
     return {
         "schema_version": SCHEMA_VERSION,
         "protocol": protocol,
         "seed": seed,
-        "ranges": json.loads(json.dumps(asdict(degrade.PROTOCOLS[protocol]))),
+        "ranges": _as_json(asdict(degrade.PROTOCOLS[protocol])),
         "versions": {"gfpup": __version__, **{name: version(name) for name in DECIDING}},
     }
 
 
+def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts as they come back from a JSON file: tuples are lists."""
+    read: dict[str, Any] = json.loads(json.dumps(facts))
+    return read
+
+
 def _earlier(output: Path, header: Mapping[str, Any], *, overwrite: bool) -> dict[str, dict[str, Any]]:
-    """The lines of the set that the folder holds already, where it is the same set; with `overwrite` its files are removed."""
+    """The lines of the set that the folder already holds, if it is the same set; with `overwrite` its files are removed."""
     if output.exists() and not output.is_dir():
         raise GfpupError(f"--output {output} is a file: give a folder")
     path = output / RECORD
@@ -114,34 +121,35 @@ def _earlier(output: Path, header: Mapping[str, Any], *, overwrite: bool) -> dic
         document = json.loads(path.read_text(encoding="utf-8"))
         lines = {line["name"]: line for line in document["photos"]}
         if any(PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts for name in lines):
-            raise ValueError("a name leads out of the folder")
+            raise ValueError("a name points outside the folder")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise GfpupError(f"{path} is damaged: delete that folder, or give another --output") from error
     if overwrite:
         for name in lines:
             (output / name).unlink(missing_ok=True)
         return {}
-    then = {**document.get("versions", {}), "protocol": document.get("protocol"), "seed": document.get("seed")}
-    now = {**header["versions"], "protocol": header["protocol"], "seed": header["seed"]}
-    keys = [key for key in ("protocol", "seed", *DECIDING) if then.get(key) != now[key]]
-    changed = [f"{key} was {then.get(key)} and is {now[key]}" for key in keys]
+    defaults = {field.name: field.default for field in fields(degrade.Protocol) if field.default is not MISSING}
+    # Records of before 2026-11 lack what their protocols did not have.
+    then = {**document.get("versions", {}), **document, "ranges": _as_json({**defaults, **document.get("ranges", {})})}
+    now = {**header["versions"], **header}
+    changed = [key for key in ("protocol", "seed", *DECIDING, "ranges") if then.get(key) != now[key]]
     if changed:
-        raise GfpupError(
-            f"{output} holds another set ({'; '.join(changed)}): give another --output, or --overwrite to replace it"
-        )
+        said = "; ".join(f"{key} was {then.get(key)} and is now {now[key]}" for key in changed if key != "ranges")
+        said = said or "the protocol's ranges have changed"
+        raise GfpupError(f"{output} holds another set ({said}): give another --output, or --overwrite to replace it")
     return {name: line for name, line in lines.items() if (output / name).is_file()}
 
 
 def _check_references(references: Path, output: Path, photos: Sequence[SourcePhoto]) -> None:
-    if references.resolve() == output.resolve():
-        raise GfpupError(f"--references {references} is the output folder too: give another, because the names are the same")
+    if os.path.realpath(references) == os.path.realpath(output):
+        raise GfpupError(f"--references {references} is also the output folder: give another, because the names are the same")
     sources.plan_outputs(photos, output=references, ext="png")
 
 
 def _refuse_strangers(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.exists():
-            raise GfpupError(f"{path} is there already and no gfpup degrade made it: give another folder, or --overwrite")
+            raise GfpupError(f"{path} already exists and gfpup degrade did not write it: give another folder, or --overwrite")
 
 
 def _write_record(

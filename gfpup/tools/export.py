@@ -1,8 +1,7 @@
-"""TODO gfpup/tools/export.py."""
+"""Write a method's network as a graph for other programs, and keep it only if it computes what the network computes."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.core.errors import OutputError
+from gfpup.core.versions import __version__
 
 if TYPE_CHECKING:
     import torch
 
     from gfpup.weights.catalogue import Checkpoint
     from gfpup.weights.resolver import Supply
-
 
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 
@@ -34,43 +33,52 @@ FIDELITIES = (0.3, 0.8)
 
 @dataclass(frozen=True, eq=False)
 class _Subject:
-    """What is exported: `compute` takes the graph's inputs, which are called `names`; `probes` are two sets of them."""
+    """What is exported: `compute` takes the graph's inputs, named `names`; `probes` are two sets of them."""
 
-    module: Any
+    compute: Any
     names: tuple[str, ...]
     probes: tuple[tuple[torch.Tensor, ...], ...]
     tolerance: float
 
 
-def _export(name: str, checkpoint: Checkpoint, supply: Supply, *, request: argparse.Namespace, output: Path) -> dict[str, Any]:
-    """Write, check and, where it is right, keep; returns the record."""
+def export(
+    name: str, checkpoint: Checkpoint, supply: Supply, *, form: str, output: Path, fidelity: float | None, published: bool
+) -> dict[str, Any]:
+    """Write the network of backend `name` to `output` in the format `form`, check it, and keep it if it is right.
+
+    The weights are `supply`'s for the role "backend", under the licence of `checkpoint`, and its file if `published`.
+    `fidelity` fixes CodeFormer's; None leaves it an input. Returns the record, which is also written beside the graph.
+
+    Raises:
+        OutputError: the output cannot be written.
+    """
     import torch
 
     from gfpup.models.engines import graphs
 
-    subject = _subject(name, supply.paths["backend"], fidelity=request.fidelity)
-    names = (subject.names, ("restored",))
     write, load = {
         "onnx": (graphs.write_onnx, graphs.load_onnx),
         "openvino": (graphs.write_openvino, graphs.load_openvino),
-    }[request.format]
+    }[form]
+    subject = _subject(name, supply.paths["backend"], fidelity=fidelity)
     try:
         with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as folder:
             fresh = Path(folder) / output.name
-            write(subject.module, subject.probes[0], fresh, names=names)
+            write(subject.compute, subject.probes[0], fresh, names=(subject.names, ("restored",)))
             with torch.inference_mode():
                 largest, levels = _compare(load(fresh), subject)
             record = {
                 "kept": largest <= subject.tolerance and levels <= 1,
                 "file": output.name,
-                "format": request.format,
+                "format": form,
                 "backend": name,
                 "difference": {"largest": largest, "tolerance": subject.tolerance, "levels": levels, "pictures": 2},
-                **_facts(checkpoint, supply, subject, request=request),
+                "fidelity": fidelity,
+                **_facts(checkpoint, supply, subject, form, published=published),
             }
             if record["kept"]:
                 fresh.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-                # The graph comes last: where it is, its weights and its record are too.
+                # The graph comes last: if it is there, its weights and its record are too.
                 for part in sorted(Path(folder).iterdir(), key=lambda path: path == fresh):
                     part.replace(output.absolute().parent / part.name)
     except OSError as error:
@@ -116,7 +124,7 @@ def _fixed(module: Any, dial: torch.Tensor) -> Any:
 
 
 def _picture(seed: int) -> torch.Tensor:
-    """Something with a picture's spectrum, the same at every call: (1, 3, 512, 512) in [-1, 1]."""
+    """Noise with a picture's spectrum, the same at every call: (1, 3, 512, 512) in [-1, 1]."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -133,7 +141,7 @@ def _compare(graph: Callable[..., tuple[torch.Tensor, ...]], subject: _Subject) 
 
     largest, levels = 0.0, 0
     for probe in subject.probes:
-        expected, found = subject.module(*probe), graph(*probe)[0]
+        expected, found = subject.compute(*probe), graph(*probe)[0]
         largest = max(largest, difference(found, expected))
         off = (_levels(found) - _levels(expected)).abs().max()
         levels = max(levels, int(off)) if off == off else 255
@@ -144,25 +152,22 @@ def _levels(picture: torch.Tensor) -> torch.Tensor:
     return ((picture.double() + 1) * 127.5).clamp(0, 255).round()
 
 
-def _facts(checkpoint: Checkpoint, supply: Supply, subject: _Subject, *, request: argparse.Namespace) -> dict[str, Any]:
-    """What it was made of, under which licence it comes, and how it is fed."""
-    from gfpup.core.versions import __version__
+def _facts(checkpoint: Checkpoint, supply: Supply, subject: _Subject, form: str, *, published: bool) -> dict[str, Any]:
+    """What the graph was made from, its licence, and its inputs."""
     from gfpup.models import engines
 
-    packages = ("torch", *engines.of(ENGINE_OF[request.format]).packages)
     return {
         "checkpoint": {
             "file": supply.paths["backend"].name,
             "sha256": supply.digests["backend"],
-            "published_as": None if request.model_path else checkpoint.name,
+            "published_as": checkpoint.name if published else None,
         },
         "licence": {"id": checkpoint.licence_id, "name": checkpoint.licence, "commercial_use": checkpoint.commercial_use},
         "consent": dict(supply.consents),
         "inputs": {name: list(probe.shape) for name, probe in zip(subject.names, subject.probes[0], strict=True)},
         "range": [-1, 1],
         "colour": "RGB",
-        "fidelity": request.fidelity,
         "precision": "float32",
-        "advice": "set INFERENCE_PRECISION_HINT to f32" if request.format == "openvino" else None,
-        "versions": {"gfpup": __version__, **{name: version_of(name) for name in packages}},
+        "advice": "set INFERENCE_PRECISION_HINT to f32" if form == "openvino" else None,
+        "versions": {"gfpup": __version__, **{p: version_of(p) for p in ("torch", *engines.of(ENGINE_OF[form]).packages)}},
     }

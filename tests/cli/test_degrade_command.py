@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +88,7 @@ def test_bad_references_are_named_and_the_rest_goes_on(
     captured = capsys.readouterr()
     facts = json.loads(captured.out)
     assert facts["photos"] == 3 and [row["reference"] for row in facts["refused"]] == ["broken.png", "text.png"]
-    assert "broken.png was refused" in captured.err and "1 references are not square" in captured.err
+    assert "broken.png was not degraded" in captured.err and "1 reference is not square" in captured.err
     record = json.loads((tmp_path / "lq" / "degradation.json").read_text())
     assert [line["size_hw"] for line in record["photos"]] == [[512, 512], [512, 512], [640, 512]]
     assert len(record["refused"]) == 2
@@ -94,12 +97,12 @@ def test_bad_references_are_named_and_the_rest_goes_on(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--protocol", "gfp"), "no degradation protocol 'gfp'"),
-        (("--seed", "-1"), "below 0"),
-        (("--seed", "x"), "invalid int"),
-        (("--limit", "0"), "nothing to do"),
+        (("--protocol", "gfp"), "unknown degradation protocol 'gfp'"),
+        (("--seed", "-1"), "invalid value '-1' for --seed: expected a whole number of 0 or more"),
+        (("--seed", "x"), "invalid value 'x' for --seed"),
+        (("--limit", "0"), "invalid value '0' for --limit"),
         (("--surprise",), "unrecognized"),
-        (("--references", "OUT"), "is the output folder too"),
+        (("--references", "OUT"), "is also the output folder"),
         (("--input", "absent"), "does not exist"),
     ],
 )
@@ -129,9 +132,37 @@ def test_somebody_elses_pictures_are_not_replaced(references: Path, tmp_path: Pa
     out.mkdir()
     (out / "a.png").write_bytes(b"mine")
     assert degrade("--input", references, "--output", out) == 2
-    assert "is there already" in capsys.readouterr().err and (out / "a.png").read_bytes() == b"mine"
+    assert "already exists" in capsys.readouterr().err and (out / "a.png").read_bytes() == b"mine"
     assert degrade("--input", references, "--output", references, "--overwrite") == 2
     assert "output folder too" in capsys.readouterr().err
+
+
+def test_a_set_of_other_ranges_is_another_set(references: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, record = tmp_path / "lq", tmp_path / "lq" / "degradation.json"
+    assert degrade("--input", references, "--output", out, "--protocol", "vqfr", "--limit", 1) == 0
+    before, document = record.read_bytes(), json.loads(record.read_text())
+    for key in ("kernels_px", "haze", "uneven"):  # as an earlier version wrote it
+        del document["ranges"][key]
+    record.write_text(json.dumps(document))
+    assert degrade("--input", references, "--output", out, "--protocol", "vqfr", "--limit", 1) == 0
+    assert record.read_bytes() == before
+    record.write_text(json.dumps({**document, "ranges": {**document["ranges"], "gray": 0.5}}))
+    assert degrade("--input", references, "--output", out, "--protocol", "vqfr", "--limit", 1) == 2
+    assert "the protocol's ranges have changed" in capsys.readouterr().err
+
+
+def test_link_loops_and_names_that_are_not_utf8(references: Path, tmp_path: Path) -> None:
+    """In a process of its own, whose stdout takes nothing but UTF-8: one sentence each, or a normal run."""
+    (references / "loop.jpg").symlink_to("loop.jpg")
+    (references / os.fsdecode(b"caf\xe9.png")).write_bytes((references / "a.png").read_bytes())
+    out = tmp_path / os.fsdecode(b"lq\xe9")
+    words = [sys.executable, "-m", "gfpup", "degrade", "--input", references, "--output"]
+    for output, status in ((out, 1), (references / "loop.jpg", 2)):
+        strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+        done = subprocess.run([*words, output], capture_output=True, env=strict, check=False)
+        assert done.returncode == status and b"Traceback" not in done.stderr, done.stderr
+        assert done.stderr.count(b"\n") == 1 and b"loop.jpg" in done.stderr
+    assert {path.name for path in out.glob("*.png")} == {"a.png", "b 2,=.png", os.fsdecode(b"caf\xe9.png")}
 
 
 def test_a_record_that_leads_out_of_its_folder_is_not_followed(references: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from gfpup.cli import doctor
 from gfpup.cli.main import main
 from gfpup.core.errors import GfpupError
 from gfpup.machine import hardware
+from gfpup.tools.doctor.check import Check
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +30,43 @@ def test_the_exit_status_says_whether_a_default_run_would_begin(
     monkeypatch.setattr("gfpup.tools.doctor.supplies._unreachable", lambda address: "no network")
     assert main(["doctor"]) == 1
     said = capsys.readouterr()
-    assert "problem  default run" in said.out and "-> gfpup weights import FILE" in said.out and "1 problems" in said.err
+    assert (
+        "problem  default run" in said.out
+        and "-> gfpup weights import FILE" in said.out
+        and said.err.rstrip().endswith(" 1 problem")
+    )
     monkeypatch.setattr("gfpup.tools.doctor.supplies._unreachable", lambda address: None)
     assert main(["doctor"]) == 0
     capsys.readouterr()
     assert main(["doctor", "--offline"]) == 0
     assert "not tried" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("columns", [60, 80, 99, 100, 140])
+def test_a_terminal_breaks_no_word(columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    doctor.run(["--offline"])
+    whole = capsys.readouterr().out.split()
+    monkeypatch.setenv("COLUMNS", str(columns))
+    doctor.run(["--offline"])
+    said = capsys.readouterr().out
+    assert [word.rstrip(":") for word in said.split()] == [word.rstrip(":") for word in whole]
+    assert all(len(line) <= columns or len(line.split()[-1]) > 30 for line in said.splitlines()), (
+        "only a long path may be longer"
+    )
+
+
+def test_a_check_is_a_row_and_its_remedy_a_line() -> None:
+    check = Check("weights", "bisenet", "warning", "is not here", "gfpup weights fetch bisenet")
+    first, second = doctor.as_text(check, width=120).splitlines()
+    assert first.split() == ["warning", "weights", "bisenet", "is", "not", "here"]
+    assert second.strip() == "-> gfpup weights fetch bisenet" and second.index("->") == first.index("is")
+    assert doctor.as_text(check, width=30).splitlines() == [
+        "warning  weights: bisenet",
+        "         is not here",
+        "         -> gfpup weights",
+        "         fetch bisenet",
+    ]
+    assert doctor.as_text(check, width=None).splitlines() == [first, second]
 
 
 def test_json_is_one_object_with_every_check(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from gfpup.models import engines, networks
 from gfpup.models.engines import graphs
 from gfpup.models.nets import gfpgan
 from gfpup.models.nets.rewrites import rewrite
+from gfpup.tools import export as tool
 from gfpup.tools.export import ENGINE_OF, SUFFIX_OF
 
 FORMATS = ("onnx", "openvino")
@@ -35,7 +36,7 @@ def checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(networks.NETWORKS, "gfpgan", replace(networks.NETWORKS["gfpgan"], make=make))
-    monkeypatch.setattr(export, "SIDE_PX", 32)
+    monkeypatch.setattr(tool, "SIDE_PX", 32)
     path = tmp_path / "small.pth"
     torch.save({"params_ema": fill_randomly(make(), seed=7).state_dict()}, path)
     return path
@@ -118,7 +119,7 @@ def test_a_file_that_is_there_is_not_replaced_unasked(checkpoint: Path, capsys: 
         (["--backend", "classical", "--format", "onnx"], "has no network to export"),
         (["--backend", "gfpgan", "--format", "onnx", "--version", "9"], "no version '9'"),
         (["--backend", "codeformer", "--format", "onnx", "--version", "2"], "leave out --version"),
-        (["--backend", "gfpgan", "--format", "onnx", "--fidelity", "0.5"], "means nothing"),
+        (["--backend", "gfpgan", "--format", "onnx", "--fidelity", "0.5"], "has no fidelity"),
         (["--backend", "gfpgan", "--format", "onnx", "--precision", "bf16"], "holds float32"),
         (["--backend", "gfpgan", "--format", "torch"], "invalid choice"),
         (["--backend", "gfpgn", "--format", "onnx"], "gfpgan"),

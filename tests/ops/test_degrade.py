@@ -4,13 +4,14 @@ import hashlib
 import math
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 
 from gfpup.core.errors import GfpupError
-from gfpup.ops.degrade import PROTOCOLS, Damage, apply, draw, kernel
+from gfpup.ops.degrade import PROTOCOLS, Damage, Patch, apply, draw, kernel
 
 NOTHING = Damage(sigma_xy=(0.05, 0.05), angle=0.0, scale=1.0, noise=0.0, noise_seed=1, jpeg=100)
 
@@ -23,6 +24,8 @@ def face() -> np.ndarray:
 def test_the_table_is_the_published_one(shared) -> None:
     yaml = pytest.importorskip("yaml")
     published = yaml.safe_load((shared / "reference" / "degradation.yaml").read_text())
+    for name in ("vqfr", "restoreformer", "restoreformerpp"):
+        published[name] = published["gfpgan"]
     assert set(PROTOCOLS) == {*published, "mild"}
     for name, entry in published.items():
         if name != "difface-test-grid":
@@ -30,6 +33,37 @@ def test_the_table_is_the_published_one(shared) -> None:
             assert [list(getattr(ours, key)) for key in ("sigma", "scale", "noise", "jpeg")] == [
                 entry[key] for key in ("sigma", "scale", "noise", "jpeg")
             ]
+
+
+def test_what_the_table_adds_in_words_is_in_the_protocols() -> None:
+    """The remarks of degradation.yaml: who shifts colours, turns gray, adds haze, damages unevenly, and which kernels."""
+    remarks = {
+        name: (row.colour_shift, row.gray, row.haze, row.uneven, row.kernels_px)
+        for name, row in PROTOCOLS.items()
+        if (row.colour_shift, row.gray, row.haze, row.uneven, row.kernels_px) != (0, 0, 0, 0, (41,))
+    }
+    assert remarks == {
+        "gfpgan": (0.3, 0.01, 0, 0, (41,)),
+        "restoreformer": (0, 0, 0, 0, (39, 41)),
+        "restoreformerpp": (0, 0.008, 0.008, 0.1, (39, 41)),
+        "daefr": (0, 0, 0, 0, (39, 41)),
+        "difface-train": (0, 0.01, 0, 0, (41,)),
+    }
+
+
+def test_the_documented_rows_are_the_protocols() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    table = page.split("## Synthetic damage")[1].split("\n## ")[0]
+    rows = {cells[1].strip(" `"): cells[2:] for line in table.splitlines() if len(cells := line.split("|")) > 5}
+    assert set(PROTOCOLS) == set(rows) - {"protocol", "---"}
+    for name, row in PROTOCOLS.items():
+        sigma, scale, noise, jpeg, also = (cell.strip() for cell in rows[name][:5])
+        if name != "difface-test-grid":
+            told = [[float(word) for word in cell.split(" to ")] for cell in (sigma, scale, noise, jpeg)]
+            assert told == [list(getattr(row, key)) for key in ("sigma", "scale", "noise", "jpeg")]
+        for word, chance in (("gray", row.gray), ("haze", row.haze), ("colours shifted", row.colour_shift)):
+            assert (f"{word} ({chance * 100:g} %)" in also) == (chance > 0)
+        assert ("39 or 41" in also) == (row.kernels_px == (39, 41)) and ("uneven (10 %)" in also) == (row.uneven == 0.1)
 
 
 def test_a_draw_depends_on_name_and_seed_alone() -> None:
@@ -79,6 +113,30 @@ def test_only_gfpgan_shifts_colours() -> None:
     assert not any(any(d.colour_shift) or d.gray for d in (draw("mild", seed=2, name=str(i)) for i in range(300)))
 
 
+def test_restoreformerpp_adds_haze_and_uneven_squares() -> None:
+    drawn = [draw("restoreformerpp", seed=4, name=str(i)) for i in range(6000)]
+    hazy = [d.haze for d in drawn if d.haze]
+    assert 0.003 < len(hazy) / 6000 < 0.014 and min(hazy) >= 0.05 and max(hazy) <= 0.25
+    patches = [d.patch for d in drawn if d.patch is not None]
+    assert abs(len(patches) / 6000 - 0.1) < 0.015
+    assert 128 <= min(p.side_px for p in patches) < 135 and 249 < max(p.side_px for p in patches) <= 256
+    assert all(p.damage.patch is None and p.damage.noise_seed != d.noise_seed for d in drawn if (p := d.patch))
+    kernels = [d.kernel_px for d in drawn]
+    assert set(kernels) == {39, 41} and abs(np.mean(kernels) - 40) < 0.04
+
+
+def test_a_protocol_of_the_same_ranges_draws_the_same_blur_noise_and_jpeg() -> None:
+    for name in ("vqfr", "restoreformer", "restoreformerpp"):
+        ours, theirs = draw(name, seed=3, name="a.png"), draw("gfpgan", seed=3, name="a.png")
+        for key in ("sigma_xy", "angle", "scale", "noise", "noise_seed", "jpeg"):
+            assert getattr(ours, key) == getattr(theirs, key)
+
+
+def test_a_name_that_is_not_utf8_is_drawn_like_any_other() -> None:
+    name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    assert draw("gfpgan", seed=0, name=name) == draw("gfpgan", seed=0, name=name) != draw("gfpgan", seed=0, name="caf.jpg")
+
+
 def test_the_grid_is_drawn_evenly() -> None:
     drawn = [draw("difface-test-grid", seed=0, name=str(i)) for i in range(2000)]
     assert {d.scale for d in drawn} == set(range(4, 41, 4))
@@ -99,6 +157,7 @@ def test_the_kernel_is_a_turned_gaussian() -> None:
     y, x = np.mgrid[-20:21, -20:21]
     assert (turned * y * y).sum() == pytest.approx(16.0, rel=1e-3) and (turned * x * x).sum() == pytest.approx(2.25, rel=1e-3)
     assert np.allclose(kernel((2.0, 3.0), 0.3), kernel((2.0, 3.0), 0.3)[::-1, ::-1])
+    assert kernel((9.0, 9.0), 0.0, side_px=39).shape == (39, 39)
 
 
 def test_no_damage_changes_no_more_than_a_perfect_jpeg(face: np.ndarray) -> None:
@@ -130,6 +189,18 @@ def test_gray_and_colour_shift() -> None:
     assert np.abs(apply(colour, replace(NOTHING, colour_shift=(10.0, -20.0, 5.0))).astype(int) - [110, 130, 65]).max() <= 2
     gray = apply(colour, replace(NOTHING, gray=True))
     assert np.ptp(gray, axis=2).max() == 0 and abs(int(gray[5, 5, 0]) - 125) <= 2
+
+
+def test_haze_whitens_and_a_patch_changes_its_square_alone(face: np.ndarray) -> None:
+    plain = apply(face, NOTHING)
+    hazy = apply(face, replace(NOTHING, haze=0.25))
+    assert np.abs(hazy.astype(float) - (plain * 0.75 + 255 * 0.25)).mean() < 1.5
+    patched = apply(face, replace(NOTHING, patch=Patch(100, (0.0, 1.0), replace(NOTHING, sigma_xy=(8.0, 8.0)))))
+    assert (patched[-100:, :100] != plain[-100:, :100]).mean() > 0.5
+    patched[-100:, :100] = plain[-100:, :100]
+    assert np.array_equal(patched, plain)
+    whole = apply(face[:50, :40], replace(NOTHING, patch=Patch(100, (0.5, 0.5), NOTHING)))
+    assert whole.shape == (50, 40, 3)
 
 
 def test_more_damage_leaves_less(face: np.ndarray) -> None:

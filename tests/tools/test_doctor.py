@@ -65,7 +65,7 @@ def test_old_new_and_missing_packages_are_problems_with_a_remedy(monkeypatch: py
     found = named(packages.check_versions())
     problems = {name for name, check in found.items() if check.status == "problem"}
     assert problems == {"torch", "mlflow", "opencv-python-headless", "rich"}
-    assert found["rich"].found == "is not installed; it is needed for tables"
+    assert found["rich"].found == "is not installed, and is needed for tables"
     assert found["torch"].remedy == 'pip install "torch>=2.6,<3"'
 
 
@@ -90,15 +90,15 @@ def test_the_known_traps_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     installed(monkeypatch, opencv_python="4.11.0", basicsr="1.4.2", gfpgan=None, facexlib=None, pyiqa="0.1.16", numpy="2.4.6")
     requires = {"numba": ["numpy<2.4,>=1.24"], "basicsr": ["numpy<2 ; extra == 'old'", "numpy"], "pyiqa": ["numpy (>=1.17)"]}
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: requires.get(name, []))
-    found = named(packages.check_traps())
-    assert found["OpenCV twins"].found.startswith("opencv-python and opencv-python-headless share one folder")
+    found = named(packages.check_conflicts())
+    assert found["two OpenCVs"].found.startswith("opencv-python and opencv-python-headless share one folder")
     assert "facexlib, gfpgan" in found["official packages"].found and "--no-deps" in found["official packages"].remedy
     assert "--accept-licence polyform-noncommercial-1.0.0" in found["pyiqa"].remedy
-    assert found["numba"].found.startswith("wants numpy<2.4,>=1.24 and 2.4.6 is here") and "basicsr" not in found
+    assert found["numba"].found.startswith("requires numpy<2.4,>=1.24, and 2.4.6 is installed") and "basicsr" not in found
     monkeypatch.setenv("GFPUP_ACCEPT_LICENCES", "polyform-noncommercial-1.0.0")
-    assert "pyiqa" not in named(packages.check_traps())
+    assert "pyiqa" not in named(packages.check_conflicts())
     monkeypatch.setenv("GFPUP_ACCEPT_LICENCES", "nonsense")
-    assert "pyiqa" in named(packages.check_traps())
+    assert "pyiqa" in named(packages.check_conflicts())
 
 
 @pytest.mark.parametrize(("loads", "status"), [(True, "ok"), (False, "warning")])
@@ -109,7 +109,7 @@ def test_torchvision_is_tried_and_not_guessed(loads: bool, status: str, monkeypa
     spec = type("Spec", (), {"origin": "/somewhere/torchvision/__init__.py"})
     monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: spec)
     monkeypatch.setattr(torchvision_shim, "operators_load", lambda folder: loads and folder == Path("/somewhere/torchvision"))
-    assert named(packages.check_traps())["torchvision"].status == status
+    assert named(packages.check_conflicts())["torchvision"].status == status
 
 
 def test_devices_and_the_tier_they_make(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_weights_are_looked_at_cheaply(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("gfpup.core.files.sha256_of", lambda path: pytest.fail("nothing is hashed"))
     found = named(supplies.check_weights(store))
     assert found["gfpgan-v1.4"].status == "problem" and found["gfpgan-v1.4"].found == "9 of 348632874 bytes"
-    assert found["restoreformerpp"].found == "here, not hashed yet: its first use does"
+    assert found["restoreformerpp"].found == "here, not hashed yet: its first use does that"
     assert found["bisenet"].status == "warning" and found["codeformer"].status == "ok"
     (tmp_path / "hashes.json").write_text("{damaged")
     (check,) = supplies.check_weights(store)
@@ -179,7 +179,7 @@ def test_a_file_that_was_found_to_be_another_is_said(tmp_path: Path) -> None:
     (tmp_path / "RestoreFormer++.ckpt").write_bytes(b"another")
     store.verify("restoreformerpp")
     check = named(supplies.check_weights(store))["restoreformerpp"]
-    assert check.status == "warning" and "another hash than published" in check.found
+    assert check.status == "warning" and "is not the published one" in check.found
 
 
 def test_consents_are_told_and_a_wrong_one_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,7 @@ def test_engines_come_from_their_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "ENGINES", {**ENGINES, **own})
     for versions, status, found in (
         ({"ours": "1.2", "theirs": "3"}, "ok", "ours 1.2, theirs 3"),
-        ({"theirs": "3"}, "warning", "lacks ours"),
+        ({"theirs": "3"}, "warning", "ours missing"),
         ({}, "ok", "not installed (optional: pip install 'gfpup[ours]')"),
     ):
         monkeypatch.setattr(machine, "version_of", versions.get)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Final
 
 from gfpup.core.types import Score
 from gfpup.evaluation.metrics import facts
+from gfpup.machine.usage import device_peak_bytes, peak_bytes
 
 OUTSIDE: Final = ("read", "write", "score")
 """Stages that are not the method's: they depend on the disk, and on what is measured."""
@@ -33,13 +33,7 @@ def unshared(stages: Mapping[str, float], reused: Mapping[str, float]) -> dict[s
 def peak_memory(device: str = "cpu") -> Score:
     """The score `peak_memory` of this process: bytes, on a GPU those of torch's allocator, else the resident set's highest."""
     better = facts("peak_memory").higher_is_better
-    if device.startswith("cuda"):
-        import torch
-
-        return Score("peak_memory", float(torch.cuda.max_memory_allocated(device)), better)
-    try:
-        import resource
-    except ImportError:
-        return Score("peak_memory", None, better, "this operating system does not keep the highest use of memory")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Score("peak_memory", float(peak * (1 if sys.platform == "darwin" else 1024)), better)
+    peak = device_peak_bytes(device) if device.startswith("cuda") else peak_bytes()
+    if peak is None:
+        return Score("peak_memory", None, better, "this operating system does not keep the peak use of memory")
+    return Score("peak_memory", float(peak), better)

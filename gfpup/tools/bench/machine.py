@@ -1,4 +1,4 @@
-"""Which machine this is, and whether others used it while something was measured."""
+"""Which machine this is, the most it can compute, and how much other programs used it during a measurement."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ VERSIONS_OF: Final = (
     *(package for engine in ENGINES.values() for package in engine.packages),
     *("gfpgan", "facexlib", "basicsr"),
 )
-"""The flags by which Linux says that a processor multiplies in bfloat16: x86 with AVX-512 or AMX, and Arm."""
 
 NOTICED: Final = 0.05
-"""Share of the cores from which other programs are worth a warning: at less, the quartiles say more."""
+"""Share of the cores that other programs must use for a warning; below it, the quartiles say more."""
 
 TICK_SECONDS: Final = 0.2
-"""Up to here nothing is said: the system counts in hundredths of a second on each core."""
+"""Less is not reported: the system counts in hundredths of a second on each core."""
 
 
 @dataclass(frozen=True)
-class Meanwhile:
-    """CPU seconds while something was measured: `own`, `others`, and the `capacity` of the cores at hand."""
+class Load:
+    """CPU seconds during a measurement: its `own`, those of `others`, and the `capacity` of the available cores."""
 
     own: float
     others: float
@@ -41,22 +40,38 @@ class Meanwhile:
 
     @property
     def share(self) -> float:
-        """The part of the cores that others took, 0 to 1."""
+        """The part of the cores that others used, 0 to 1."""
         return self.others / self.capacity if self.capacity > 0 else 0.0
 
     @property
     def warning(self) -> str | None:
-        """What is to be said about it; None where it is not worth a word."""
+        """The warning about other programs; None if they used little."""
         if self.share < NOTICED or self.others < TICK_SECONDS:
             return None
         return (
-            f"others used {self.share:.0%} of the cores meanwhile ({self.others:.1f} CPU seconds beside {self.own:.1f} of "
-            "this measurement): trust the CPU seconds and their ratio, not the wall seconds"
+            f"other programs used {self.share:.0%} of the cores during the measurement ({self.others:.1f} CPU seconds, and the "
+            f"measurement {self.own:.1f}): trust the CPU seconds and their ratio, not the wall seconds"
         )
 
 
+class Watch:
+    """Watches the available cores from when it is made."""
+
+    def __init__(self) -> None:
+        self._busy, self._began = busy_now(), time.perf_counter()
+
+    def load(self, *, own: float) -> Load | None:
+        """The load since then, of which `own` CPU seconds were the measurement's; None if the system does not tell."""
+        return load(self._busy, busy_now(), own=own, capacity=(time.perf_counter() - self._began) * len(available_cores()))
+
+
+def load(before: float | None, after: float | None, *, own: float, capacity: float) -> Load | None:
+    """The load between two `busy_seconds`, of which `own` CPU seconds were the measurement's."""
+    return None if before is None or after is None else Load(own, max(0.0, after - before - own), capacity)
+
+
 def busy_seconds(stat: str, cores: Collection[int], *, ticks: int = 100) -> float | None:
-    """The CPU seconds that `cores` were busy since the start, by the text of /proc/stat; None where it does not tell.
+    """The CPU seconds that `cores` were busy since boot, from the text of /proc/stat; None if it does not tell.
 
     Time that a hypervisor gave to others counts as busy.
 
@@ -72,27 +87,20 @@ def busy_seconds(stat: str, cores: Collection[int], *, ticks: int = 100) -> floa
     return busy / ticks if seen == len(cores) and busy else None
 
 
-def meanwhile(before: float | None, after: float | None, *, own: float, wall: float, cores: int) -> Meanwhile | None:
-    """What happened between two `busy_seconds`, `wall` seconds apart, of which `own` CPU seconds were this measurement's."""
-    if before is None or after is None:
-        return None
-    return Meanwhile(own, max(0.0, after - before - own), wall * cores)
-
-
-def cores_at_hand() -> tuple[int, ...]:
-    """The numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
-
-
 def busy_now() -> float | None:
-    """`busy_seconds` of the cores at hand, now; None where there is no /proc/stat."""
+    """`busy_seconds` of the available cores, now; None without /proc/stat."""
     try:
         stat = Path("/proc/stat").read_text(encoding="ascii")
     except OSError:
         return None
-    return busy_seconds(stat, cores_at_hand(), ticks=os.sysconf("SC_CLK_TCK"))
+    return busy_seconds(stat, available_cores(), ticks=os.sysconf("SC_CLK_TCK"))
+
+
+def available_cores() -> tuple[int, ...]:
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
 def facts(*, threads: int, device: str) -> dict[str, Any]:
@@ -101,7 +109,7 @@ def facts(*, threads: int, device: str) -> dict[str, Any]:
     return {
         "processor": own.name,
         "bfloat16": own.bfloat16,
-        "cores": len(cores_at_hand()),
+        "cores": len(available_cores()),
         "threads": threads,
         "device": device,
         "system": f"{platform.system()} {platform.release()}",
@@ -116,13 +124,13 @@ CHANNELS, SIDE_PX = 256, 128
 MATRIX = 2048
 
 SECONDS = 0.7
-"""How long each is repeated: the best of several calls is what the machine can, the mean is what others left of it."""
+"""How long each is repeated: the best of several calls is the machine's limit, the mean is what others left of it."""
 
 
-def measure(device: str, *, bfloat16: bool, seconds: float = SECONDS) -> dict[str, dict[str, float]]:
-    """The best call of each: "wall" in GFLOP a second, "cpu" in GFLOP a CPU second (empty on a GPU).
+def ceiling(device: str, *, bfloat16: bool, seconds: float = SECONDS) -> dict[str, dict[str, float]]:
+    """The best call of each operation: "wall" in GFLOP a second, "cpu" in GFLOP a CPU second (empty on a GPU).
 
-    Each is by "convolution_float32", "matmul_float32" and, where asked for, the same in bfloat16. What others leave of the
+    Each has "convolution_float32", "matmul_float32" and, with `bfloat16`, the same in bfloat16. What other programs use of the
     cores lowers the first and hardly the second.
     """
     found: dict[str, dict[str, float]] = {"wall": {}, "cpu": {}}
@@ -130,39 +138,30 @@ def measure(device: str, *, bfloat16: bool, seconds: float = SECONDS) -> dict[st
         x = torch.rand(1, CHANNELS, SIDE_PX, SIDE_PX, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
         weight = torch.rand(CHANNELS, CHANNELS, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
         a = torch.rand(MATRIX, MATRIX, device=device, dtype=dtype)
-        works = {
-            "convolution": (_convolve(x, weight), 2.0 * CHANNELS * CHANNELS * 9 * SIDE_PX * SIDE_PX),
-            "matmul": (_multiply(a), 2.0 * MATRIX**3),
+        works: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
+            "convolution": (18.0 * (CHANNELS * SIDE_PX) ** 2, lambda x=x, w=weight: F.conv2d(x, w, padding=1)),  # type: ignore[misc]
+            "matmul": (2.0 * MATRIX**3, lambda a=a: a @ a),  # type: ignore[misc]
         }
-        for kind, (call, operations) in works.items():
-            name = f"{kind}_{str(dtype).removeprefix('torch.')}"
+        for kind, (operations, call) in works.items():
             wall, cpu = _best(call, seconds, device)
+            name = f"{kind}_{str(dtype).removeprefix('torch.')}"
             found["wall"][name] = operations / wall / 1e9
             if device == "cpu":
                 found["cpu"][name] = operations / cpu / 1e9
     return found
 
 
-def _convolve(x: torch.Tensor, weight: torch.Tensor) -> Callable[[], torch.Tensor]:
-    return lambda: F.conv2d(x, weight, padding=1)
-
-
-def _multiply(a: torch.Tensor) -> Callable[[], torch.Tensor]:
-    return lambda: a @ a
-
-
 @torch.inference_mode()
 def _best(call: Callable[[], torch.Tensor], seconds: float, device: str) -> tuple[float, float]:
     """The least wall and the least CPU seconds of a call."""
     call()
-    walls: list[float] = []
-    cpus: list[float] = []
+    spent: list[tuple[float, float]] = []
     started = time.perf_counter()
-    while not walls or time.perf_counter() - started < seconds:
+    while not spent or time.perf_counter() - started < seconds:
         cpu, began = time.process_time(), time.perf_counter()
         call()
         if device.startswith("cuda"):
             torch.cuda.synchronize(device)
-        walls.append(time.perf_counter() - began)
-        cpus.append(time.process_time() - cpu)
+        spent.append((time.perf_counter() - began, time.process_time() - cpu))
+    walls, cpus = zip(*spent, strict=True)
     return min(walls), min(cpus)

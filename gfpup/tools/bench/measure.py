@@ -1,4 +1,4 @@
-"""A whole measurement: each backend's sides in turn, and everything that is to be known about how it was measured."""
+"""A whole measurement: each backend's sides in turn, and how they were measured."""
 
 from __future__ import annotations
 
@@ -7,62 +7,56 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from gfpup.machine.cpu import processor
 from gfpup.models import backends
-from gfpup.tools.bench import machine
+from gfpup.tools.bench import machine, worker
 from gfpup.tools.bench.request import Request, Side, checked, opponent
 from gfpup.tools.bench.weights import Weights
 from gfpup.tools.bench.worker import Process
 
 Say = Callable[[str], None]
 Facts = dict[str, Any]
+Sample = Mapping[str, Any]
+"""The answer of `worker.once`."""
 
 
 def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
     """Measure every backend of `request`, one after another; `say` gets a line whenever something is known.
 
     Returns what `gfpup bench --json` prints: "speedup" (wall) and "speedup_cpu" are the medians of the rounds' ratios, of
-    several backends their geometric mean, None where nothing was measured against anything; "sides" are in the order they were
-    measured, with seconds, bytes and GFLOP/s; "warning" says how much others used the machine.
+    several backends their geometric mean, None if nothing was compared; "sides" are in the order they were measured, with
+    seconds, bytes and GFLOP/s; "warning" says how much other programs used the machine.
 
     Raises:
         GfpupError: what is asked for cannot be measured.
     """
     request = checked(request)
-    found: Facts = {
+    found = header(request) | {
         "what": "forward" if request.workload is None else "pipeline",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine.facts(threads=request.threads, device=request.device),
-        "repeat": request.repeat,
-        "warmup": request.warmup,
         "workload": None if request.workload is None else asdict(request.workload),
-        "ceiling": ceiling(request, say=say),
+        "ceiling": _ceiling(request, say),
         "backends": [],
         "sides": [],
     }
     with tempfile.TemporaryDirectory(prefix="gfpup-bench-") as folder:
         weights = Weights(request, Path(folder), say=say)
         for backend in request.backends:
-            row = _measure(backend, request, weights, found["ceiling"], Path(folder), say)
-            found["sides"] += row.pop("sides")
+            row, sides = _compare(backend, request, weights, found["ceiling"], say)
             found["backends"].append(row)
-    warnings = [row["warning"] for row in found["backends"] if row["warning"] is not None]
-    found["warning"] = (
-        warnings[0]
-        if len(warnings) == 1
-        else "; ".join(f"{row['backend']}: {row['warning']}" for row in found["backends"] if row["warning"] is not None) or None
-    )
+            found["sides"] += sides
+    warned = {row["backend"]: row["warning"] for row in found["backends"] if row["warning"] is not None}
+    found["warning"] = "; ".join(warned.values() if len(warned) == 1 else map(": ".join, warned.items())) or None
     found["quartiles"] = {
-        f"{side['backend']}/{side['side']}": [side["wall"]["q1"], side["wall"]["median"], side["wall"]["q3"]]
-        for side in found["sides"]
+        f"{side['backend']}/{side['side']}": [side["wall"][key] for key in ("q1", "median", "q3")] for side in found["sides"]
     }
     for key in ("speedup", "speedup_cpu"):
         known = [row[key] for row in found["backends"] if row[key] is not None]
@@ -70,220 +64,150 @@ def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
     return found
 
 
-def ceiling(request: Request, *, say: Say) -> Facts:
-    """The most that this machine computes with these threads (`gfpup.tools.bench.machine.measure`), in a process of its own."""
-    say("measuring what the machine can do at most")
-    on_gpu = request.device.startswith("cuda")
+def header(request: Request) -> Facts:
+    """When, where and with how many rounds something is measured."""
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": machine.facts(threads=request.threads, device=request.device),
+        "repeat": request.repeat,
+        "warmup": request.warmup,
+    }
+
+
+def _ceiling(request: Request, say: Say) -> Facts:
+    """The most that this machine computes with these threads, measured in its own process."""
+    say("measuring the most this machine can compute")
+    # Without instructions for it bfloat16 is emulated, and one product would take longer than everything else.
+    bfloat16 = request.device.startswith("cuda") or processor().bfloat16
     with Process("the ceiling", threads=request.threads) as process:
-        # Without instructions for it bfloat16 is emulated, and one product would take longer than everything else.
-        return process.ask(
-            do="ceiling", threads=request.threads, device=request.device, bfloat16=on_gpu or processor().bfloat16
-        )
+        return process.call(worker.ceiling, request.device, bfloat16=bfloat16)
 
 
-def _measure(backend: str, request: Request, weights: Weights, most: Facts, folder: Path, say: Say) -> Facts:
+@dataclass
+class _Loaded:
+    """A side in its process, and what is known about it so far."""
+
+    side: Side
+    process: Process
+    facts: Facts
+    samples: list[Sample] = field(default_factory=list)
+
+
+def _compare(backend: str, request: Request, weights: Weights, ceiling: Facts, say: Say) -> tuple[Facts, list[Facts]]:
+    """The row of a backend, and those of its sides."""
     other = opponent(backend, request)
-    names = ["gfpup"] if other is None else [other, "gfpup"]
-    sides: dict[str, Side] = {}
-    loaded: dict[str, Facts] = {}
     with ExitStack() as stack:
-        processes: dict[str, Process] = {}
-        for name in names:
-            paths, said = weights.of(backend, name)
-            sides[name] = request.side(name, backend, paths)
-            processes[name] = stack.enter_context(Process(f"{backend} ({name})", threads=request.threads))
-            seconds = processes[name].ask(do="load", side=sides[name].to_json())["seconds"]
-            loaded[name] = {"seconds": seconds, "weights": said}
-        samples, first, happened = _rounds(backend, processes, request, say)
-        usage = {name: process.ask(do="usage") for name, process in processes.items()}
-        # The official pipeline pastes half a pixel off and by another mask: its photo is another by design.
+        loaded = [_load(stack, backend, name, request, weights) for name in (other, "gfpup") if name is not None]
+        found = _take_turns(backend, loaded, request, say)
+        for each in loaded:
+            usage = each.process.call(worker.usage)
+            each.facts |= {"peak_memory_bytes": usage["peak"], "device_peak_memory_bytes": usage["device_peak"]}
+        # The official pipeline pastes half a pixel off and by another mask: its photo is different by design.
         comparable = other is not None and (request.workload is None or other == "plain")
-        distance = _distance(processes, folder) if comparable else None
-        codes = _codes(processes, other) if request.workload is None else None
+        apart = difference(*(each.process.call(worker.output) for each in loaded)) if comparable else None
+        codes = [each.process.call(worker.codes) for each in loaded] if request.workload is None else [None]
+    speedups: Facts = {"speedup": None, "speedup_cpu": None, "speedup_quartiles": None}
+    if other is not None:
+        wall, cpu = (ratios(*([sample[key] for sample in each.samples] for each in loaded)) for key in ("wall", "cpu"))
+        speedups = {"speedup": wall["median"], "speedup_cpu": cpu["median"], "speedup_quartiles": [wall["q1"], wall["q3"]]}
     gflop = backends.facts(backend).gflop if request.workload is None else None
-    row: Facts = {
+    row = {
         "backend": backend,
         "against": other,
-        "speedup": None,
-        "speedup_cpu": None,
-        "speedup_quartiles": None,
-        "difference": distance,
-        "codes": codes,
+        **speedups,
+        "difference": apart,
+        "codes": changed_codes(codes[-1], codes[0] if other is not None else None),
         "gflop": gflop,
-        "meanwhile": None if happened is None else {**asdict(happened), "share": happened.share},
-        "warning": None if happened is None else happened.warning,
-        "sides": [_side(sides[name], samples[name], loaded[name], first[name], usage[name], gflop, most) for name in names],
+        "meanwhile": None if found is None else {**asdict(found), "share": found.share},
+        "warning": None if found is None else found.warning,
     }
-    if other is not None:
-        wall = ratios([s.wall for s in samples[other]], [s.wall for s in samples["gfpup"]])
-        cpu = ratios([s.cpu for s in samples[other]], [s.cpu for s in samples["gfpup"]])
-        row |= {"speedup": _finite(wall.median), "speedup_cpu": _finite(cpu.median)}
-        row["speedup_quartiles"] = [_finite(wall.q1), _finite(wall.q3)]
-    return row
+    return row, [_side_facts(each, gflop, ceiling) for each in loaded]
 
 
-def _rounds(
-    backend: str, processes: Mapping[str, Process], request: Request, say: Say
-) -> tuple[dict[str, list[Sample]], dict[str, float], machine.Meanwhile | None]:
-    """The samples that count, by side; each side's first call; and what else happened on the machine."""
-    samples: dict[str, list[Sample]] = {name: [] for name in processes}
-    first: dict[str, float] = {}
-    before, began, own = machine.busy_now(), time.perf_counter(), _own_seconds(processes)
-    calls = {name: _call(process) for name, process in processes.items()}
-    for name, sample, counts in in_turn(calls, warmup=request.warmup, repeat=request.repeat):
-        first.setdefault(name, sample.wall)
-        if counts:
-            samples[name].append(sample)
-        note = "" if counts else " (warm-up)"
-        say(f"{backend}: {name:<8} {sample.wall:8.3f} s, {sample.cpu:8.3f} CPU s{note}")
-    wall, after = time.perf_counter() - began, machine.busy_now()
-    spent = _own_seconds(processes) - own
-    cores = len(machine.cores_at_hand())
-    return samples, first, machine.meanwhile(before, after, own=spent, wall=wall, cores=cores)
+def _load(stack: ExitStack, backend: str, name: str, request: Request, weights: Weights) -> _Loaded:
+    paths, labels = weights.of(backend, name)
+    side = request.side(name, backend, paths)
+    process = stack.enter_context(Process(f"{backend} ({name})", threads=request.threads))
+    return _Loaded(side, process, {"weights": labels, "load_seconds": process.call(worker.load, side)})
 
 
-def _call(process: Process) -> Callable[[], Sample]:
-    def call() -> Sample:
-        answer = process.ask(do="once")
-        return Sample(answer["wall"], answer["cpu"], answer["stages"])
+def _take_turns(backend: str, loaded: Sequence[_Loaded], request: Request, say: Say) -> machine.Load | None:
+    """Fill in the samples, the sides in turn (A B A B), so that what changes on the machine affects them alike."""
+    watch, began = machine.Watch(), _spent(loaded)
+    for number in range(request.warmup + request.repeat):
+        for each in loaded:
+            sample = each.process.call(worker.once)
+            each.facts.setdefault("first_seconds", sample["wall"])
+            if number >= request.warmup:
+                each.samples.append(sample)
+            note = "" if number >= request.warmup else " (warm-up)"
+            say(f"{backend}: {each.side.name:<8} {sample['wall']:8.3f} s, {sample['cpu']:8.3f} CPU s{note}")
+    return watch.load(own=_spent(loaded) - began)
 
-    return call
 
-
-def _own_seconds(processes: Mapping[str, Process]) -> float:
-    theirs: list[float] = [process.ask(do="usage")["cpu"] for process in processes.values()]
+def _spent(loaded: Sequence[_Loaded]) -> float:
+    """The CPU seconds of this process and the sides' so far."""
+    theirs: list[float] = [each.process.call(worker.usage)["cpu"] for each in loaded]
     return time.process_time() + sum(theirs)
 
 
-def _side(
-    side: Side, samples: Sequence[Sample], loaded: Facts, first: float, usage: Facts, gflop: float | None, most: Facts
-) -> Facts:
-    wall = spread([sample.wall for sample in samples])
-    cpu = spread([sample.cpu for sample in samples])
-    speed = None if not gflop else gflop * side.batch / wall.median
-    return {
+def _side_facts(loaded: _Loaded, gflop: float | None, ceiling: Facts) -> Facts:
+    side, samples = loaded.side, loaded.samples
+    wall, cpu = (spread([sample[key] for sample in samples]) for key in ("wall", "cpu"))
+    # The share of the ceiling: on a CPU for each CPU second, whatever others use of the cores.
+    kind, seconds = ("cpu", cpu["median"]) if ceiling["cpu"] else ("wall", wall["median"])
+    top = ceiling[kind].get(f"convolution_{side.dtype}")
+    faces = side.batch if side.workload is None else side.workload.faces
+    return loaded.facts | {
         "backend": side.backend,
         "side": side.name,
         "engine": side.engine,
         "precision": side.dtype,
         "batch": side.batch,
-        "wall": asdict(wall),
-        "cpu": asdict(cpu),
+        "wall": wall,
+        "cpu": cpu,
         "stages": stage_medians(samples),
-        "faces_a_second": (side.batch if side.workload is None else side.workload.faces) / wall.median,
-        "gflop_a_second": speed,
-        "of_ceiling": _of_ceiling(side, gflop, wall.median, cpu.median, most),
-        "peak_memory_bytes": usage["peak"],
-        "device_peak_memory_bytes": usage["device_peak"],
-        "load_seconds": loaded["seconds"],
-        "first_seconds": first,
-        "weights": loaded["weights"],
+        "faces_a_second": faces / wall["median"],
+        "gflop_a_second": gflop * side.batch / wall["median"] if gflop else None,
+        "of_ceiling": gflop * side.batch / seconds / top if gflop and top is not None else None,
     }
 
 
-def _of_ceiling(side: Side, gflop: float | None, wall: float, cpu: float, most: Facts) -> float | None:
-    """The share of what the machine can do at most; on a CPU for each CPU second, whatever others leave of the cores."""
-    name = f"convolution_{side.dtype}"
-    top, seconds = (most["cpu"].get(name), cpu) if most["cpu"] else (most["wall"].get(name), wall)
-    return None if not gflop or top is None else gflop * side.batch / seconds / top
+def spread(values: Sequence[float]) -> Facts:
+    """The "median", "q1" and "q3" of at least one value, by linear interpolation, and the "values" in their order."""
+    q1, median, q3 = (float(each) for each in np.quantile(values, [0.25, 0.5, 0.75]))
+    return {"median": median, "q1": q1, "q3": q3, "values": list(values)}
 
 
-def _distance(processes: Mapping[str, Process], folder: Path) -> Facts | None:
-    paths = [folder / f"{i}.npy" for i in range(len(processes))]
-    for process, path in zip(processes.values(), paths, strict=True):
-        process.ask(do="save", path=str(path))
-    found = difference(*paths)
-    for path in paths:
-        path.unlink()
-    return None if found is None else asdict(found)
-
-
-def _codes(processes: Mapping[str, Process], other: str | None) -> Facts | None:
-    found = {name: process.ask(do="codes")["found"] for name, process in processes.items()}
-    return changed_codes(found["gfpup"], found.get(other or ""))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-Call = Callable[[], "Sample"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One call: `wall` and `cpu` seconds (CPU of all threads), and the wall seconds of its stages where it has any."""
-
-    wall: float
-    cpu: float
-    stages: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The middle of several numbers, the quarters below and above it, and the numbers in the order they were taken."""
-
-    median: float
-    q1: float
-    q3: float
-    values: tuple[float, ...]
-
-
-def in_turn(sides: Mapping[str, Call], *, warmup: int, repeat: int) -> Iterator[tuple[str, Sample, bool]]:
-    """Call the sides one after another (A B A B), so that what changes on the machine meets them alike.
-
-    Yields the side's name, its sample, and whether it counts: the first `warmup` rounds do not.
-    """
-    for round_ in range(warmup + repeat):
-        for name, call in sides.items():
-            yield name, call(), round_ >= warmup
-
-
-def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles of `values`, at least one; quartiles by linear interpolation, as numpy's default."""
-    if not values:
-        raise ValueError("there is nothing to take a median of")
-    q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
-    return Spread(median, q1, q3, tuple(values))
-
-
-def ratios(slow: Sequence[float], fast: Sequence[float]) -> Spread:
-    """How many times `fast` goes into `slow`, round by round: a slow round slows both, and leaves their ratio."""
-    return spread([a / b for a, b in zip(slow, fast, strict=True) if b > 0] or [float("nan")])
+def ratios(slow: Sequence[float], fast: Sequence[float]) -> Facts:
+    """The `spread` of slow / fast, round by round, as a slow round slows both; None for what no clock could tell."""
+    known = [a / b for a, b in zip(slow, fast, strict=True) if b > 0]
+    return spread(known) if known else {"median": None, "q1": None, "q3": None, "values": []}
 
 
 def stage_medians(samples: Sequence[Sample]) -> dict[str, float]:
-    """The median seconds of each stage, in the order the stages come."""
-    names = dict.fromkeys(name for sample in samples for name in sample.stages)
-    return {name: statistics.median(sample.stages.get(name, 0.0) for sample in samples) for name in names}
+    """The median seconds of each stage, in the order of the stages."""
+    names = dict.fromkeys(name for sample in samples for name in sample["stages"])
+    return {name: statistics.median(sample["stages"].get(name, 0.0) for sample in samples) for name in names}
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The largest difference in levels of 255, rounded to whole levels as a file would be, and the PSNR in dB before that.
+def difference(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Facts | None:
+    """Compare two arrays of one shape, uint8 or float in [0, 1]; None if the shapes differ.
 
-    `psnr_db` is None for pictures that are equal to the bit, or not finite; `equal` says which.
+    "levels" is the largest difference in levels of 255, rounded to whole levels as a file would be, "psnr_db" the PSNR before
+    that: None for pictures that are equal to the bit, or not finite; "equal" says which.
     """
-
-    levels: int
-    psnr_db: float | None
-    equal: bool
-
-
-def difference(a_path: Path, b_path: Path) -> Difference | None:
-    """Compare two .npy files of one shape, uint8 or float in [0, 1]; None where the shapes differ."""
-    a, b = np.load(a_path, allow_pickle=False), np.load(b_path, allow_pickle=False)
     if a.shape != b.shape:
         return None
     x, y = (np.clip(v.astype(np.float32) * (1.0 if v.dtype == np.uint8 else 255.0), 0, 255) for v in (a, b))
     error = float(np.mean((x.astype(np.float64) - y) ** 2))
     psnr = 10 * math.log10(255**2 / error) if error > 0 and math.isfinite(error) else None
     levels = np.abs(np.rint(x) - np.rint(y)).max()
-    return Difference(255 if not math.isfinite(levels) else int(levels), psnr, bool(np.array_equal(a, b)))
+    return {"levels": int(levels) if math.isfinite(levels) else 255, "psnr_db": psnr, "equal": bool(np.array_equal(a, b))}
 
 
-def changed_codes(own: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """How many of our codes differ from the other side's (None where that shows none), of how many, and our smallest margin."""
+def changed_codes(own: Facts | None, other: Facts | None) -> Facts | None:
+    """How many of our codes differ from the other side's (None if unknown), of how many, and our smallest margin."""
     if own is None:
         return None
     changed = None if other is None else sum(a != b for a, b in zip(own["codes"], other["codes"], strict=True))

@@ -1,11 +1,11 @@
-"""What a benchmark is asked to measure, and what of it can be measured here."""
+"""What a benchmark is asked to measure, and which of it can be measured here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from gfpup.core.errors import GfpupError
 from gfpup.models import backends
@@ -13,32 +13,28 @@ from gfpup.weights import catalogue
 
 Opponent = Literal["upstream", "plain"]
 
-PRECISIONS: Final = {
-    "auto": "float32",
-    "fp32": "float32",
-    "bf16": "bfloat16",
-}
+PRECISIONS: Final = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16"}
 AGAINST: Final = ("auto", "upstream", "plain", "none")
 BACKGROUNDS: Final = ("none", "realesrgan")
 MASKS: Final = ("bisenet", "parsenet", "feather")
 DETECTORS: Final = ("retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
 
 IN_THE_OFFICIAL_PACKAGES: Final = ("gfpgan", "restoreformer")
-"""The methods whose network the official packages hold; those of the other methods are published as scripts only."""
+"""The methods whose network is in the official packages; the others are published only as scripts."""
 
 WHY_NOT: Final = {
-    "auto": "is another one for each photo: name those, as in --backend gfpgan,codeformer",
-    "precomputed": "computes nothing: its results were made elsewhere",
-    "upstream": "is what others are measured against: gfpup bench --backend gfpgan --against upstream",
-    "ensemble": "costs the sum of its members: name these, as in --backend gfpgan,codeformer",
+    "auto": "it is a different method for each photo: name them, as in --backend gfpgan,codeformer",
+    "precomputed": "it computes nothing: its results were made elsewhere",
+    "upstream": "it is what others are measured against: gfpup bench --backend gfpgan --against upstream",
+    "ensemble": "its cost is the sum of its members: name them, as in --backend gfpgan,codeformer",
 }
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A whole photo: sizes in px, `size_wh` (w, h); `face_px` is the side of a face's square, smaller where it would not fit.
+    """A whole photo: sizes in px, `size_wh` (w, h); `face_px` is the side of a face's square, smaller if it would not fit.
 
-    `detect_size` is the short side that the detector sees, 0 the photo's own.
+    `detect_size` is the short side that the detector sees, 0 for the photo's own.
     """
 
     size_wh: tuple[int, int] = (2000, 1500)
@@ -53,7 +49,7 @@ class Workload:
 
 @dataclass(frozen=True)
 class Side:
-    """One thing to be measured, in a process of its own: "gfpup", "plain" (the same without its rewrites) or "upstream".
+    """One side of a comparison, in its own process: "gfpup", "plain" (the same without its rewrites) or "upstream".
 
     `checkpoints` are paths by role: "backend", "detector", "mask", "background". Without a `workload` it is the network alone,
     on `batch` aligned faces.
@@ -65,25 +61,13 @@ class Side:
     dtype: str = "float32"
     batch: int = 1
     device: str = "cpu"
-    threads: int = 1
-    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
     workload: Workload | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The side as JSON can hold it; `from_json` is its inverse."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, facts: Mapping[str, Any]) -> Side:
-        """The side that `to_json` wrote."""
-        load = facts["workload"]
-        workload = None if load is None else Workload(**{**load, "size_wh": tuple(load["size_wh"])})
-        return cls(**{**facts, "workload": workload})
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that is asked for; `against` is one of `AGAINST`, and `workload` None for the networks alone."""
+    """Everything that is asked for; `against` is one of `AGAINST`; without a `workload` the networks are measured alone."""
 
     backends: tuple[str, ...] = ("gfpgan",)
     against: str = "auto"
@@ -100,63 +84,58 @@ class Request:
 
     def side(self, name: str, backend: str, checkpoints: Mapping[str, Path]) -> Side:
         """One side of `backend`; only gfpup's own has the engine and the precision that were asked for."""
-        own = name == "gfpup"
         workload = self.workload
         if workload is not None and name == "upstream":
-            # The official path sees the whole photo and knows no other mask.
-            workload = Workload(**{**asdict(workload), "detect_size": 0, "mask": "parsenet"})
-        return Side(
-            name,
-            backend,
-            engine=self.engine if own else "eager",
-            dtype=self.precision if own else "float32",
-            batch=self.batch,
-            device=self.device,
-            threads=self.threads,
-            checkpoints={role: str(path) for role, path in checkpoints.items()},
-            workload=workload,
-        )
+            # The official pipeline detects on the whole photo and has no other mask.
+            workload = replace(workload, detect_size=0, mask="parsenet")
+        side = Side(name, backend, batch=self.batch, device=self.device, checkpoints=checkpoints, workload=workload)
+        return replace(side, engine=self.engine, dtype=self.precision) if name == "gfpup" else side
 
 
 def checked(request: Request) -> Request:
     """The request with canonical names.
 
     Raises:
-        GfpupError: a backend that is unknown or cannot be measured, or settings that mean nothing together.
+        GfpupError: a backend that is unknown or cannot be measured, or settings that exclude each other.
     """
     names = tuple(dict.fromkeys(backends.canonical(name) for name in request.backends))
     for name in names:
-        if name in WHY_NOT:
-            raise GfpupError(f"backend {name!r} cannot be measured, as it {WHY_NOT[name]}.")
-        if backends.facts(name).own_file and request.model_path is None:
-            raise GfpupError(f"backend {name!r} has no published weights; name a checkpoint with --model-path.")
-        if request.model_path is not None and not backends.facts(name).own_file and architecture(name) is None:
-            raise GfpupError(f"backend {name!r} has no weights; leave out --model-path.")
-        precision = next((word for word in ("fp32", "bf16") if PRECISIONS[word] == request.precision), request.precision)
-        asked = f"--engine {request.engine}" if request.engine != "eager" else f"--precision {precision}"
-        if asked != "--precision fp32" and architecture(name) is None and not backends.facts(name).own_file:
-            raise GfpupError(f"backend {name!r} has no network, so {asked} means nothing to it; leave it out.")
+        _check_backend(name, request)
     if request.model_path is not None and len(names) > 1:
-        raise GfpupError("--model-path names one method's checkpoint; measure one backend with it.")
+        raise GfpupError("--model-path is one method's checkpoint: measure one backend with it.")
     if request.model_path is not None and not request.model_path.is_file():
-        raise GfpupError(f"there is no checkpoint at {request.model_path}; check the path.")
+        raise GfpupError(f"there is no checkpoint at {request.model_path}: check the path.")
     if request.workload is not None and request.batch > 1 and request.device == "cpu":
-        raise GfpupError(f"--batch {request.batch} of a whole photo is for a GPU; on a CPU each face is a forward of its own.")
+        raise GfpupError(f"--batch {request.batch} with --pipeline is for a GPU: a CPU restores the faces one by one.")
     for name in names:
-        opponent(name, request)  # refused now rather than after the first backend was measured
+        opponent(name, request)  # raises now rather than after the first backend was measured
     if request.engine != "eager":
         from gfpup.models import engines
 
         engines.require(request.engine, device=request.device, dtype=request.precision)
-    return Request(**{**_fields(request), "backends": names})
+    return replace(request, backends=names)
+
+
+def _check_backend(name: str, request: Request) -> None:
+    if name in WHY_NOT:
+        raise GfpupError(f"backend {name!r} cannot be measured, because {WHY_NOT[name]}.")
+    own_file = backends.facts(name).own_file
+    if own_file and request.model_path is None:
+        raise GfpupError(f"backend {name!r} has no published weights: give a checkpoint with --model-path.")
+    if own_file or architecture(name) is not None:
+        return
+    if request.model_path is not None:
+        raise GfpupError(f"backend {name!r} has no weights: leave out --model-path.")
+    if request.engine != "eager":
+        raise GfpupError(f"backend {name!r} has no network: leave out --engine {request.engine}.")
+    if request.precision != "float32":
+        word = {value: key for key, value in PRECISIONS.items()}.get(request.precision, request.precision)
+        raise GfpupError(f"backend {name!r} has no network: leave out --precision {word}.")
 
 
 def architecture(backend: str) -> str | None:
-    """The catalogue's name of the network behind `backend`; None where it has none that is published."""
-    row = backends.facts(backend)
-    if not row.versions:
-        return None
-    return catalogue.find(default_checkpoint(backend)).architecture
+    """The catalogue's name of the network of `backend`; None if it has no published one."""
+    return catalogue.find(default_checkpoint(backend)).architecture if backends.facts(backend).versions else None
 
 
 def default_checkpoint(backend: str) -> str:
@@ -166,42 +145,37 @@ def default_checkpoint(backend: str) -> str:
 
 
 def opponent(backend: str, request: Request) -> Opponent | None:
-    """What `backend` is measured against; None: it is measured alone.
+    """What `backend` is measured against; None if it is measured alone.
 
     Raises:
-        GfpupError: the other side that was asked for cannot be had, with the reason.
+        GfpupError: what `request.against` names is not available, with the reason.
     """
-    if request.against == "none":
-        return None
     network = architecture(backend)
-    if request.against == "plain" or (request.against == "auto" and network is not None):
+    if request.against == "none" or (request.against == "auto" and network is None):
+        return None
+    if request.against == "plain":
         if network is None:
-            raise GfpupError(f"backend {backend!r} has no network, so it has no plain form; leave out --against plain.")
-        return "upstream" if request.against == "auto" and _why_no_upstream(backend, request) is None else "plain"
-    if request.against == "upstream":
-        reason = _why_no_upstream(backend, request)
-        if reason is not None:
-            raise GfpupError(reason)
+            raise GfpupError(f"backend {backend!r} has no network, so it has no plain form: leave out --against plain.")
+        return "plain"
+    reason = _why_no_upstream(backend, request)
+    if reason is None:
         return "upstream"
-    return None
+    if request.against == "upstream":
+        raise GfpupError(reason)
+    return "plain"
 
 
 def _why_no_upstream(backend: str, request: Request) -> str | None:
-    network = architecture(backend)
-    if network not in IN_THE_OFFICIAL_PACKAGES:
-        return f"the official packages hold no {backend}; measure it with --against plain, or without --against."
+    if architecture(backend) not in IN_THE_OFFICIAL_PACKAGES:
+        return f"the official packages do not have {backend}: use --against plain, or leave out --against."
     if request.workload is not None and request.workload.background != "none":
-        return "the official packages hold no Real-ESRGAN pipeline; leave out --background, or measure --against plain."
+        return "the official packages do not have a Real-ESRGAN pipeline: leave out --background, or use --against plain."
     from gfpup.models.backends.upstream_imports import INSTALL, missing
 
     absent = missing()
-    if absent:
-        return (
-            f"--against upstream runs the official packages, and {', '.join(absent)} "
-            f"{'is' if len(absent) == 1 else 'are'} not installed; install them after torch with: {INSTALL}"
-        )
-    return None
-
-
-def _fields(request: Request) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.__dataclass_fields__}
+    if not absent:
+        return None
+    verb = "is" if len(absent) == 1 else "are"
+    return (
+        f"--against upstream needs the official packages, and {', '.join(absent)} {verb} not installed; after torch: {INSTALL}"
+    )

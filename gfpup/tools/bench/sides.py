@@ -1,4 +1,4 @@
-"""One forward of a method over aligned faces: gfpup's own, the same network without its rewrites, or the official one."""
+"""What one side runs: gfpup's own method, the same networks without their rewrites ("plain"), or the official code."""
 
 from __future__ import annotations
 
@@ -31,11 +31,24 @@ from gfpup.restoration.parsing import ParsedMask, load_mask
 from gfpup.restoration.restorer import Masker, Restorer, Upsampler
 from gfpup.tools.bench.request import Side, Workload, architecture
 
-Outcome = tuple[torch.Tensor, Mapping[str, float]]
-"""What came out, (n, 3, h, w) in about [0, 1] or (h, w, 3) uint8, and the seconds of its stages."""
+Run = Callable[[], tuple[torch.Tensor, Mapping[str, float]]]
+"""Runs a side once: its output, (n, 3, h, w) in about [0, 1] or (h, w, 3) uint8, and the seconds of its stages."""
 
 FIDELITY = 0.5
-"""CodeFormer's, on either side. Source: the official inference script."""
+"""CodeFormer's, on both sides. Source: the official inference script."""
+
+
+def run_of(side: Side) -> Run:
+    """Load `side`.
+
+    Raises:
+        GfpupError: it cannot be loaded as asked for.
+    """
+    if side.workload is not None:
+        return _photo_run(side, side.workload)
+    x = faces(side)
+    backend = backend_of(side)
+    return lambda: (backend.restore(x), {})
 
 
 def faces(side: Side) -> torch.Tensor:
@@ -45,44 +58,38 @@ def faces(side: Side) -> torch.Tensor:
     return torch.from_numpy(rows).to(side.device).permute(0, 3, 1, 2).float().div(255).contiguous()
 
 
-def forward_of(side: Side) -> Callable[[], Outcome]:
-    """Load `side` and return what runs it once.
-
-    Raises:
-        GfpupError: it cannot be loaded as asked for.
-    """
-    x = faces(side)
-    backend: Backend = _official(side) if side.name == "upstream" else backend_of(side)
-    return lambda: (backend.restore(x), {})
-
-
 def backend_of(side: Side) -> Backend:
-    """The method as gfpup runs it, or, for the side "plain", its network alone."""
+    """The method as gfpup runs it, or the network alone of "plain" and "upstream"."""
+    path = side.checkpoints.get("backend")
+    if side.name == "gfpup":
+        checkpoints = {} if path is None else {"backend": path}
+        spec = BackendSpec(side.backend, checkpoints=checkpoints, device=side.device, dtype=side.dtype, engine=side.engine)
+        return backends.load(spec)
+    name = architecture(side.backend)
+    if name is None or path is None:
+        raise GfpupError(f"backend {side.backend!r} has no network of its own: measure it without --against.")
     if side.name == "plain":
-        name = _architecture(side)
-        return PlainBackend(plain_network(name, Path(side.checkpoints["backend"]), device=side.device))
-    spec = BackendSpec(
-        side.backend,
-        checkpoints={role: Path(path) for role, path in side.checkpoints.items() if role == "backend"},
-        device=side.device,
-        dtype=side.dtype,
-        engine=side.engine,
-    )
-    return backends.load(spec)
+        options = {"fidelity": FIDELITY} if name == "codeformer" else {}
+        return NetworkAlone(plain_network(name, path, device=side.device), lambda network, x: network(x, **options))
+    from gfpup.models.backends.upstream_imports import restoration_network
+    from gfpup.tools.verify.independent import OFFICIAL
+
+    # With the noise that is stored in the checkpoint: any other noise makes each picture different.
+    read = OFFICIAL[name].read
+    return NetworkAlone(restoration_network(path, device=side.device), lambda network, x: read(network, x)["output"])
 
 
-class PlainBackend:
-    """A network of gfpup's in its plain form, fed as the official scripts feed theirs."""
+@dataclass(frozen=True, eq=False)
+class NetworkAlone:
+    """A network with the input and output of the official scripts; `ask` runs it on faces in [-1, 1]."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
-        self._options = {"fidelity": FIDELITY} if type(network).__name__ == "CodeFormer" else {}
+    network: nn.Module
+    ask: Callable[[Any, torch.Tensor], torch.Tensor]
 
-    @torch.no_grad()  # as the official scripts, which know no inference mode
+    @torch.no_grad()  # as the official scripts, which do not use inference mode
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
         """Restore (n, 3, 512, 512) float32 RGB in [0, 1] to the same."""
-        out: torch.Tensor = self._network(crops * 2 - 1, **self._options)
-        return (out + 1) / 2
+        return (self.ask(self.network, crops * 2 - 1) + 1) / 2
 
 
 def plain_network(name: str, path: Path, *, device: str) -> nn.Module:
@@ -90,38 +97,13 @@ def plain_network(name: str, path: Path, *, device: str) -> nn.Module:
     return load_network(NETWORKS[name].built, path, name=name, device=device, plain=True)
 
 
-class _OfficialBackend:
-    def __init__(self, network: nn.Module, read: Callable[[Any, torch.Tensor], Mapping[str, torch.Tensor]]) -> None:
-        self._network, self._read = network, read
-
-    @torch.no_grad()
-    def restore(self, crops: torch.Tensor) -> torch.Tensor:
-        return (self._read(self._network, crops * 2 - 1)["output"] + 1) / 2
-
-
-def _official(side: Side) -> Backend:
-    """The official network, with the noise that is stored in the checkpoint: no other makes the same picture twice."""
-    from gfpup.models.backends.upstream_imports import restoration_network
-    from gfpup.tools.verify.independent import OFFICIAL
-
-    network = restoration_network(Path(side.checkpoints["backend"]), device=side.device)
-    return _OfficialBackend(network, OFFICIAL[_architecture(side)].read)
-
-
-def _architecture(side: Side) -> str:
-    name = architecture(side.backend)
-    if name is None:
-        raise GfpupError(f"backend {side.backend!r} has no network of its own; measure it without --against.")
-    return name
-
-
 NO_SCORE = 2.0
-"""A threshold that no score reaches: what random weights take for faces costs no side anything."""
+"""A threshold above every score, so that faces found by random weights cost no side anything."""
 
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A detector that does its work and then says what was planted."""
+    """A detector that does its work and then returns the planted faces."""
 
     inner: Detector
     faces: list[Face]
@@ -132,14 +114,7 @@ class Planted:
         return list(self.faces)
 
 
-def photo_run_of(side: Side) -> Callable[[], Outcome]:
-    """Load `side` and return what restores its photo once.
-
-    Raises:
-        GfpupError: it cannot be loaded as asked for.
-    """
-    load = side.workload
-    assert load is not None
+def _photo_run(side: Side, load: Workload) -> Run:
     photo, faces = planted(load.size_wh, load.faces, load.face_px)
     if side.name == "upstream":
         return _official_run(side, load, photo.rgb8, faces)
@@ -153,7 +128,7 @@ def photo_run_of(side: Side) -> Callable[[], Outcome]:
         mask=_mask(side, load),
     )
 
-    def run() -> Outcome:
+    def run() -> tuple[torch.Tensor, Mapping[str, float]]:
         (restored,) = restorer([photo])
         return torch.from_numpy(np.ascontiguousarray(restored.pixels)), restored.seconds
 
@@ -161,10 +136,10 @@ def photo_run_of(side: Side) -> Callable[[], Outcome]:
 
 
 def _detector(side: Side, load: Workload) -> Detector:
-    if side.name == "plain" and load.detector != "cascade":
-        network: Any = _Plainly(plain_network(load.detector, Path(side.checkpoints["detector"]), device=side.device))
+    path = side.checkpoints.get("detector")
+    if side.name == "plain" and path is not None:
+        network = _plain(load.detector, path, side)
         return RetinaFaceDetector(network, threshold=NO_SCORE, detect_size=load.detect_size, device=side.device)
-    path = None if load.detector == "cascade" else Path(side.checkpoints["detector"])
     detector = load_detector(load.detector, path=path, detect_size=load.detect_size, device=side.device)
     if isinstance(detector, RetinaFaceDetector):
         detector.threshold = NO_SCORE
@@ -172,27 +147,30 @@ def _detector(side: Side, load: Workload) -> Detector:
 
 
 def _mask(side: Side, load: Workload) -> Masker | None:
-    if load.mask == "feather":
+    path, kind = side.checkpoints.get("mask"), load.mask
+    if path is None:
         return None
-    kind: Any = load.mask
-    path = Path(side.checkpoints["mask"])
     if side.name == "plain":
-        return ParsedMask(_Plainly(plain_network(kind, path, device=side.device)), kind=kind, device=side.device)
-    return load_mask(kind, path, device=side.device)
+        return ParsedMask(_plain(kind, path, side), kind=kind, device=side.device)  # type: ignore[arg-type]
+    return load_mask(kind, path, device=side.device)  # type: ignore[arg-type]
 
 
 def _background(side: Side, load: Workload) -> Upsampler:
-    if load.background == "none":
+    path = side.checkpoints.get("background")
+    if path is None:
         return resize
-    path = Path(side.checkpoints["background"])
-    if side.name != "plain":
-        return background.RealESRGAN.load(path, device=side.device, dtype=side.dtype)
-    network: Any = _Plainly(plain_network("rrdbnet-x2" if load.upscale <= 2 else "rrdbnet-x4", path, device=side.device))
-    return background.RealESRGAN(network, device=side.device)
+    if side.name == "plain":
+        network = _plain("rrdbnet-x2" if load.upscale <= 2 else "rrdbnet-x4", path, side)
+        return background.RealESRGAN(network, device=side.device)
+    return background.RealESRGAN.load(path, device=side.device, dtype=side.dtype)
 
 
-class _Plainly(nn.Module):
-    """A network that gets its input in torch's own memory layout, and that nobody rewrites, because nobody sees its layers."""
+def _plain(name: str, path: Path, side: Side) -> Any:
+    return _Plain(plain_network(name, path, device=side.device))
+
+
+class _Plain(nn.Module):
+    """A network that gets its input in torch's own memory layout; its layers are hidden, so nothing rewrites it."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -203,11 +181,11 @@ class _Plainly(nn.Module):
         return self._hidden[0](x.contiguous())
 
 
-def _official_run(side: Side, load: Workload, rgb: UInt8, faces: list[Face]) -> Callable[[], Outcome]:
+def _official_run(side: Side, load: Workload, rgb: UInt8, faces: list[Face]) -> Run:
     from gfpup.models.backends.upstream import Upstream
 
     roles = {"backend": "backend", "detector": "detector", "parsenet": "mask"}
-    checkpoints = {name: Path(side.checkpoints[role]) for name, role in roles.items() if role in side.checkpoints}
+    checkpoints = {name: side.checkpoints[role] for name, role in roles.items() if role in side.checkpoints}
     upstream = Upstream.load(BackendSpec("upstream", checkpoints=checkpoints, device=side.device))
     detector: Any = upstream.detector
     finds = detector.detect_faces
@@ -220,7 +198,7 @@ def _official_run(side: Side, load: Workload, rgb: UInt8, faces: list[Face]) -> 
 
     detector.detect_faces = detect_faces
 
-    def run() -> Outcome:
+    def run() -> tuple[torch.Tensor, Mapping[str, float]]:
         done = upstream.enhance(rgb, upscale=load.upscale)
         return torch.from_numpy(done.pixels), done.seconds
 
@@ -230,13 +208,13 @@ def _official_run(side: Side, load: Workload, rgb: UInt8, faces: list[Face]) -> 
 SEED = 7
 
 ROOM = 0.8
-"""The most of its cell that a face takes."""
+"""The largest share of its cell that a face takes."""
 
 
 @cache
 def face_crop() -> UInt8:
     """A face that comes with scikit-image, (512, 512, 3) uint8 RGB."""
-    # Read beside the package, which would bring SciPy with it and count in every side's memory.
+    # The file is read without importing the package, which imports SciPy: that would count in every side's memory.
     (folder,) = find_spec("skimage").submodule_search_locations  # type: ignore[union-attr, misc]
     portrait = cv2.imread(str(Path(folder, "data", "astronaut.png")))
     assert portrait is not None
@@ -245,7 +223,7 @@ def face_crop() -> UInt8:
 
 
 def places(size_wh: tuple[int, int], faces: int, face_px: int) -> list[tuple[int, int, int]]:
-    """Where `faces` squares go in a photo of `size_wh`: (x, y, side) in px, row by row, each in a cell of its own."""
+    """Where `faces` squares go in a photo of `size_wh`: (x, y, side) in px, row by row, each in its own cell."""
     if not faces:
         return []
     w, h = size_wh
@@ -261,7 +239,7 @@ def places(size_wh: tuple[int, int], faces: int, face_px: int) -> list[tuple[int
 
 
 def planted(size_wh: tuple[int, int], faces: int, face_px: int) -> tuple[Photo, list[Face]]:
-    """A coloured photo of `size_wh` px with `faces` faces, and these faces as a detector would give them; always the same."""
+    """A coloured photo of `size_wh` px with `faces` faces, and these faces as a detector would return them; always the same."""
     w, h = size_wh
     numbers = np.random.default_rng(SEED)
     coarse = numbers.integers(40, 216, (max(2, h // 40), max(2, w // 40), 3), np.uint8)
@@ -277,21 +255,22 @@ def planted(size_wh: tuple[int, int], faces: int, face_px: int) -> tuple[Photo, 
     return Photo(Path("bench.png"), pixels, Metadata("PNG")), there
 
 
-CODE_BOOKS = ("codeformer", "restoreformer", "restoreformerpp")
+WITH_CODEBOOK = ("codeformer", "restoreformer", "restoreformerpp")
 
 
 @torch.inference_mode()
 def choices(side: Side) -> dict[str, Any] | None:
-    """The codes of the faces that `side` restores, in a row, and the smallest margin (`nets.vqgan.smallest_margin`).
+    """The "codes" of the faces that `side` restores, in a row, and the smallest "margin" (`nets.vqgan.smallest_margin`).
 
-    None for networks without a code book, and for engines and official code, which do not show what they chose. The network is
-    loaded once more, so ask after the memory was read.
+    None for networks without a codebook, and for engines and official code, which do not show their codes. The network is
+    loaded once more, so call this after memory was read.
     """
     name = architecture(side.backend)
-    if name not in CODE_BOOKS or side.name == "upstream" or side.engine != "eager":
+    if name not in WITH_CODEBOOK or side.name == "upstream" or side.engine != "eager":
         return None
-    path = Path(side.checkpoints["backend"])
-    network = load_network(NETWORKS[name].built, path, name=name, device=side.device, plain=side.name == "plain")
+    network = load_network(
+        NETWORKS[name].built, side.checkpoints["backend"], name=name, device=side.device, plain=side.name == "plain"
+    )
     assert isinstance(network, CodeFormer | RestoreFormer | RestoreFormerPlusPlus)
     network.decoder_to(DTYPES[side.dtype])
     x = faces(side) * 2 - 1

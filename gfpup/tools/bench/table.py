@@ -1,4 +1,4 @@
-"""A measurement as tables for people: one row a backend, the stages of a photo, and what the guide once claimed."""
+"""A measurement as Markdown: a row for each backend, the stages of a photo, the published seconds; of scaling also a plot."""
 
 from __future__ import annotations
 
@@ -11,127 +11,109 @@ Facts = Mapping[str, Any]
 
 CLAIMS: Final = "seed-benchmarks"
 CLAIMED_SIZE: Final = (512, 512)
-CLAIMED_AS: Final = {"codeformer": "CodeFormer", "gfpgan": "GFPGAN v1.4", "restoreformerpp": "RestoreFormer++"}
-"""What the guide's table calls the default version of each backend, for photos of that size with their background."""
+CLAIMED_AS: Final = {"CodeFormer": "codeformer", "GFPGAN v1.4": "gfpgan", "RestoreFormer++": "restoreformerpp"}
+"""The backends, by the name that the guide's table gives their default version, for photos of that size with background."""
 
 
 def tables(found: Facts) -> str:
-    """The tables of `gfpup.tools.bench.bench`'s result, in Markdown that is read as it stands."""
+    """The tables of `measure.bench`'s result."""
     parts = [_backends(found)]
     if found["what"] == "pipeline":
-        parts.append(_stages(found))
-    return "\n".join([*parts, *_remarks(found)])
+        names = list(dict.fromkeys(stage for each in found["sides"] for stage in each["stages"]))
+        rows = [
+            [f"{each['backend']} ({each['side']})", *(f"{each['stages'].get(name, 0.0):.3f}" for name in names)]
+            for each in found["sides"]
+        ]
+        parts.append("\n" + markdown(["seconds of", *names], rows))
+    return "\n".join([*parts, "", *_remarks(found), *_warning(found)])
 
 
 def _backends(found: Facts) -> str:
     claims = claimed(found)
-    heads = [
-        "backend",
-        "computed in",
-        "seconds",
-        "CPU s",
-        "GFLOP/s (of the most)",
-        "peak MB",
-        "against",
-        "seconds",
-        "CPU s",
-        "peak MB",
-    ]
-    heads += ["speedup", "CPU", "difference", "codes changed"]
+    heads = ["backend", "computed in", "seconds", "CPU s", "GFLOP/s (of ceiling)", "peak MB", "against", "seconds", "CPU s"]
+    heads += ["peak MB", "speedup", "CPU", "difference", "codes changed", *(f"claimed, {place}" for place in claims)]
+    sides = {(each["backend"], each["side"]): each for each in found["sides"]}
     rows = []
     for row in found["backends"]:
-        own, other = side(found, row["backend"], "gfpup"), side(found, row["backend"], row["against"])
-        assert own is not None
-        cells = [row["backend"], f"{own['precision']}, {own['engine']}", _seconds(own), f"{own['cpu']['median']:.2f}"]
-        cells += [_speed(own), _megabytes(own), row["against"] or ""]
-        cells += ["", "", ""] if other is None else [_seconds(other), f"{other['cpu']['median']:.2f}", _megabytes(other)]
-        cells += [_times(row["speedup"]), _times(row["speedup_cpu"]), _far(row["difference"]), _codes(row["codes"])]
-        rows.append([*cells, *(f"{claims[place].get(row['backend'], ''):}" for place in claims)])
-    return markdown([*heads, *(f"claimed, {place}" for place in claims)], rows)
-
-
-def _stages(found: Facts) -> str:
-    names = list(dict.fromkeys(stage for each in found["sides"] for stage in each["stages"]))
-    rows = [
-        [f"{each['backend']} ({each['side']})", *(f"{each['stages'].get(name, 0.0):.3f}" for name in names)]
-        for each in found["sides"]
-    ]
-    return "\n" + markdown(["seconds of", *names], rows)
+        own, other = sides[row["backend"], "gfpup"], sides.get((row["backend"], row["against"]))
+        rows.append(
+            [
+                *(row["backend"], f"{own['precision']}, {own['engine']}", *_seconds(own), _speed(own), _megabytes(own)),
+                *(row["against"] or "", *(("", "", "") if other is None else (*_seconds(other), _megabytes(other)))),
+                *("" if row[key] is None else f"{row[key]:.2f}x" for key in ("speedup", "speedup_cpu")),
+                *(_difference(row["difference"]), _codes(row["codes"])),
+                *(str(seconds.get(row["backend"], "")) for seconds in claims.values()),
+            ]
+        )
+    return markdown(heads, rows)
 
 
 def _remarks(found: Facts) -> list[str]:
-    machine, most = found["machine"], found["ceiling"]
-    top = ", ".join(f"{name.replace('_', ' in ')} {value:.0f}" for name, value in most["wall"].items())
+    machine, ceiling = found["machine"], found["ceiling"]["wall"]
+    most = ", ".join(f"{name.replace('_', ' in ')} {value:.0f}" for name, value in ceiling.items())
     versions = ", ".join(f"{name} {value}" for name, value in machine["versions"].items())
     lines = [
-        "",
-        f"{machine['processor']}, {machine['threads']} threads on {machine['cores']} cores, {machine['device']}; "
-        f"most it can do, GFLOP/s: {top}.",
-        f"Median (quartiles) of {found['repeat']} rounds after {found['warmup']} to warm up, sides in turn; "
+        f"{machine['processor']}, {machine['device']}, threads: {machine['threads']}, cores: {machine['cores']}; "
+        f"ceiling in GFLOP/s: {most}.",
+        f"Median (quartiles) of the rounds, sides in turn; rounds: {found['repeat']}, warm-up: {found['warmup']}; "
         f"commit {machine['commit'] or 'unknown'}; {versions}; {found['date']}.",
     ]
     if any((each["of_ceiling"] or 0) > 1 for each in found["sides"]):
-        lines.append(
-            "GFLOP are those of the official order of operations: above 100 %, fewer were computed for the same picture."
-        )
+        lines.append("GFLOP are those of the official order of operations: above 100 %, fewer gave the same picture.")
     load = found["workload"]
     if load is not None:
         w, h = load["size_wh"]
+        upstream = any(each["side"] == "upstream" for each in found["sides"])
         lines.append(
             f"One photo of {w}x{h} px, faces: {load['faces']}, {load['upscale']:g}x, background {load['background']}, "
             f"mask {load['mask']}, {load['detector']} at {load['detect_size'] or 'full size'}."
+            + (" Upstream detects on the whole photo and masks with ParseNet." if upstream else "")
         )
-        if any(each["side"] == "upstream" for each in found["sides"]):
-            lines[-1] += " Upstream detects on the whole photo and masks by ParseNet."
     made = sorted({each["backend"] for each in found["sides"] if "deterministic" in each["weights"].values()})
     if made:
         lines.append(f"Deterministic weights in {', '.join(made)}: speed does not depend on them, quality was not measured.")
-    return [*lines, f"WARNING: {found['warning']}."] if found["warning"] else lines
+    return lines
+
+
+def _warning(found: Facts) -> list[str]:
+    return [f"WARNING: {found['warning']}."] if found["warning"] else []
 
 
 def claimed(found: Facts) -> dict[str, dict[str, float]]:
-    """Seconds that the guide claimed, by machine and backend, where the very same was measured; else nothing."""
+    """Seconds that the guide claimed, by machine and backend, if exactly that was measured; else nothing."""
     load = found["workload"]
     if load is None or tuple(load["size_wh"]) != CLAIMED_SIZE or load["background"] == "none":
         return {}
-    told: dict[str, dict[str, float]] = {}
+    claims: dict[str, dict[str, float]] = {}
     for row in published.rows():
         if row.protocol == CLAIMS:
-            names = [name for name, method in CLAIMED_AS.items() if method == row.method]
-            place = row.dataset.rpartition(", ")[2]
-            told.setdefault(place, {}).update(dict.fromkeys(names, row.value))
-    return told
-
-
-def side(found: Facts, backend: str, name: str | None) -> Facts | None:
-    """The measured side `name` of `backend`."""
-    return next((each for each in found["sides"] if (each["backend"], each["side"]) == (backend, name)), None)
+            seconds = claims.setdefault(row.dataset.rpartition(", ")[2], {})
+            if row.method in CLAIMED_AS:
+                seconds[CLAIMED_AS[row.method]] = row.value
+    return claims
 
 
 def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns; columns that say nothing are left out."""
-    table = [list(heads), *(list(row) for row in rows)]
-    kept = [i for i in range(len(heads)) if any(row[i] for row in table[1:])]
-    widths = [max(3, *(len(row[i]) for row in table)) for i in kept]
-    lines = ["| " + " | ".join(row[i].ljust(width) for i, width in zip(kept, widths, strict=True)) + " |" for row in table]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join(lines)
+    """A Markdown table with aligned columns; empty columns are left out."""
+    columns = [column for column in zip(heads, *rows, strict=True) if any(column[1:])]
+    widths = [max(3, *map(len, column)) for column in columns]
+    padded = [[cell.ljust(width) for cell in column] for column, width in zip(columns, widths, strict=True)]
+    head, *body = ("| " + " | ".join(row) + " |" for row in zip(*padded, strict=True))
+    return "\n".join([head, "|" + "|".join("-" * (width + 2) for width in widths) + "|", *body])
 
 
-def _seconds(each: Facts) -> str:
+def _seconds(each: Facts) -> tuple[str, str]:
     wall = each["wall"]
-    return f"{wall['median']:.3g} ({wall['q1']:.3g} to {wall['q3']:.3g})"
+    return f"{wall['median']:.3g} ({wall['q1']:.3g} to {wall['q3']:.3g})", f"{each['cpu']['median']:.2f}"
 
 
 def _speed(each: Facts) -> str:
-    if each["gflop_a_second"] is None:
-        return ""
-    share = each["of_ceiling"]
-    return f"{each['gflop_a_second']:.0f}" + ("" if share is None else f" ({share:.0%})")
+    speed, share = each["gflop_a_second"], each["of_ceiling"]
+    return "" if speed is None else f"{speed:.0f}" + ("" if share is None else f" ({share:.0%})")
 
 
 def _megabytes(each: Facts) -> str:
-    peak = each["device_peak_memory_bytes"] or each["peak_memory_bytes"]
+    peak = each.get("device_peak_memory_bytes") or each["peak_memory_bytes"]
     return "" if peak is None else f"{peak / 1e6:.0f}"
 
 
@@ -142,41 +124,63 @@ def _codes(found: Facts | None) -> str:
     return f"{changed}margin {found['margin']:.1g}"
 
 
-def _times(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}x"
-
-
-def _far(distance: Facts | None) -> str:
-    if distance is None:
-        return ""
-    if distance["equal"]:
-        return "none"
-    decibels = "not finite" if distance["psnr_db"] is None else f"{distance['psnr_db']:.0f} dB"
-    return f"{distance['levels']} of 255, {decibels}"
-
-
-_UNIT: Final = {"seconds": "Seconds", "cpu_seconds": "CPU seconds"}
+def _difference(found: Facts | None) -> str:
+    if found is None or found["equal"]:
+        return "" if found is None else "none"
+    decibels = "not finite" if found["psnr_db"] is None else f"{found['psnr_db']:.0f} dB"
+    return f"{found['levels']} of 255, {decibels}"
 
 
 def scaling_table(found: Facts) -> str:
-    """The table of `gfpup.tools.bench.scaling.scaling`'s result, and what the lines through it say."""
+    """The table of `scaling.scaling`'s result, and what the lines through it say."""
     parts = []
     for axis, points in found["points"].items():
-        rows = []
-        for point in points:
-            peak = point["peak_memory_bytes"]
-            seconds = [f"{point['seconds']:.3f}", f"{point['cpu_seconds']:.3f}"]
-            rows.append([f"{point['x']:g}", *seconds, "" if peak is None else f"{peak / 1e6:.0f}"])
+        rows = [[f"{p['x']:g}", f"{p['seconds']:.3f}", f"{p['cpu_seconds']:.3f}", _megabytes(p)] for p in points]
         line = found["fits"][axis]
-        grows = "no faster than" if line["no_faster"] else "FASTER than"
+        unit = {"seconds": "Seconds", "cpu_seconds": "CPU seconds"}[line["cost"]]
         parts += [
             markdown([axis, "seconds", "CPU s", "peak MB"], rows),
-            f"\n{_UNIT[line['cost']]}: {line['fixed']:.3g} and {line['each']:.3g} for each, R² {line['r2']:.3f}: "
-            f"the cost grows {grows} the {axis}.\n",
+            f"\n{unit}: {line['fixed']:.3g} and {line['each']:.3g} for each, R² {line['r2']:.3f}: "
+            f"the cost grows {'no faster than' if line['no_faster'] else 'FASTER than'} the {axis}.\n",
         ]
     machine = found["machine"]
-    tail = (
-        f"Backend {found['backend']}; {machine['processor']}, {machine['threads']} threads; "
-        f"commit {machine['commit'] or 'unknown'}; {found['date']}."
-    )
-    return "\n".join([*parts, tail, *([f"WARNING: {found['warning']}."] if found["warning"] else [])])
+    commit = f"commit {machine['commit'] or 'unknown'}; {found['date']}."
+    parts.append(f"Backend {found['backend']}; {machine['processor']}, threads: {machine['threads']}; {commit}")
+    return "\n".join([*parts, *_warning(found)])
+
+
+SVG: Final = """\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{ 360 * fits|length }} 260" width="{{ 360 * fits|length }}" height="260"
+ role="img" font-family="sans-serif" font-size="11" fill="#222"><title>Cost of a photo with backend {{ backend }}</title>
+<rect width="100%" height="100%" fill="#fff"/>
+{%- for axis, line in fits.items() %}
+{%- set far = points[axis]|map(attribute="x")|max %}
+{%- set high = [points[axis]|map(attribute=line.cost)|max, line.fixed + line.each * far]|max * 1.1 %}
+{%- set right, up = 291 / far, 190 / high %}
+<g transform="translate({{ 360 * loop.index0 + 46 }} 214)">
+<path d="M0 -190V0H291" fill="none" stroke="#222"/>
+<path d="M0 {{ ([line.fixed, 0]|max) * -up }}L291 {{ -(line.fixed + line.each * far) * up }}" stroke="#999"
+ stroke-dasharray="4 3"/>
+{%- for point in points[axis] %}
+<circle cx="{{ point.x * right }}" cy="{{ -point[line.cost] * up }}" r="4" fill="#1f6fb2">
+<title>{{ "%g %s: %.3g s"|format(point.x, axis, point[line.cost]) }}</title></circle>
+{%- if point.x >= 0.12 * far %}
+<text x="{{ point.x * right }}" y="15" text-anchor="middle">{{ "%g"|format(point.x) }}</text>
+{%- endif %}
+{%- endfor %}
+{%- for share in (0, 0.5, 1) %}
+<text x="-5" y="{{ 4 - share * 190 / 1.1 }}" text-anchor="end">{{ "%.2g"|format(share * high / 1.1) }}</text>
+{%- endfor %}
+<text x="145" y="38" text-anchor="middle">
+{{- "%s (fit: %.2g s + %.2g s each, R² %.3f)"|format(axis, line.fixed, line.each, line.r2) }}</text>
+<text x="-38" y="-200">{{ line.cost|replace("cpu_", "CPU ") }}</text></g>
+{%- endfor %}
+</svg>
+"""
+
+
+def svg(found: Facts) -> str:
+    """A panel for faces and one for megapixels, each with its points and the line through them, as an SVG document."""
+    from jinja2 import Environment
+
+    return Environment(autoescape=True).from_string(SVG).render(found)

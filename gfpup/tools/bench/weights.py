@@ -1,6 +1,6 @@
-"""The checkpoints of a measurement: those at hand, else files of numbers that every machine makes alike.
+"""The checkpoints of a measurement: the published files if they are here, else deterministic ones.
 
-Speed does not depend on what weights say, as long as activations stay finite and far from the denormal numbers.
+Speed does not depend on the weights, as long as activations stay finite and far from denormal numbers.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gfpup.core.errors import LicenceError
-from gfpup.tools.bench.request import Request, architecture, default_checkpoint
+from gfpup.tools.bench.request import Request, Workload, architecture, default_checkpoint
 from gfpup.weights import catalogue, licences
 from gfpup.weights.store import Store, default_folder
 
@@ -17,7 +17,7 @@ DETERMINISTIC = "deterministic"
 
 
 class Weights:
-    """Finds or makes checkpoints; those that it makes lie in `folder`, each written once."""
+    """Finds or makes checkpoints; the ones it makes are in `folder`, each written once."""
 
     def __init__(self, request: Request, folder: Path, *, say: Callable[[str], None]) -> None:
         self._request = request
@@ -27,49 +27,49 @@ class Weights:
 
     def of(self, backend: str, side_name: str) -> tuple[dict[str, Path], dict[str, str]]:
         """The checkpoints by role that `side_name` of `backend` loads, and what each is: a file's name or "deterministic"."""
-        names: dict[str, str] = {}
+        names = {} if self._request.workload is None else _of_the_photo(self._request.workload, side_name)
         paths: dict[str, Path] = {}
         if self._request.model_path is not None:
             paths["backend"] = self._request.model_path
         elif architecture(backend) is not None:
             names["backend"] = default_checkpoint(backend)
-        load = self._request.workload
-        if load is not None:
-            mask = "parsenet" if side_name == "upstream" else load.mask
-            names |= {} if load.detector == "cascade" else {"detector": load.detector}
-            names |= {} if mask == "feather" else {"mask": mask}
-            if load.background == "realesrgan":
-                names["background"] = "realesrgan-x2plus" if load.upscale <= 2 else "realesrgan-x4plus"
-        said = {role: path.name for role, path in paths.items()}
+        labels = {role: path.name for role, path in paths.items()}
         for role, name in names.items():
-            found = self._at_hand(name)
+            found = self._present(name)
             paths[role] = self._made(catalogue.find(name).architecture) if found is None else found
-            said[role] = DETERMINISTIC if found is None else found.name
-        return paths, said
+            labels[role] = DETERMINISTIC if found is None else found.name
+        return paths, labels
 
-    def _at_hand(self, name: str) -> Path | None:
-        """The published file, where it is there and its licence was consented to."""
+    def _present(self, name: str) -> Path | None:
+        """The published file, if it is here and the user has consented to its licence."""
         path = self._store.present(name)
         if path is None:
             return None
         try:
             licences.require(catalogue.find(name))
         except LicenceError as error:
-            self._say(f"deterministic weights stand in for {name}: {error}")
+            self._say(f"using deterministic weights instead of {name}: {error}")
             return None
         return path
 
     def _made(self, name: str) -> Path:
         path = self._folder / f"{name}.pth"
-        if path.is_file():
-            return path
-        import torch
+        if not path.is_file():
+            import torch
 
-        from gfpup.models.networks import NETWORKS
-        from gfpup.tools.verify.goldens import filled
+            from gfpup.models.networks import NETWORKS
+            from gfpup.tools.verify.goldens import filled
 
-        self._say(f"making deterministic weights for {name}")
-        network = NETWORKS[name]
-        shapes = {entry: tuple(tensor.shape) for entry, tensor in network.built().state_dict().items()}
-        torch.save(filled(shapes, salt=network.salt, gain=network.gain), path)
+            self._say(f"making deterministic weights for {name}")
+            network = NETWORKS[name]
+            shapes = {entry: tuple(tensor.shape) for entry, tensor in network.built().state_dict().items()}
+            torch.save(filled(shapes, salt=network.salt, gain=network.gain), path)
         return path
+
+
+def _of_the_photo(load: Workload, side_name: str) -> dict[str, str]:
+    """The checkpoints that a whole photo takes besides the method's own, by role."""
+    names = {"detector": load.detector, "mask": "parsenet" if side_name == "upstream" else load.mask}
+    if load.background == "realesrgan":
+        names["background"] = "realesrgan-x2plus" if load.upscale <= 2 else "realesrgan-x4plus"
+    return {role: name for role, name in names.items() if name not in ("cascade", "feather")}

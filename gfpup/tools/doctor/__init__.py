@@ -1,4 +1,4 @@
-"""Is everything here that a run needs? Each check says what was found, whether it is well, and what to do where it is not.
+"""Checks of an installation: each says what was found, whether it is all right, and what to do if it is not.
 
 Packages are looked up by their files; nothing heavy is imported but torch, for the devices.
 """
@@ -16,14 +16,14 @@ from gfpup.weights.store import Store
 
 
 def examine(store: Store, *, output: Path, tracking: Path, offline: bool = False) -> Iterator[Check]:
-    """Look at everything, cheapest first; each check is given as soon as it is known. Nothing is fetched and nothing hashed.
+    """Run every check, cheapest first; each is given as soon as it is known. Nothing is downloaded and nothing hashed.
 
     `output` and `tracking` are the folders that a run would write to. With `offline` no connection is tried.
     """
     reaching = supplies.Reaching(store, offline=offline)
     yield machine.check_python()
     yield from packages.check_versions()
-    yield from packages.check_traps()
+    yield from packages.check_conflicts()
     yield from machine.check_devices()
     yield from machine.check_engines()
     yield from supplies.check_weights(store)

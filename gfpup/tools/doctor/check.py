@@ -1,4 +1,4 @@
-"""One thing that was looked at."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Status = Literal["ok", "warning", "problem"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: `found` in words, and the `remedy` where it is not ok."""
+    """One check: `found` in words, and the `remedy` if it is not ok."""
 
     group: str
     name: str

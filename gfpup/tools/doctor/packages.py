@@ -1,4 +1,4 @@
-"""The packages that gfpup needs, and combinations of packages that are known to go wrong. Nothing is imported to look."""
+"""The packages that gfpup needs, and combinations that are known not to work. Nothing is imported to find out."""
 
 from __future__ import annotations
 
@@ -40,25 +40,25 @@ OPENCV_BUILDS: Final = (
 
 
 def check_versions() -> Iterator[Check]:
-    """Whether each package that gfpup needs is there, in a version that it was made for."""
+    """Whether each package that gfpup needs is installed, in a supported version."""
     for name, (wanted, what_for) in NEEDED.items():
         found = version_of(name)
         remedy = f'pip install "{name}{wanted}"'
         if found is None:
-            yield Check("versions", name, "problem", f"is not installed; it is needed for {what_for}", remedy)
+            yield Check("versions", name, "problem", f"is not installed, and is needed for {what_for}", remedy)
         elif not _satisfies(found, wanted):
             yield Check("versions", name, "problem", f"{found}, and {wanted} is needed for {what_for}", remedy)
         else:
             yield Check("versions", name, "ok", found)
 
 
-def check_traps() -> Iterator[Check]:
-    """The combinations of packages that are known to go wrong, where they are installed at all."""
+def check_conflicts() -> Iterator[Check]:
+    """The combinations of packages that are known not to work, among those installed."""
     builds = [name for name in OPENCV_BUILDS if version_of(name) is not None]
     if len(builds) > 1:
-        found = f"{' and '.join(builds)} share one folder, and the last one installed is used"
+        found = f"{' and '.join(builds)} share one folder, and the one installed last is used"
         remedy = f"pip uninstall {' '.join(builds)}, then pip install opencv-python-headless"
-        yield Check("traps", "OpenCV twins", "warning", found, remedy)
+        yield Check("conflicts", "two OpenCVs", "warning", found, remedy)
     yield from _check_numpy()
     torchvision, torch = version_of("torchvision"), version_of("torch")
     if torchvision is not None and torch is not None:
@@ -67,34 +67,37 @@ def check_traps() -> Iterator[Check]:
     if 0 < len(official) < 3:
         lacking = ", ".join(sorted({"basicsr", "gfpgan", "facexlib"} - set(official)))
         remedy = f"pip install --no-deps --no-build-isolation {lacking}"
-        yield Check("traps", "official packages", "warning", f"{', '.join(official)} without {lacking}: no upstream", remedy)
+        found = f"{', '.join(official)} without {lacking}: no backend upstream"
+        yield Check(
+            "conflicts", "official packages", "warning", f"{', '.join(official)} without {lacking}: no backend upstream", remedy
+        )
     if version_of("pyiqa") is not None and not _consented("polyform-noncommercial-1.0.0"):
-        found = "pyiqa is here, and its licence was not consented to, so its metrics are missing"
+        found = "installed, but its licence was not accepted, so its metrics are missing"
         remedy = "if your use is non-commercial: --accept-licence polyform-noncommercial-1.0.0, once"
-        yield Check("traps", "pyiqa", "warning", found, remedy)
+        yield Check("conflicts", "pyiqa", "warning", found, remedy)
 
 
 def _consented(licence_id: str) -> bool:
     try:
         return licences.is_accepted(licence_id)
     except GfpupError:
-        return False  # the consents cannot be read, which the check of licences says
+        return False  # the consents cannot be read, which the check of licences reports
 
 
 def _check_torchvision(found: str, torch: str) -> Check:
-    """torchvision's operators are compiled for one build of torch; beside another they do not load."""
+    """torchvision's operators are compiled for one build of torch, and do not load with another."""
     from gfpup.core import torchvision_shim
 
     spec = importlib.util.find_spec("torchvision")
     loads = spec is not None and spec.origin is not None and torchvision_shim.operators_load(Path(spec.origin).parent)
     if loads:
-        return Check("traps", "torchvision", "ok", f"{found}, and its operators match torch {torch}")
-    said = f"{found} was compiled for another torch than {torch}: gfpup puts a substitute for nms in place, other tools fail"
-    return Check("traps", "torchvision", "warning", said, "install torch and torchvision from one index, together")
+        return Check("conflicts", "torchvision", "ok", f"{found}, and its operators match torch {torch}")
+    found = f"{found} was compiled for another torch than {torch}: gfpup replaces its nms, other tools fail"
+    return Check("conflicts", "torchvision", "warning", found, "install torch and torchvision together, from one index")
 
 
 def _check_numpy() -> Iterator[Check]:
-    """Packages that say they want numpy 1 beside a numpy 2."""
+    """Packages that require another numpy than the installed one."""
     here = version_of("numpy")
     of_engines = [package for engine in ENGINES.values() for package in engine.packages]
     for name in ("basicsr", "gfpgan", "facexlib", "pyiqa", "numba", "spandrel", *of_engines):
@@ -105,12 +108,12 @@ def _check_numpy() -> Iterator[Check]:
         for requirement in requirements:
             wanted = re.fullmatch(r"numpy\s*\(?([<>=!~\d., *]*)\)?", requirement.partition(";")[0].strip())
             if wanted and here and "extra" not in requirement and not _satisfies(here, wanted[1]):
-                found = f"wants numpy{wanted[1]} and {here} is here: it may fail where it is used"
-                yield Check("traps", name, "warning", found, f"pip install -U {name}, or do without it")
+                found = f"requires numpy{wanted[1]}, and {here} is installed: it may fail"
+                yield Check("conflicts", name, "warning", found, f"pip install -U {name}, or remove it")
 
 
 def version_of(name: str) -> str | None:
-    """The version of an installed package, None where it is not there."""
+    """The version of an installed package, None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -118,7 +121,7 @@ def version_of(name: str) -> str | None:
 
 
 def _satisfies(found: str, wanted: str) -> bool:
-    """Whether a version is within bounds such as ">=2.6,<3,!=2.7.1"; what is none of these four bounds is let pass."""
+    """Whether a version is within bounds such as ">=2.6,<3,!=2.7.1"; other kinds of bound are ignored."""
     have = _numbers(found)
     for bound in filter(None, (part.strip() for part in wanted.split(","))):
         match = re.fullmatch(r"(>=|<=|<|!=)\s*([\d.]+)", bound)
@@ -132,7 +135,7 @@ def _satisfies(found: str, wanted: str) -> bool:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The release part of a version as numbers, without zeros at its end: 2.0 is 2."""
+    """The release part of a version as numbers, without trailing zeros: 2.0 is 2."""
     numbers = [int(part) for part in (re.match(r"\d+(\.\d+)*", version) or ["0"])[0].split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()

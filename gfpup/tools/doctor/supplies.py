@@ -1,4 +1,4 @@
-"""Checkpoints, consents, and the way to the checkpoints' host."""
+"""Checkpoints, consents, and the connection to the checkpoints' host."""
 
 from __future__ import annotations
 
@@ -14,61 +14,60 @@ from urllib.request import Request, urlopen
 from gfpup.core.errors import GfpupError
 from gfpup.tools.doctor.check import Check, Status
 from gfpup.weights import licences
-from gfpup.weights.catalogue import Checkpoint, find
-from gfpup.weights.store import Store
+from gfpup.weights.catalogue import find
+from gfpup.weights.store import Store, Stored
 
 NETWORK_SECONDS: Final = 2.0
 DEFAULT_CHECKPOINT: Final = "gfpgan-v1.4"
 USED_BY_DEFAULT: Final = (DEFAULT_CHECKPOINT, "retinaface-resnet50", "bisenet")
-"""What `gfpup run --input photo.jpg` takes; without the last two it falls back, and says so."""
+"""What `gfpup run --input photo.jpg` uses; without the last two it falls back, and says so."""
 
 
 def check_weights(store: Store) -> Iterator[Check]:
-    """Which checkpoints are here; hashes are compared where they were computed before."""
-    downloads = "it is downloaded when first needed, or gfpup weights import FILE"
+    """Which checkpoints are here; a hash is compared only if it was computed before."""
     try:
         listing = store.listing()
     except GfpupError as error:
         found, _, remedy = str(error).partition(": ")
         yield Check("weights", "hashes", "problem", found, remedy)
         return
-    for stored in listing:
-        name, needed = stored.checkpoint.name, stored.checkpoint.name in USED_BY_DEFAULT
-        if stored.path is None:
-            status: Status = "warning" if needed else "ok"
-            found = "is not here" + (", and a default run takes it" if needed else "")
-            yield Check("weights", name, status, found, downloads if needed else "")
-        elif stored.state == "differs":
-            bad: Status = "problem" if name == DEFAULT_CHECKPOINT else "warning"
-            yield Check("weights", name, bad, f"{stored.path} has another hash than published", "delete it")
-        elif _is_short(stored.checkpoint, stored.path):
-            size = stored.path.stat().st_size
-            cut: Status = "problem" if name == DEFAULT_CHECKPOINT else "warning"
-            found = f"{size} of {stored.checkpoint.size_bytes} bytes"
-            yield Check("weights", name, cut, found, f"delete {stored.path}; it is fetched again")
-        else:
-            said = {"verified": "verified", "pinned": "as first trusted"}.get(
-                stored.state, "not hashed yet: its first use does"
-            )
-            yield Check("weights", name, "ok", f"here, {said}")
+    yield from map(_check_checkpoint, listing)
+
+
+def _check_checkpoint(stored: Stored) -> Check:
+    checkpoint, path = stored.checkpoint, stored.path
+    name = checkpoint.name
+    if path is None and name not in USED_BY_DEFAULT:
+        return Check("weights", name, "ok", "is not here")
+    if path is None:
+        remedy = "it is downloaded when first needed, or gfpup weights import FILE"
+        return Check("weights", name, "warning", "is not here, and a default run uses it", remedy)
+    bad: Status = "problem" if name == DEFAULT_CHECKPOINT else "warning"
+    if stored.state == "differs":
+        return Check("weights", name, bad, f"the hash of {path} is not the published one", "delete it")
+    if checkpoint.size_bytes not in (None, size := path.stat().st_size):
+        found = f"{size} of {checkpoint.size_bytes} bytes"
+        return Check("weights", name, bad, found, f"delete {path}; it is downloaded again")
+    state = {"verified": "verified", "pinned": "as first trusted"}.get(stored.state, "not hashed yet: its first use does that")
+    return Check("weights", name, "ok", f"here, {state}")
 
 
 def check_licences() -> Iterator[Check]:
     """Which licences need consent, and whether it was given."""
     for identifier in licences.needing_consent():
-        licence = licences.known()[identifier]
+        covers = licences.known()[identifier].covers
         try:
             how = licences.how_accepted(identifier)
         except GfpupError as error:
             found, _, remedy = str(error).partition(": ")
             yield Check("licences", "consents", "problem", found, remedy)
             return
-        found = f"non-commercial, for {licence.covers}: consent {how}" if how else f"no consent, so without {licence.covers}"
+        found = f"non-commercial, for {covers}: consent {how}" if how else f"no consent, so without {covers}"
         yield Check("licences", identifier, "ok", found)
 
 
 def check_network(store: Store, *, offline: bool = False) -> Check:
-    """Whether the checkpoints' host can be reached: never a problem by itself, for files may be imported."""
+    """Whether the checkpoints' host can be reached: never a problem by itself, because files can be imported."""
     if offline:
         return _network_check(store, None)
     failures = []
@@ -88,7 +87,7 @@ def check_network(store: Store, *, offline: bool = False) -> Check:
 
 
 def check_default_run(store: Store, network: Check) -> Check:
-    """Whether `gfpup run --input photo.jpg` could begin: its method's checkpoint must be here, or its host must answer."""
+    """Whether `gfpup run --input photo.jpg` could start: its method's checkpoint must be here, or its host must answer."""
     command = "gfpup run --input photo.jpg"
     if store.present(DEFAULT_CHECKPOINT) is not None:
         return Check("default run", command, "ok", f"{DEFAULT_CHECKPOINT} is here")
@@ -101,15 +100,13 @@ def check_default_run(store: Store, network: Check) -> Check:
 
 
 def _network_check(store: Store, failures: list[str] | None, answered: str = "") -> Check:
-    """The check from what was tried: `failures` is None where nothing was, empty where `answered` says who did."""
-    lacking = [name for name in USED_BY_DEFAULT if store.present(name) is None]
-    need = f"needed for {', '.join(lacking)}" if lacking else "not needed: what a default run takes is here"
-    if failures is None:
-        return Check("network", "checkpoints", "ok", f"not tried; {need}")
+    """The check from what was tried: `failures` is None if nothing was, empty if `answered` says who did."""
+    missing = [name for name in USED_BY_DEFAULT if store.present(name) is None]
+    need = f"needed for {', '.join(missing)}" if missing else "not needed: what a default run uses is here"
     if not failures:
-        return Check("network", "checkpoints", "ok", f"{answered}; {need}")
-    remedy = "fetch the files elsewhere and gfpup weights import FILE, or name a mirror in GFPUP_WEIGHTS_URL"
-    return Check("network", "checkpoints", "warning" if lacking else "ok", f"{'; '.join(failures)}; {need}", remedy)
+        return Check("network", "checkpoints", "ok", f"{'not tried' if failures is None else answered}; {need}")
+    remedy = "download the files elsewhere and gfpup weights import FILE, or name a mirror in GFPUP_WEIGHTS_URL"
+    return Check("network", "checkpoints", "warning" if missing else "ok", f"{'; '.join(failures)}; {need}", remedy)
 
 
 class Reaching:
@@ -118,21 +115,19 @@ class Reaching:
     def __init__(self, store: Store, *, offline: bool) -> None:
         self._answer: list[Check] = []
         self._store = store
-        self._thread = threading.Thread(target=self._try, args=(offline,), daemon=True)  # a name server may not answer
+        # A daemon, because a name server that does not answer must not hold up the exit.
+        self._thread = threading.Thread(target=lambda: self._answer.append(check_network(store, offline=offline)), daemon=True)
         self._thread.start()
         self._until = time.monotonic() + NETWORK_SECONDS + 0.5
 
-    def _try(self, offline: bool) -> None:
-        self._answer.append(check_network(self._store, offline=offline))
-
     def result(self) -> Check:
-        """The check of the network, waited for no longer than `NETWORK_SECONDS` and a half."""
+        """The check of the network, after at most half a second more than `NETWORK_SECONDS`."""
         self._thread.join(max(0.0, self._until - time.monotonic()))
         return self._answer[0] if self._answer else _network_check(self._store, [f"no answer in {NETWORK_SECONDS:g} s"])
 
 
 def _unreachable(address: str) -> str | None:
-    """Why the host of an address does not answer, None where it does, whatever it answers; proxies are used as downloads do."""
+    """Why the host of an address does not answer, None if it does, whatever it answers; proxies are used as for downloads."""
     parts = urlsplit(address)
     try:
         with urlopen(Request(f"{parts.scheme}://{parts.netloc}/", method="HEAD"), timeout=NETWORK_SECONDS):
@@ -141,7 +136,3 @@ def _unreachable(address: str) -> str | None:
         return None
     except (URLError, OSError, ValueError) as error:
         return str(getattr(error, "reason", error))
-
-
-def _is_short(checkpoint: Checkpoint, path: Path) -> bool:
-    return checkpoint.size_bytes is not None and path.stat().st_size != checkpoint.size_bytes

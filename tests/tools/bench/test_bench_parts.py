@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +14,10 @@ import torch
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import AlignedCrop
 from gfpup.restoration.align import align_faces
-from gfpup.tools.bench import machine, scaling, table
+from gfpup.tools.bench import machine, table, worker
 from gfpup.tools.bench.measure import changed_codes, difference
 from gfpup.tools.bench.request import Request, Workload
-from gfpup.tools.bench.scaling import FACE_PX, FACES, MEGAPIXELS, Point, fit, size_of
+from gfpup.tools.bench.scaling import FACE_PX, FACES, MEGAPIXELS, fit, size_of
 from gfpup.tools.bench.sides import face_crop, places, planted
 from gfpup.tools.bench.weights import DETERMINISTIC, Weights
 from gfpup.tools.bench.worker import Process
@@ -53,28 +53,22 @@ def test_a_photo_is_the_same_each_time() -> None:
     assert np.array_equal(planted((200, 100), 1, 50)[0].pixels, planted((200, 100), 1, 50)[0].pixels)
 
 
-def saved(folder: Path, name: str, values: Any) -> Path:
-    np.save(folder / f"{name}.npy", values)
-    return folder / f"{name}.npy"
-
-
-def test_distance_counts_levels(tmp_path: Path) -> None:
+def test_distance_counts_levels() -> None:
     grey = np.full((1, 3, 8, 8), 100 / 255, np.float32)
-    a = saved(tmp_path, "a", grey)
-    same = difference(a, a)
-    assert same is not None and (same.levels, same.psnr_db, same.equal) == (0, None, True)
-    found = difference(a, saved(tmp_path, "b", grey + np.float32(2 / 255)))
-    assert found is not None and found.levels == 2 and not found.equal
-    assert found.psnr_db == pytest.approx(10 * np.log10(255**2 / 4), abs=0.01)
-    levels = difference(saved(tmp_path, "c", np.zeros((4, 4, 3), np.uint8)), saved(tmp_path, "d", np.ones((4, 4, 3), np.uint8)))
-    assert levels is not None and levels.levels == 1
-    assert difference(a, saved(tmp_path, "e", grey[..., :4])) is None
-    broken = difference(a, saved(tmp_path, "f", grey * np.float32("nan")))
-    assert broken is not None and broken.levels == 255 and broken.psnr_db is None and not broken.equal
+    same = difference(grey, grey)
+    assert same == {"levels": 0, "psnr_db": None, "equal": True}
+    found = difference(grey, grey + np.float32(2 / 255))
+    assert found is not None and found["levels"] == 2 and not found["equal"]
+    assert found["psnr_db"] == pytest.approx(10 * np.log10(255**2 / 4), abs=0.01)
+    levels = difference(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4, 3), np.uint8))
+    assert levels is not None and levels["levels"] == 1
+    assert difference(grey, grey[..., :4]) is None
+    broken = difference(grey, grey * np.float32("nan"))
+    assert broken == {"levels": 255, "psnr_db": None, "equal": False}
 
 
 def test_the_ceiling_is_that_of_a_computer() -> None:
-    found = machine.measure("cpu", bfloat16=False, seconds=0.0)
+    found = machine.ceiling("cpu", bfloat16=False, seconds=0.0)
     assert set(found["wall"]) == set(found["cpu"]) == {"convolution_float32", "matmul_float32"}
     assert all(0.1 < value < 1e5 for each in found.values() for value in each.values())
 
@@ -100,15 +94,16 @@ def test_a_checkpoint_without_consent_is_replaced(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(store.Store, "present", lambda self, name: there)
     said: list[str] = []
     weights = Weights(Request(weights_dir=tmp_path), tmp_path, say=said.append)
-    assert weights._at_hand("codeformer") is None and "codeformer" in said[0]
-    assert weights._at_hand("gfpgan-v1.4") == there
+    assert weights._present("codeformer") is None and "codeformer" in said[0]
+    assert weights._present("gfpgan-v1.4") == there
 
 
 def test_growth_in_proportion_is_a_line() -> None:
-    line = fit([Point(x, 9.0 - x, 0.5 + 0.25 * x, None) for x in (1, 2, 4, 8)])
-    assert (line.fixed, line.each, line.r2) == pytest.approx((0.5, 0.25, 1.0)) and line.no_faster
-    assert fit([Point(1, 1.0, 5.0, None), Point(2, 2.0, 50.0, None)], "seconds").no_faster
-    assert not fit([Point(x, 1.0, x**2, None) for x in (1, 2, 4, 8)]).no_faster
+    line = fit([{"x": x, "seconds": 9.0 - x, "cpu_seconds": 0.5 + 0.25 * x} for x in (1, 2, 4, 8)])
+    assert (line["fixed"], line["each"], line["r2"]) == pytest.approx((0.5, 0.25, 1.0)) and line["no_faster"] is True
+    steep = [{"x": 1, "seconds": 1.0, "cpu_seconds": 5.0}, {"x": 2, "seconds": 2.0, "cpu_seconds": 50.0}]
+    assert fit(steep, "seconds")["no_faster"] and not fit(steep)["no_faster"]
+    assert not fit([{"x": x, "cpu_seconds": x**2} for x in (1, 2, 4, 8)])["no_faster"]
 
 
 def test_the_plot_is_an_svg_that_says_its_numbers() -> None:
@@ -122,7 +117,7 @@ def test_the_plot_is_an_svg_that_says_its_numbers() -> None:
         "date": "d",
         "warning": None,
     }
-    root = ElementTree.fromstring(scaling.svg(found))
+    root = ElementTree.fromstring(table.svg(found))
     titles = [each.text for each in root.iter("{http://www.w3.org/2000/svg}title")]
     assert "8 faces: 0.8 s" in titles and "32 megapixels: 3.2 s" in titles
     text = table.scaling_table(found)
@@ -146,10 +141,21 @@ def test_a_worker_refuses_in_a_sentence_and_its_end_is_told() -> None:
     side = Request(backends=("identity",)).side("gfpup", "nonsense", {})
     with Process("nonsense", threads=1) as process:
         with pytest.raises(GfpupError, match="no backend 'nonsense'"):
-            process.ask(do="load", side=side.to_json())
-        process._popen.kill()
+            process.call(worker.load, side)
+        with pytest.raises(GfpupError, match="nonsense was killed, most likely for lack of memory"):
+            process.call(os._exit, 9)
         with pytest.raises(GfpupError, match="was killed"):
-            process.ask(do="usage")
+            process.call(worker.usage)
+
+
+def test_a_worker_keeps_stdout_clean_and_has_its_threads(capfd: pytest.CaptureFixture[str]) -> None:
+    with Process("nothing", threads=1) as process:
+        process.call(print, "noise", flush=True)
+        assert process.call(os.getenv, "OMP_NUM_THREADS") == process.call(torch.get_num_threads).__str__() == "1"
+        assert process.call(os.getenv, "OMP_WAIT_POLICY") == "passive"
+        assert process.call(worker.usage)["device_peak"] is None
+    said = capfd.readouterr()
+    assert said.out == "" and "noise" in said.err
 
 
 def test_codes_that_changed_are_counted() -> None:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,10 +11,10 @@ from torch import nn
 
 from gfpup.core.types import Face, UInt8
 from gfpup.ops import geometry
+from gfpup.tools.bench import worker
 from gfpup.tools.bench.request import Request, Side, Workload
-from gfpup.tools.bench.sides import PlainBackend, Planted, _Plainly, choices, faces, forward_of, photo_run_of
+from gfpup.tools.bench.sides import NetworkAlone, Planted, _Plain, choices, faces, run_of
 from gfpup.tools.bench.weights import Weights
-from gfpup.tools.bench.worker import Worker
 
 
 def test_a_batch_holds_faces_that_differ() -> None:
@@ -30,7 +25,7 @@ def test_a_batch_holds_faces_that_differ() -> None:
 
 def test_identity_gives_its_faces_back() -> None:
     side = Side("gfpup", "identity", batch=2)
-    output, stages = forward_of(side)()
+    output, stages = run_of(side)()
     assert torch.equal(output, faces(side)) and stages == {}
 
 
@@ -46,8 +41,8 @@ class Double(nn.Module):
 
 def test_plain_means_torchs_layout_and_no_inference_mode() -> None:
     x = torch.rand(1, 3, 8, 8)
-    assert torch.allclose(PlainBackend(Double()).restore(x), x, atol=1e-6)
-    wrapped = _Plainly(Double())
+    assert torch.allclose(NetworkAlone(Double(), lambda network, x: network(x)).restore(x), x, atol=1e-6)
+    wrapped = _Plain(Double())
     assert torch.equal(wrapped(x.contiguous(memory_format=torch.channels_last)), x)
     assert not list(wrapped.parameters()), "what rewrites a network must not find this one's layers"
 
@@ -67,38 +62,24 @@ def test_the_detector_works_and_the_planted_faces_are_found() -> None:
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_photo_goes_through_all_stages(count: int) -> None:
     load = Workload(size_wh=(240, 180), faces=count, face_px=80, detector="cascade", mask="feather")
-    output, stages = photo_run_of(Side("gfpup", "identity", workload=load))()
+    output, stages = run_of(Side("gfpup", "identity", workload=load))()
     assert output.shape == (360, 480, 3) and output.dtype == torch.uint8
     assert ("restore" in stages) == bool(count)
 
 
-def test_the_worker_answers(tmp_path: Path) -> None:
-    worker = Worker()
+def test_the_worker_holds_a_side() -> None:
     side = Request(backends=("identity",), threads=1).side("gfpup", "identity", {})
-    threads, cv2_threads = torch.get_num_threads(), cv2.getNumThreads()
-    try:
-        assert worker.answer({"do": "load", "side": side.to_json()})["seconds"] > 0
-    finally:
-        torch.set_num_threads(threads)
-        cv2.setNumThreads(cv2_threads)
-    assert worker.answer({"do": "once"})["wall"] > 0
-    worker.answer({"do": "save", "path": str(tmp_path / "out.npy")})
-    assert np.load(tmp_path / "out.npy").shape == (1, 3, 512, 512)
-    assert worker.answer({"do": "usage"})["cpu"] > 0
-
-
-def test_what_is_printed_on_the_way_does_not_mix_with_the_answers() -> None:
-    code = "import gfpup.tools.bench.worker as w; w.Worker.answer = lambda self, q: (print('noise'), {'echo': q})[1]; w.main()"
-    run = subprocess.run([sys.executable, "-c", code], input='{"do": 1}\n', capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(run.stdout)
-    assert answer == {"echo": {"do": 1}} and "noise" in run.stderr
+    assert worker.load(side) > 0
+    assert worker.once()["wall"] > 0
+    assert worker.output().shape == (1, 3, 512, 512)
+    assert worker.usage()["cpu"] > 0 and worker.codes() is None
 
 
 def test_a_code_books_choices_are_shown_and_those_of_others_are_not(tmp_path: Path) -> None:
     """In whatever precision the decoder paints, and rewritten or not, the same codes."""
     request = Request(backends=("restoreformer",), weights_dir=tmp_path / "none")
     path = Weights(request, tmp_path, say=lambda line: None).of("restoreformer", "plain")[0]["backend"]
-    checkpoints = {"backend": str(path)}
+    checkpoints = {"backend": path}
     plain = choices(Side("plain", "restoreformer", checkpoints=checkpoints))
     own = choices(Side("gfpup", "restoreformer", checkpoints=checkpoints, dtype="bfloat16"))
     path.unlink()
