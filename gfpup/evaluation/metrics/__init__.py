@@ -99,7 +99,7 @@ _ROWS: Final = (
     MetricFacts(
         "lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
         "pixels between 98 landmarks of the two faces", "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance",
-        ("alignment-wflw-4hg",), "mit", "faces",
+        ("alignment-wflw-4hg",), "apache-2.0", "faces",
     ),
     MetricFacts(
         "niqe", "no_reference", False, (0, None), "pyiqa.archs.niqe_arch with the parameters that basicsr ships",
