@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -134,11 +133,7 @@ _ASKS: dict[str, Callable[[Any, torch.Tensor], Answer]] = {
 
 
 def _network(row: Architecture) -> Network:
-    def make() -> nn.Module:
-        module, _, name = row.make.partition(":")
-        return getattr(import_module(module), name)(**row.settings)  # type: ignore[no-any-return]
-
-    return Network(row.golden, make, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASKS[row.ask], row.salt, row.gain)
+    return Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASKS[row.ask], row.salt, row.gain)
 
 
 NETWORKS: dict[str, Network] = {name: _network(row) for name, row in ARCHITECTURES.items() if row.make}

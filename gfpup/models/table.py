@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
 Pair = tuple[float, float]
 
@@ -48,6 +49,11 @@ class Architecture:
     tolerance: Literal["calm", "middle", "lively"] = "middle"
     salt: int = 0
     gain: Mapping[str, float] = field(default_factory=dict)
+
+    def build(self) -> Any:
+        """The network, untrained."""
+        module, _, name = self.make.partition(":")
+        return getattr(import_module(module), name)(**self.settings)
 
 
 @dataclass(frozen=True)

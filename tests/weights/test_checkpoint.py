@@ -335,7 +335,7 @@ def test_mismatches_name_the_first(tmp_path: Path, network: Small) -> None:
 
     changed = {**state, "last.bias": torch.zeros(2)}
     assert "'first.weight' is missing" in refused({k: v for k, v in changed.items() if k != "first.weight"})
-    assert "'extra' is one too many" in refused({**changed, "extra": torch.ones(1)})
+    assert "'extra' is not expected" in refused({**changed, "extra": torch.ones(1)})
     assert "'norm.bias' has shape (5,) instead of (4,)" in refused({**changed, "norm.bias": torch.ones(5)})
     assert torch.equal(network.last.bias, before)  # a refused checkpoint leaves the network as it was
     load_strictly(network, {**changed, "extra": torch.ones(1)}, name="small", path=path, ignore=frozenset({"extra"}))
