@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from gfpup import photos
 from gfpup.core.errors import GfpupError, PhotoError
-from gfpup.core.files import file_sha256
+from gfpup.core.files import sha256_of
 from gfpup.core.types import Photo, UInt8
 from gfpup.photos.pairs import synthesise
 from gfpup.running.process import leave_with_parent
@@ -58,7 +58,7 @@ def load(task: Task) -> Loaded:
     try:
         if task.path.exists() and not task.path.is_file():  # a pipe would never end
             raise PhotoError(f"{task.path} is no ordinary file; name a photo.")
-        sha256 = file_sha256(task.path)
+        sha256 = sha256_of(task.path)
         photo = photos.read_photo(task.path)
         if task.damage is not None:
             photo, reference = _damaged(photo, task)

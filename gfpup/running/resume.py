@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from gfpup.core.files import file_sha256
+from gfpup.core.files import sha256_of
 from gfpup.records import rescore
 from gfpup.records.manifest import DOCUMENT, LINES, PARTS, Manifest, read_lines
 from gfpup.records.scores import ScoreWriter
@@ -49,4 +49,4 @@ def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
     """Whether an earlier run restored this very photo, with its faces' files where those are wanted."""
     if not manifest.may_hold(task.name) or not task.path.is_file():
         return False
-    return manifest.done(task.name, file_sha256(task.path), faces=faces)
+    return manifest.done(task.name, sha256_of(task.path), faces=faces)
