@@ -1,4 +1,4 @@
-"""TODO gfpup/core/files.py."""
+"""Files: atomic writes, hashes and natural order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from gfpup.core.errors import CheckpointError, OutputError, PhotoError
+from gfpup.core.errors import OutputError, PhotoError
 
 TEMPORARY_GLOB = ".gfpup-*.part"
 """What temporary files are called; one is left only by a process that was killed while it wrote."""
@@ -43,16 +43,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, read now.
+    """The SHA-256 of a file's bytes, in hexadecimal, read now.
 
     Raises:
-        CheckpointError: the file cannot be read.
+        OSError: the file cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_text(text: str) -> bytes:
@@ -79,9 +76,3 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple(
         (0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold()) for part in parts if part
     )
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,13 +15,10 @@ from gfpup.core.types import UInt8
 from gfpup.models import backends
 from gfpup.models.nets import arcface
 from gfpup.models.nets.codeformer import CodeFormer
-from gfpup.models.nets.gfpgan import GFPGAN
-from gfpup.models.nets.parsing_bisenet import BiSeNet
-from gfpup.models.nets.parsing_parsenet import ParseNet
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
-from gfpup.models.nets.retinaface import RetinaFace, prepare
-from gfpup.models.nets.rrdbnet import RRDBNet
+from gfpup.models.nets.retinaface import prepare
 from gfpup.models.nets.vqgan import smallest_margin
+from gfpup.models.table import ARCHITECTURES, Architecture
 from gfpup.weights import catalogue
 from gfpup.weights.catalogue import Checkpoint
 
@@ -42,7 +39,7 @@ LIVELY = Tolerance(plain=5e-4, reordered=5e-3)
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a network says: `outputs` by the golden's names; of a code-book network also its `codes` and the smallest margin."""
+    """What a network returns: `outputs` by the golden's names; of a code-book network also `codes` and the smallest margin."""
 
     outputs: Mapping[str, torch.Tensor]
     codes: torch.Tensor | None = None
@@ -118,29 +115,28 @@ def _likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
     return Answer({"logits": logits, **outputs}, codes[0], smallest_margin(logits))
 
 
-NETWORKS: dict[str, Network] = {
-    "gfpgan": Network(
-        golden="gfpgan",
-        make=GFPGAN,
-        feed=signed,
-        ask=_picture,
-        tolerance=CALM,
-        gain={"stylegan_decoder.to_rgb": 0.12},
-    ),
-    "codeformer": Network("codeformer", CodeFormer, signed, LIVELY, _likeliest_codes, salt=6),
-    "restoreformer": Network("restoreformer", RestoreFormer, signed, MIDDLE, _nearest_codes, salt=5),
-    "restoreformerpp": Network("restoreformerpp", RestoreFormerPlusPlus, signed, MIDDLE, _nearest_codes, salt=7),
-    "retinaface-resnet50": Network("retinaface_r50", RetinaFace, _bgr, MIDDLE, _anchors),
-    "retinaface-mobilenet0.25": Network(None, lambda: RetinaFace("mobilenet0.25"), _bgr, MIDDLE, _anchors),
-    "bisenet": Network("bisenet", BiSeNet, signed, MIDDLE, _picture),
-    "parsenet": Network("parsenet", ParseNet, signed, MIDDLE, _picture),
-    "rrdbnet-x2": Network(
-        "rrdbnet_x2", lambda: RRDBNet(scale=2), corner, CALM, _picture, gain={"body.": 0.3, "conv_last.": 0.02}
-    ),
-    "rrdbnet-x4": Network(None, lambda: RRDBNet(scale=4), corner, CALM, _picture, gain={"body.": 0.3, "conv_last.": 0.02}),
-    "arcface-resnet18": Network("arcface_r18", arcface.ArcFaceResNet18, arcface.grey_128, CALM, _embedding),
-    "arcface-ir-se50": Network("arcface_ir_se50", arcface.ArcFaceIRSE50, arcface.rgb_112, CALM, _embedding),
+_TOLERANCES = {"calm": CALM, "middle": MIDDLE, "lively": LIVELY}
+_FEEDS = {
+    "signed": signed,
+    "corner": corner,
+    "bgr": _bgr,
+    "rgb_112": arcface.rgb_112,
+    "grey_128": arcface.grey_128,
 }
+_ASKS: dict[str, Callable[[Any, torch.Tensor], Answer]] = {
+    "picture": _picture,
+    "embedding": _embedding,
+    "anchors": _anchors,
+    "nearest_codes": _nearest_codes,
+    "likeliest_codes": _likeliest_codes,
+}
+
+
+def _network(row: Architecture) -> Network:
+    return Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASKS[row.ask], row.salt, row.gain)
+
+
+NETWORKS: dict[str, Network] = {name: _network(row) for name, row in ARCHITECTURES.items() if row.make}
 """By the catalogue's name of the architecture. Salts and gains are those of the parity folder."""
 
 DEFAULTS = {"realesrgan": "realesrgan-x2plus", "retinaface": "retinaface-resnet50", "arcface": "arcface-ir-se50"}
@@ -151,13 +147,13 @@ def resolve(name: str) -> Checkpoint:
     """The checkpoint that `name` means: its own name in the catalogue, or a method's, which stands for its default version.
 
     Raises:
-        GfpupError: nothing is called so (the nearest is offered), or it has no network of gfpup's own.
+        GfpupError: no network has that name (the nearest is offered), or gfpup does not build it.
     """
     for method, row in backends.TABLE.items():
         if name.lower() in (method, *row.aliases) and name not in _published():
             if not row.versions:
                 raise GfpupError(
-                    f"backend {method!r} has no network of its own to verify; gfpup backends lists those that have."
+                    f"backend {method!r} does not have a network of its own to verify; gfpup backends lists those that do."
                 )
             return catalogue.find(row.versions.get(row.default_version) or next(iter(row.versions.values())))
     meant = DEFAULTS.get(name.lower(), name)

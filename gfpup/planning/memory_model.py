@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from gfpup.models.table import HELPERS, TABLE, Memory
+
 MB = 10**6
 
 KEPT_FREE = 0.2
@@ -61,47 +63,38 @@ class Network:
         return replace(self, each={dtype: round(size * pixels / DETECTED_PX) for dtype, size in self.each.items()})
 
 
-def _faces(
-    weights: float, each: float, low_weights: float, low_each: float, *, rewritten: tuple[float, float] = (0, 0)
-) -> Network:
-    """From megabytes in float32 and in bfloat16; float16 takes what bfloat16 takes."""
-    columns = ((weights, low_weights), (each, low_each), rewritten)
-    return Network(
-        *({"float32": round(a * MB), "bfloat16": round(b * MB), "float16": round(b * MB)} for a, b in columns),
-    )
+def _network(memory: Memory, *, forward_unit: int = MB) -> Network:
+    """From a row of the table; float16 takes what bfloat16 takes."""
+
+    def by_dtype(pair: tuple[float, float], unit: int) -> dict[str, int]:
+        return {
+            dtype: round(size * unit) for dtype, size in zip(("float32", "bfloat16", "float16"), (*pair, pair[1]), strict=True)
+        }
+
+    return Network(by_dtype(memory.weights, MB), by_dtype(memory.forward, forward_unit), by_dtype(memory.rewritten, MB))
 
 
 METHODS: dict[str, Network] = {
-    # The code-book methods lower their decoder alone. GFPGAN's forward on a processor takes 475 and 303 since it is computed in
-    # strips; what a GPU takes, which computes no strips, was not measured.
-    "gfpgan": _faces(349, 627, 175, 430, rewritten=(67, 34)),
-    "codeformer": _faces(377, 446, 288, 287, rewritten=(109, 54)),
-    "restoreformer": _faces(291, 486, 205, 354, rewritten=(69, 35)),
-    "restoreformerpp": _faces(294, 470, 207, 354, rewritten=(69, 35)),
+    name: _network(row.network.memory) for name, row in TABLE.items() if row.network is not None and row.network.memory
 }
 
 UPSAMPLERS: dict[int, Network] = {
-    # By the network's scale; bytes a pixel of the input, the highest of tiles of 128, 256 and 384 px.
-    2: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 3300, "bfloat16": 1900}),
-    4: Network({"float32": 67 * MB, "bfloat16": 34 * MB}, {"float32": 11000, "bfloat16": 5800}),
+    scale: _network(memory, forward_unit=1) for scale in (2, 4) if (memory := HELPERS[f"rrdbnet-x{scale}"].memory) is not None
 }
+"""By the network's scale; bytes a pixel of the input."""
 
 DETECTED_PX = 640 * 2560
 """What the detectors saw when they were measured: a short side of 640 px and the longest photo not reduced further (4:1)."""
 
 AIDS: dict[str, Network] = {
-    # Always float32.
-    "retinaface-resnet50": _faces(110, 541, 110, 541),
-    "retinaface-mobilenet0.25": _faces(2, 104, 2, 104),
-    "bisenet": _faces(54, 76, 54, 76),
-    "parsenet": _faces(86, 572, 86, 572, rewritten=(23, 23)),
-    "arcface-ir-se50": _faces(176, 34, 176, 34),
+    name: _network(row.memory) for name, row in HELPERS.items() if row.memory and not name.startswith("rrdbnet")
 }
+"""Detectors, parsers and the recognition network; always float32."""
 
-UNKNOWN = _faces(377, 627, 377, 627, rewritten=(109, 109))
-"""A method that was never measured is taken for the largest in each respect."""
+UNKNOWN = _network(Memory(weights=(377, 377), forward=(627, 627), rewritten=(109, 109)))
+"""A method that was never measured is assumed to be as large as the largest in each respect."""
 
-NOTHING = _faces(0, 0, 0, 0)
+NOTHING = _network(Memory(weights=(0, 0), forward=(0, 0)))
 
 
 @dataclass(frozen=True)
@@ -177,6 +170,6 @@ def predict(
         background=background,
         aids=max((aid.each["float32"] for aid in aids), default=0),
         photos=held,
-        # An engine that was not measured is taken for the largest.
+        # An engine that was not measured is assumed to take as much as the largest.
         engine=ENGINES.get(engine, max(ENGINES.values())) * sum(one.weights[dtype] > 0 for one in methods) if on_cpu else 0,
     )

@@ -90,8 +90,9 @@ class RealESRGAN:
         """
         import torch
 
+        from gfpup.models.nets.loading import load_strictly, recognise
         from gfpup.models.nets.rrdbnet import RRDBNet
-        from gfpup.weights.checkpoint import load_strictly, read_state_dict, recognise
+        from gfpup.weights.checkpoint import read_state_dict
 
         state = read_state_dict(path)
         kind = recognise(state)

@@ -249,7 +249,8 @@ def architecture_of(path: Path) -> str:
 
 
 def _read(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
-    from gfpup.weights.checkpoint import read_state_dict, recognise
+    from gfpup.models.nets.loading import recognise
+    from gfpup.weights.checkpoint import read_state_dict
 
     state = read_state_dict(path)
     found = recognise(state)

@@ -49,7 +49,7 @@ class WholePhotoRestorer:
         if self.detector is None:
             crop = aligned_crop(photo.rgb8)
             delivered = FaceResult(crop.face, restored=True, crop=crop, output=aligned_crop(result.rgb8).pixels)
-            seconds = {"restore": read - began, "align": time.perf_counter() - read}
+            seconds = {"read result": read - began, "align": time.perf_counter() - read}
             return RestoredPhoto(photo, result.pixels, result.alpha, (delivered,), seconds, warnings=result.warnings)
         rgb = photo.rgb8
         with noting(reuse := Reuse()):
@@ -66,7 +66,7 @@ class WholePhotoRestorer:
                 )
             else:
                 done.append(FaceResult(face, restored=False, failed=reason is None, reason=crop_or_reason))
-        seconds = {"restore": read - began, "detect": found - read, "align": time.perf_counter() - found}
+        seconds = {"read result": read - began, "detect": found - read, "align": time.perf_counter() - found}
         warnings = result.warnings if faces else (*result.warnings, "no face was found")
         warnings = (*warnings, *reuse.remarks)
         return RestoredPhoto(

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import time
 import zipfile
 import zlib
@@ -23,7 +22,8 @@ from typing import Any, Final
 import filelock
 import numpy as np
 import numpy.typing as npt
-import platformdirs
+
+from gfpup.core import disk_cache
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -39,7 +39,6 @@ LOCK_SECONDS: Final = 600.0
 
 _BLOCK: Final = 4096  # what a file takes on disk at least
 _SUFFIX: Final = ".npz"
-_LEFT_OVER_SECONDS: Final = 24 * 3600.0
 _DAMAGE: Final = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What NumPy and zipfile raise at files that are not theirs, or not any more (NotImplementedError is a RuntimeError)."""
 
@@ -66,9 +65,8 @@ def noting(reuse: Reuse) -> Iterator[None]:
 
 
 def default_folder() -> Path:
-    """Where entries lie unless told otherwise: `GFPUP_CACHE_DIR`, or the user's cache."""
-    given = os.environ.get("GFPUP_CACHE_DIR")
-    return Path(given) if given else platformdirs.user_cache_path("gfpup") / "stages"
+    """Where entries lie unless told otherwise: `GFPUP_CACHE_DIR`, or `stages` in the user's cache."""
+    return disk_cache.cache_folder("" if os.environ.get(disk_cache.FOLDER_VARIABLE) else "stages")
 
 
 def digest_of(pixels: npt.NDArray[Any]) -> str:
@@ -103,8 +101,7 @@ class StageCache:
         `facts` are all that decides their bytes, ready for JSON. Of several processes that ask at once, one computes and the
         others wait and read. The arrays are the caller's own, to be written to. Errors of `compute` are handed on.
         """
-        named = json.dumps([FORMAT, stage, facts], sort_keys=True)
-        key = hashlib.blake2b(named.encode(), digest_size=32).hexdigest()
+        key = disk_cache.key_of([FORMAT, stage, facts])
         path = self.folder / stage / f"{key}{_SUFFIX}"
         found = self._read(stage, path, key)
         if found is not None:
@@ -141,8 +138,7 @@ class StageCache:
             seconds = float(facts["seconds"])
         except (*_DAMAGE, TypeError):
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path)  # "used" is what the file's time says: file systems seldom keep the time of reading
+        disk_cache.mark_used(path)
         self._used.add(path.name)
         reuse = _current.get()
         if reuse is not None:
@@ -169,17 +165,11 @@ class StageCache:
         if not self._writable or not self._make_room(stage, path.parent, size):
             return
         facts = np.array(json.dumps({"key": key, "stage": stage, "seconds": seconds}))
-        temporary = path.with_name(f"{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
-            try:
-                with temporary.open("xb") as file, zipfile.ZipFile(file, "w") as members:
-                    for name, array in {**arrays, "facts": facts}.items():
-                        with members.open(f"{name}.npy", "w", force_zip64=True) as member:
-                            np.lib.format.write_array(member, array, allow_pickle=False)
-                temporary.replace(path)
-            finally:
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
+            with disk_cache.replacing(path) as fresh, fresh.open("xb") as file, zipfile.ZipFile(file, "w") as members:
+                for name, array in {**arrays, "facts": facts}.items():
+                    with members.open(f"{name}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, array, allow_pickle=False)
         except OSError as error:
             self._give_up(error)
             return
@@ -214,29 +204,16 @@ class StageCache:
 
     def _trim(self, folder: Path, goal: int) -> int:
         """Remove old entries until the rest takes `goal` bytes, if that can be reached; returns what it takes."""
-        entries: list[tuple[float, int, str]] = []
-        try:
-            with os.scandir(folder) as listed:
-                for item in listed:
-                    with contextlib.suppress(OSError):  # another job removed it
-                        facts = item.stat()
-                        if item.name.endswith(_SUFFIX):
-                            entries.append((facts.st_mtime, _on_disk(facts.st_size), item.path))
-                        elif item.name.endswith((".lock", ".tmp")) and time.time() - facts.st_mtime > _LEFT_OVER_SECONDS:
-                            Path(item.path).unlink()  # of a process that was killed
-        except OSError:
-            return 0
-        total = sum(size for _, size, _ in entries)
+        entries = list(disk_cache.files_in(folder, suffix=_SUFFIX))
+        total = sum(_on_disk(entry.size_bytes) for entry in entries)
         if total <= goal:
             return total
-        for _, size, path in sorted(entries):
-            if total <= goal * 0.9:  # with some to spare, so that not every entry asks for another look
-                break
-            if os.path.basename(path) not in self._used:  # noqa: PTH119 (a hundred thousand of them)
-                with contextlib.suppress(OSError):
-                    Path(path).unlink()
-                total -= size
-        return total
+
+        def drop(path: Path) -> bool:
+            return path.name not in self._used and disk_cache.remove(path)
+
+        # With some to spare, so that not every entry asks for another look.
+        return disk_cache.evict(entries, int(goal * 0.9), size=_on_disk, drop=drop)
 
     def _give_up(self, error: OSError) -> None:
         """Read what is there and write no more; say so once."""

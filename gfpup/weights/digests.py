@@ -85,9 +85,9 @@ class Digests:
         """
         try:
             before = path.stat()
+            digest = sha256_of(path)
         except OSError as error:
             raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
-        digest = sha256_of(path)
         self._record(path, digest, size=before.st_size, mtime_ns=before.st_mtime_ns)
         return digest
 

@@ -15,7 +15,7 @@ import platformdirs
 from filelock import FileLock
 
 from gfpup.core.errors import LicenceError
-from gfpup.weights.catalogue import CATALOGUE, Checkpoint, CommercialUse
+from gfpup.weights.catalogue import CATALOGUE, LICENCES, Checkpoint, CommercialUse
 
 ACCEPT_VARIABLE = "GFPUP_ACCEPT_LICENCES"
 CONFIG_VARIABLE = "GFPUP_CONFIG_DIR"
@@ -37,13 +37,12 @@ PACKAGE_LICENCES = (Licence("polyform-noncommercial-1.0.0", "PolyForm Noncommerc
 
 def known() -> dict[str, Licence]:
     """Every licence gfpup knows, of checkpoints and packages, by its id."""
-    table = {licence.id: licence for licence in PACKAGE_LICENCES}
+    packages = {licence.id: licence for licence in PACKAGE_LICENCES}
+    covered: dict[str, list[str]] = {}
     for checkpoint in CATALOGUE:
-        covered = ", ".join(c.name for c in CATALOGUE if c.licence_id == checkpoint.licence_id)
-        table[checkpoint.licence_id] = Licence(
-            checkpoint.licence_id, checkpoint.licence, checkpoint.commercial_use, f"the weights {covered}"
-        )
-    return table
+        covered.setdefault(checkpoint.licence_id, []).append(checkpoint.name)
+    table = {id: Licence(id, *LICENCES[id], f"the weights {', '.join(names)}") for id, names in covered.items()}
+    return {**packages, **table, **packages}  # packages stand first, and keep their own description
 
 
 def config_folder() -> Path:

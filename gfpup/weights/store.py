@@ -1,9 +1,8 @@
-"""The folder of checkpoints: each is fetched once, verified, and never there in part."""
+"""The folder of checkpoints: each is downloaded once, verified, and never present in part."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from filelock import FileLock
 from gfpup.core.errors import CheckpointError, LicenceError, OutputError
 from gfpup.core.files import sha256_of
 from gfpup.weights import licences
-from gfpup.weights.catalogue import CATALOGUE, METRIC_FILES, Checkpoint, find
+from gfpup.weights.catalogue import CATALOGUE, Checkpoint, find
 from gfpup.weights.digests import Digests, copy_verified
 from gfpup.weights.download import DownloadError, Progress, discard, download, finish
 
@@ -92,7 +91,7 @@ class Store:
         checkpoint = find(name)
         try:
             licences.require(checkpoint, self.accepted)
-            self._may_be_had(checkpoint)
+            self._check_obtainable(checkpoint)
         except (CheckpointError, LicenceError) as error:
             return str(error)
         if self.present(name) is None:
@@ -104,7 +103,7 @@ class Store:
         checkpoint = find(name)
         try:
             licences.require(checkpoint, self.accepted)
-            self._may_be_had(checkpoint)
+            self._check_obtainable(checkpoint)
         except (CheckpointError, LicenceError):
             return False
         return not self.offline and self.present(name) is None
@@ -114,7 +113,7 @@ class Store:
 
         Raises:
             LicenceError: the licence needs a consent that was not given.
-            CheckpointError: unknown name, no way to download, or other bytes than published or pinned.
+            CheckpointError: unknown name, download not possible, or a hash other than the published or pinned one.
             OutputError: the folder cannot be written.
         """
         checkpoint = find(name)
@@ -123,8 +122,8 @@ class Store:
         if path.is_file():
             self._check(checkpoint, path)
             return path
-        self._may_be_had(checkpoint)
-        with self._held(checkpoint):
+        self._check_obtainable(checkpoint)
+        with self._locked(checkpoint):
             if path.is_file():  # another process was faster
                 self._check(checkpoint, path)
             else:
@@ -158,7 +157,7 @@ class Store:
         An entry without a published hash is recognised by its file name and needs `trust_first_download`.
 
         Raises:
-            CheckpointError: the file cannot be read, is none of the catalogue, or is not what was pinned.
+            CheckpointError: the file cannot be read, is not in the catalogue, or does not have the pinned hash.
             OutputError: the folder cannot be written.
         """
         found = self._digests.digest(path)
@@ -167,12 +166,12 @@ class Store:
             checkpoint = next((c for c in CATALOGUE if c.file == path.name), None)
             if checkpoint is None:
                 raise CheckpointError(
-                    f"{path} (SHA-256 {found}) is none of the known checkpoints: "
+                    f"{path} (SHA-256 {found}) is not a known checkpoint: "
                     "give it with --model-path to use it unverified, or see gfpup weights list"
                 )
             self._compare(checkpoint, path, found)
         target = self.folder / checkpoint.file
-        with self._held(checkpoint):
+        with self._locked(checkpoint):
             if not (target.exists() and target.samefile(path)):
                 copy_verified(path, target, found)
                 self._digests.record(target, found)
@@ -210,7 +209,7 @@ class Store:
                 "delete it to have it fetched again, or give it with --model-path to use it unverified"
             )
 
-    def _may_be_had(self, checkpoint: Checkpoint) -> None:
+    def _check_obtainable(self, checkpoint: Checkpoint) -> None:
         if (self.folder / checkpoint.file).is_file():
             return
         if self.offline:
@@ -218,19 +217,19 @@ class Store:
         if checkpoint.sha256 is None and self._pin(checkpoint) is None and not self.trust_first_download:
             raise CheckpointError(
                 f"no hash of {checkpoint.name} is published, so a download from {checkpoint.url} cannot be verified: "
-                "add --trust-first-download to trust the first one and hold later ones to it"
+                "add --trust-first-download to trust the first one; later ones must have the same hash"
             )
 
     def _by_hand(self, checkpoint: Checkpoint, why: str) -> str:
         expected = checkpoint.sha256 or self._pin(checkpoint)
         digest = f"SHA-256 {expected}" if expected else "no published hash, so with --trust-first-download"
         return (
-            f"{checkpoint.file}, the weights of {checkpoint.name}, {why}: get it from {checkpoint.url} ({digest}) "
+            f"{checkpoint.file}, the weights of {checkpoint.name}, {why}: get it from {_address(checkpoint)} ({digest}) "
             f"and put it at {self.folder / checkpoint.file} (gfpup weights import FILE does that)"
         )
 
     @contextmanager
-    def _held(self, checkpoint: Checkpoint) -> Iterator[None]:
+    def _locked(self, checkpoint: Checkpoint) -> Iterator[None]:
         """Let one process at a time write this checkpoint."""
         lock = FileLock(self.folder / f".{checkpoint.file}.lock")
         try:
@@ -250,7 +249,7 @@ class Store:
         part = path.with_name(path.name + ".part")
         self._refuse_full_disk(checkpoint, part)
         failures = []
-        for url in (*(f"{base}/{quote(checkpoint.file)}" for base in self.mirrors), checkpoint.url):
+        for url in (*(f"{base}/{quote(checkpoint.file)}" for base in self.mirrors), checkpoint.url, *checkpoint.mirrors):
             try:
                 found = self._verified_part(url, part, checkpoint, expected, progress)
             except DownloadError as error:
@@ -294,31 +293,28 @@ def _base_address(mirror: str) -> str:
     if scheme in ("http", "https", "file"):
         return mirror.rstrip("/")
     if "://" in mirror:
-        raise CheckpointError(f"the mirror {mirror!r} has an address of another kind: use http, https, file or a folder")
+        raise CheckpointError(f"the mirror {mirror!r} has an unsupported scheme: use http, https, file or a folder")
     return Path(mirror).absolute().as_uri().rstrip("/")
 
 
 def locate(name: str, store: Store) -> Path:
-    """The verified file of a metric's weights: one of these, which must lie in the store's folder, or one of the catalogue.
+    """The verified file of a checkpoint; a metric's must be in the store's folder already, since scoring downloads none.
 
     Raises:
         LicenceError: the licence needs a consent that was not given.
-        CheckpointError: the file is not there, or is not what its publisher's hash says.
+        CheckpointError: the file is not there, or does not have the published or pinned hash.
     """
-    row = next((row for row in METRIC_FILES if row.name == name), None)
-    if row is None:
-        return store.ensure(name)
-    licences.require(row, store.accepted)
-    path = store.folder / row.file
-    if not path.is_file():
-        raise CheckpointError(f"{row.file}, the weights of {name}, is not there: get it from {row.url} and put it at {path}")
-    found, expected = store.digest(path), row.sha256 or published_digits(row.file)
-    if not found.startswith(expected):
-        raise CheckpointError(f"{path} is not {name}: its SHA-256 is {found} and should begin with {expected}; fetch it again")
-    return path
+    checkpoint = find(name)
+    if checkpoint.metric:
+        licences.require(checkpoint, store.accepted)
+        path = store.folder / checkpoint.file
+        if not path.is_file():
+            raise CheckpointError(
+                f"{checkpoint.file}, the weights of {name}, is not there: get it from {_address(checkpoint)} and put it at "
+                f"{path}, or run gfpup weights fetch {name}"
+            )
+    return store.ensure(name)
 
 
-def published_digits(file: str) -> str:
-    """The first digits of the SHA-256 that torch's hub puts into file names, "" where there are none."""
-    found = re.search(r"-([0-9a-f]{8,})\.\w+$", file)
-    return found.group(1) if found else ""
+def _address(checkpoint: Checkpoint) -> str:
+    return f"{checkpoint.url} ({checkpoint.note})" if checkpoint.note else checkpoint.url

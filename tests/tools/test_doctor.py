@@ -163,11 +163,11 @@ def test_compile_needs_a_compiler_and_headers(monkeypatch: pytest.MonkeyPatch, t
 def test_weights_are_looked_at_cheaply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
     (tmp_path / "GFPGANv1.4.pth").write_bytes(b"cut short")
-    (tmp_path / "RestoreFormer++.ckpt").write_bytes(b"of any size")
+    (tmp_path / "GFPGANCleanv1-NoCE-C2.pth").write_bytes(b"of any size")
     monkeypatch.setattr("gfpup.core.files.sha256_of", lambda path: pytest.fail("nothing is hashed"))
     found = named(supplies.check_weights(store))
     assert found["gfpgan-v1.4"].status == "problem" and found["gfpgan-v1.4"].found == "9 of 348632874 bytes"
-    assert found["restoreformerpp"].found == "here, not hashed yet: its first use does that"
+    assert found["gfpgan-v1.2"].found == "here, not hashed yet: its first use does that"
     assert found["bisenet"].status == "warning" and found["codeformer"].status == "ok"
     (tmp_path / "hashes.json").write_text("{damaged")
     (check,) = supplies.check_weights(store)

@@ -10,15 +10,18 @@ import random
 import sys
 import types
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from gfpup.core.errors import CheckpointError
-from gfpup.weights.checkpoint import load_strictly, read_state_dict
+from gfpup.models.nets.loading import load_strictly
+from gfpup.weights.checkpoint import read_state_dict
 
 
 class Small(torch.nn.Module):
@@ -222,7 +225,7 @@ def test_a_zip_that_is_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    with pytest.raises(CheckpointError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="not a checkpoint"):
         read_state_dict(path)
 
 
@@ -332,7 +335,7 @@ def test_mismatches_name_the_first(tmp_path: Path, network: Small) -> None:
 
     changed = {**state, "last.bias": torch.zeros(2)}
     assert "'first.weight' is missing" in refused({k: v for k, v in changed.items() if k != "first.weight"})
-    assert "'extra' is one too many" in refused({**changed, "extra": torch.ones(1)})
+    assert "'extra' is not expected" in refused({**changed, "extra": torch.ones(1)})
     assert "'norm.bias' has shape (5,) instead of (4,)" in refused({**changed, "norm.bias": torch.ones(5)})
     assert torch.equal(network.last.bias, before)  # a refused checkpoint leaves the network as it was
     load_strictly(network, {**changed, "extra": torch.ones(1)}, name="small", path=path, ignore=frozenset({"extra"}))
@@ -345,3 +348,55 @@ def test_other_architecture_is_named(tmp_path: Path, network: Small) -> None:
         load_strictly(network, other, name="codeformer", path=tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="of a gfpgan of another size or version"):
         load_strictly(network, other, name="gfpgan", path=tmp_path / "x.pth")
+
+
+def test_a_safetensors_header_of_absurd_length(tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    path.write_bytes((1 << 60).to_bytes(8, "little") + b'{"a": 1}')
+    with pytest.raises(CheckpointError, match="its header claims 1152921504606846976 bytes"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("head", [b"", b'\x40\x00\x00\x00\x00\x00\x00\x00{"w":{'])
+def test_a_sparse_file_of_ten_gigabytes(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "net.safetensors"
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(10_000_000_000)
+    with pytest.raises(CheckpointError, match=r"has 10\.0 GB"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("bomb", ["pickle", "storage"])
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, network: Small, bomb: str) -> None:
+    official = tmp_path / "official.pth"
+    torch.save(network.state_dict(), official)
+    path = tmp_path / "net.pth"
+    with zipfile.ZipFile(official) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for member in source.infolist():
+            data = source.read(member)
+            if bomb == "pickle" and member.filename.endswith("data.pkl"):
+                data = b"\x80\x02" + b"]" * 50_000_000 + b"."
+            if bomb == "storage" and member.filename.endswith("data/0"):
+                data = bytes(50_000_000)
+            target.writestr(member.filename, data)
+    with pytest.raises(CheckpointError, match="holds a pickle of 50000003 bytes" if bomb == "pickle" else "would unpack to"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_training_checkpoint_with_its_optimiser(tmp_path: Path, network: Small, zipped: bool) -> None:
+    """As alignment_WFLW_4HG.pth, which is twice its tensors' size."""
+    optimiser = torch.optim.Adam(network.parameters())
+    network(torch.ones(1, 3, 8, 8)).sum().backward()
+    optimiser.step()
+    content = {
+        "state_dict": network.state_dict(),
+        "optimizer": optimiser.state_dict(),
+        "scheduler": {"milestones": Counter({20: 1}), "last_epoch": 3},
+        "epoch": 42,
+        "best_nme": np.float64(0.04),
+    }
+    path = tmp_path / "alignment.pth"
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    assert_same(read_state_dict(path), network)

@@ -70,8 +70,9 @@ def test_contested_and_unknown_warn_once() -> None:
     assert licences.warn_once(find("gfpgan-v1.4")) == warning
     assert licences.warn_once(find("gfpgan-v1.4")) is None
     assert licences.warn_once(find("gfpgan-v1.3")) is None  # one licence, one warning
-    assert "unknown" in (licences.warn_once(find("parsenet")) or "")
+    assert "PSFRGAN" in (licences.warn_once(find("parsenet")) or "")
     assert licences.warn_once(find("parsenet")) is None
+    assert "unknown" in (licences.warn_once(find("arcface-ir-se50")) or "")
     assert licences.warn_once(find("arcface-resnet18")) is not None  # unknown licences are cases of their own
     assert licences.warn_once(find("restoreformer")) is None
     licences.accept("s-lab-1.0")  # one file keeps both

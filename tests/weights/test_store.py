@@ -412,7 +412,7 @@ def test_import_by_hash_whatever_the_name(use: Any, tmp_path: Path) -> None:
     assert files(tmp_path / "w") == {"parsing_bisenet.pth"}
     assert keeper.import_file(keeper.path("bisenet")).name == "bisenet"  # from the folder itself: nothing to copy
     given.write_bytes(OTHER)
-    assert "none of the known" in refused(lambda: keeper.import_file(given))
+    assert "is not a known checkpoint" in refused(lambda: keeper.import_file(given))
     wrong = tmp_path / "parsing_bisenet.pth"
     wrong.write_bytes(OTHER)
     assert SHA in refused(lambda: keeper.import_file(wrong))

@@ -1,4 +1,4 @@
-"""The metrics, by name. This table is read without importing any of them.
+"""The metrics, by name. This table is read without importing any of them; packages may add more (`gfpup.metrics`).
 
 A metric takes uint8 (h, w, 3) RGB pictures one pair at a time, so no value depends on a batch. A full-reference metric that
 is taken against the degraded input, because there is no reference, is called `<name>_to_input`: good then means that little
@@ -54,6 +54,9 @@ class MetricFacts:
     level: Literal["photo and faces", "faces", "set", "photo", "run"] = "photo and faces"
 
 
+PLUGIN_KINDS: Final = ("full_reference", "no_reference", "identity")
+"""The kinds that a package may add: those of one picture or pair."""
+
 _FULL = "gfpup.evaluation.metrics.full_reference"
 _IDENTITY = "gfpup.evaluation.metrics.identity"
 _NONE = "gfpup.evaluation.metrics.no_reference"
@@ -90,19 +93,19 @@ _ROWS: Final = (
     ),
     MetricFacts(
         "identity", "identity", True, (-1, 1), "own ArcFace IR-SE50, faces aligned to its 112-pixel template",
-        "cosine between who the two faces are", f"{_IDENTITY}:Identity", ("arcface-ir-se50",), "unknown", "faces",
+        "cosine between the identities of the two faces", f"{_IDENTITY}:Identity", ("arcface-ir-se50",), "unknown", "faces",
     ),
     MetricFacts(
         "deg", "identity", False, (0, 180), "own ArcFace ResNet-18, the published Deg protocol",
-        "degrees between who the two faces are", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces",
+        "degrees between the identities of the two faces", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces",
     ),
     MetricFacts(
         "lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
         "pixels between 98 landmarks of the two faces", "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance",
-        ("alignment-wflw-4hg",), "mit", "faces",
+        ("alignment-wflw-4hg",), "apache-2.0", "faces",
     ),
     MetricFacts(
-        "niqe", "no_reference", False, (0, None), "pyiqa.archs.niqe_arch with the parameters that basicsr ships",
+        "niqe", "no_reference", False, (0, None), "pyiqa.archs.niqe_arch on MATLAB's Y, with the parameters that basicsr ships",
         "how far the statistics of the picture are from those of undistorted photographs", f"{_NONE}:NIQE", (), POLYFORM,
     ),
     MetricFacts(
@@ -152,30 +155,64 @@ PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
 """What `--metrics` takes for a word. `lmd` is asked for by name, because its network is an official package's."""
 
 
+def names() -> tuple[str, ...]:
+    """Every metric: those of the table, and those that installed packages add."""
+    return (*TABLE, *sorted(set(registry.plugins("metric")) - set(TABLE)))
+
+
 def facts(name: str) -> MetricFacts:
-    """The facts of a metric; those of `<name>_to_input` are its metric's.
+    """The facts of a metric; those of `<name>_to_input` are its metric's, those of a plug-in are attributes of its class.
 
     Raises:
-        MetricError: no metric has that name, with the nearest one.
+        MetricError: no metric has that name, with the nearest one; or a plug-in cannot be imported or does not say what it is.
     """
     base = name.removesuffix(TO_INPUT)
-    if base not in TABLE:
-        raise MetricError(registry.unknown("metric", name, TABLE))
-    return TABLE[base]
+    if base in TABLE:
+        return TABLE[base]
+    plugins = registry.plugins("metric")
+    if base not in plugins:
+        raise MetricError(registry.unknown("metric", name, names()))
+    return _facts_of_plugin(base, plugins[base])
 
 
-def expand(names: Iterable[str]) -> tuple[str, ...]:
+def _facts_of_plugin(name: str, entry: str) -> MetricFacts:
+    try:
+        cls = registry.resolve("metric", name, {})
+    except GfpupError as error:
+        raise MetricError(str(error)) from error
+    kind, better = getattr(cls, "kind", None), getattr(cls, "higher_is_better", None)
+    if kind not in PLUGIN_KINDS or not isinstance(better, bool):
+        raise MetricError(
+            f"the metric {name!r} of an installed package needs the attributes kind (one of {', '.join(PLUGIN_KINDS)}) and "
+            f"higher_is_better (True or False), and has {kind!r} and {better!r}"
+        )
+    return MetricFacts(
+        name,
+        kind,
+        better,
+        getattr(cls, "bounds", (None, None)),
+        getattr(cls, "implementation", f"plug-in, {entry}"),
+        getattr(cls, "meaning", (cls.__doc__ or name).strip().splitlines()[0]),
+        entry,
+        tuple(getattr(cls, "weights", ())),
+        getattr(cls, "licence_id", "unknown"),
+        getattr(cls, "level", "photo and faces"),
+    )
+
+
+def expand(wanted: Iterable[str]) -> tuple[str, ...]:
     """The metrics that a list of names and presets stands for, each once, in the order given.
 
     Raises:
         MetricError: no metric or preset has one of the names.
     """
-    wanted: dict[str, None] = {}
-    for name in names:
-        if name not in PRESETS and name not in TABLE:
-            raise MetricError(registry.unknown("metric", name, [*PRESETS, *TABLE]))
-        wanted.update(dict.fromkeys(PRESETS.get(name, (name,))))
-    return tuple(wanted)
+    known = names()
+    found: dict[str, None] = {}
+    for name in wanted:
+        if name not in PRESETS and name not in known:
+            raise MetricError(registry.unknown("metric", name, [*PRESETS, *known]))
+        found.update(dict.fromkeys(PRESETS.get(name, (name,))))
+    return tuple(found)
 
 
 def load(name: str, files: Mapping[str, Path], *, device: str = "cpu") -> Metric:
@@ -185,5 +222,5 @@ def load(name: str, files: Mapping[str, Path], *, device: str = "cpu") -> Metric
         MetricError: it cannot be computed here; the message is the reason for its scores.
     """
     row = facts(name)
-    cls = registry.resolve("metric", row.name, {row.name: row.entry})
+    cls = registry.resolve("metric", row.name, {row.name: row.entry} if row.name in TABLE else {})
     return cls.load(files, device=device)  # type: ignore[no-any-return]

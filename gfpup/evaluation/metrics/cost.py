@@ -12,10 +12,15 @@ from gfpup.machine.usage import device_peak_bytes, peak_bytes
 OUTSIDE: Final = ("read", "write", "score")
 """Stages that are not the method's: they depend on the disk, and on what is measured."""
 
+FROM_ELSEWHERE: Final = "read result"
+"""The stage of a result that another tool computed (backend precomputed): reading a file says nothing of the tool's speed."""
+
 
 def seconds(stages: Mapping[str, float]) -> Score:
     """The score `seconds` of one photo: the sum of its stages' seconds, without reading, writing and scoring."""
     better = facts("seconds").higher_is_better
+    if FROM_ELSEWHERE in stages:
+        return Score("seconds", None, better, "another tool made this result, and how long it took is not known")
     counted = [value for stage, value in stages.items() if stage not in OUTSIDE]
     if not counted:
         return Score("seconds", None, better, "no stage of this photo was timed")

@@ -7,7 +7,7 @@ photo of any size fits; the networks run in float32, where they are put, and ref
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 from gfpup.core.torchvision_shim import cure
-from gfpup.core.types import Float64, Score, UInt8
-from gfpup.evaluation.metrics import MetricError, facts
+from gfpup.core.types import Float64, UInt8
+from gfpup.evaluation.metrics import MetricError
+from gfpup.evaluation.metrics.base import NetworkMetric, PictureMetric, same_shape
 from gfpup.weights.checkpoint import read_state_dict
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ SIGMA: Final = 1.5
 RADIUS: Final = 5
 """The window of SSIM: a Gaussian of 1.5 px over 11 px. Source: Wang et al., "Image quality assessment" (2004)."""
 _STRIP_PX: Final = 256
-NETWORK_PIXELS: Final = 2048 * 2048
-"""The largest picture a network is given: VGG-16's first layer alone needs 256 bytes a pixel."""
 SCALES_PIXELS: Final = 4096 * 4096
 MS_SSIM_SIDE: Final = 176
 """The shortest side that torchmetrics takes: a sixteenth of it must hold a whole window."""
@@ -38,7 +37,7 @@ def psnr(restored: UInt8, reference: UInt8) -> float:
 
     Source: 10 log10(255² / mean squared error), the error over all pixels and channels.
     """
-    _same(restored, reference)
+    same_shape(restored, reference)
     total: int = 0
     for top in range(0, restored.shape[0], _STRIP_PX):
         strip = slice(top, top + _STRIP_PX)
@@ -53,7 +52,7 @@ def ssim(restored: UInt8, reference: UInt8) -> float:
     Raises: ValueError where the picture is smaller than the window of 11 pixels.
     Source: Wang et al. (2004), with the constants 0.01 and 0.03 and population covariance, on RGB as in BasicSR.
     """
-    _same(restored, reference)
+    same_shape(restored, reference)
     height, width = restored.shape[:2]
     if min(height, width) <= 2 * RADIUS:
         raise ValueError(f"SSIM needs {2 * RADIUS + 1} pixels each way, not {width}x{height}")
@@ -84,92 +83,57 @@ def _ssim_map(x: Float64, y: Float64) -> Float64:
     return result
 
 
-class PSNR:
+class PSNR(PictureMetric):
     """The metric `psnr`."""
+
+    name = "psnr"
+    may_be_infinite = True  # of equal pictures
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> PSNR:
-        """Ready at once: nothing is loaded, and `device` is always the CPU."""
+        """Nothing is loaded; it is computed on the CPU."""
         return cls()
 
-    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
-        """Score one pair."""
-        return _score("psnr", psnr, restored, reference)
+    def value(self, restored: UInt8, reference: UInt8) -> float:
+        """Decibels."""
+        return psnr(restored, reference)
 
 
-class SSIM:
+class SSIM(PictureMetric):
     """The metric `ssim`."""
+
+    name = "ssim"
+    smallest_px = 2 * RADIUS + 1
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> SSIM:
-        """Ready at once: nothing is loaded, and `device` is always the CPU."""
+        """Nothing is loaded; it is computed on the CPU."""
         return cls()
 
-    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
-        """Score one pair."""
-        side = min(restored.shape[:2])
-        if side <= 2 * RADIUS:
-            return _missing("ssim", f"it needs {2 * RADIUS + 1} pixels each way and the picture has {side}")
-        return _score("ssim", ssim, restored, reference)
+    def value(self, restored: UInt8, reference: UInt8) -> float:
+        """The mean over windows and channels."""
+        return ssim(restored, reference)
 
 
-class MultiScaleSSIM:
+class MultiScaleSSIM(NetworkMetric):
     """The metric `ms_ssim`, in float32: within 3e-7 of float64, and eighteen times as fast."""
 
-    def __init__(self, measure: Callable[..., torch.Tensor], device: str) -> None:
-        self.measure = measure
-        self.device = device
+    name = "ms_ssim"
+    smallest_px = MS_SSIM_SIDE
+    largest_pixels = SCALES_PIXELS
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> MultiScaleSSIM:
         """Take the function from torchmetrics."""
         cure()
-        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as measure
 
-        return cls(multiscale_structural_similarity_index_measure, device)
-
-    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
-        """Score one pair."""
-        height, width = restored.shape[:2]
-        if min(height, width) < MS_SSIM_SIDE:
-            return _missing("ms_ssim", f"five scales need {MS_SSIM_SIDE} pixels each way and the picture is {width}x{height}")
-        if height * width > SCALES_PIXELS:
-            return _missing("ms_ssim", _too_large(restored, SCALES_PIXELS))
-        return _score("ms_ssim", self._value, restored, reference)
-
-    def _value(self, restored: UInt8, reference: UInt8) -> float:
-        pair = [_tensor(picture, self.device) for picture in (restored, reference)]
-        return float(self.measure(*pair, data_range=1.0))
+        return cls(lambda a, b: measure(a, b, data_range=1.0), device)
 
 
-class _Network:
-    """A distance between a network's features, (1, 3, h, w) float32 in [0, 1] each."""
-
-    name: str
-    backbone: str
+class _LPIPS(NetworkMetric):
     smallest_px = 32
-
-    def __init__(self, distance: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], device: str) -> None:
-        self.distance = distance
-        self.device = device
-
-    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
-        """Score one pair."""
-        height, width = restored.shape[:2]
-        if min(height, width) < self.smallest_px:
-            return _missing(self.name, f"it needs {self.smallest_px} pixels each way and the picture is {width}x{height}")
-        if height * width > NETWORK_PIXELS:
-            return _missing(self.name, _too_large(restored, NETWORK_PIXELS))
-        return _score(self.name, self._value, restored, reference)
-
-    def _value(self, restored: UInt8, reference: UInt8) -> float:
-        import torch
-
-        with torch.inference_mode():
-            return float(self.distance(_tensor(restored, self.device), _tensor(reference, self.device)))
-
-
-class _LPIPS(_Network):
+    backbone: str
     net: str
 
     @classmethod
@@ -194,10 +158,11 @@ class LPIPSVGG(_LPIPS):
     name, backbone, net = "lpips_vgg", "vgg16", "vgg"
 
 
-class DISTS(_Network):
+class DISTS(NetworkMetric):
     """The metric `dists`, without the resizing to 256 pixels that its authors' command line does."""
 
     name, backbone = "dists", "vgg16"
+    smallest_px = 32
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> DISTS:
@@ -244,33 +209,3 @@ def _fill(network: torch.nn.Module, path: Path) -> None:
             f"{path} does not hold the backbone of this metric ({', '.join(wrong[:1]) or 'no layers'}): fetch it again"
         )
     network.load_state_dict({key: value for key, value in found.items() if value is not None}, strict=False)
-
-
-def _tensor(picture: UInt8, device: str) -> torch.Tensor:
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(picture)).to(device).permute(2, 0, 1)[None].float().div(255)
-
-
-def _score(name: str, measure: Callable[[UInt8, UInt8], float], restored: UInt8, reference: UInt8 | None) -> Score:
-    if reference is None:
-        return _missing(name, "there is no picture to compare with")
-    _same(restored, reference)
-    value = measure(restored, reference)
-    if np.isnan(value):
-        return _missing(name, "its value is not a number")
-    return Score(name, value, facts(name).higher_is_better)
-
-
-def _missing(name: str, reason: str) -> Score:
-    return Score(name, None, facts(name).higher_is_better, reason)
-
-
-def _too_large(picture: UInt8, limit: int) -> str:
-    height, width = picture.shape[:2]
-    return f"{width}x{height} pixels are more than the {limit / 1e6:.1f} million it is computed for: see its faces' scores"
-
-
-def _same(restored: UInt8, reference: UInt8) -> None:
-    if restored.shape != reference.shape:
-        raise ValueError(f"pictures of shapes {restored.shape} and {reference.shape} cannot be compared; give them one size")

@@ -8,68 +8,34 @@ pickle is run. The one exception is CLIP's official archive, TorchScript, which 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from unittest.mock import patch
 
 import numpy as np
 
 from gfpup.core.torchvision_shim import cure
-from gfpup.core.types import Score, UInt8
-from gfpup.evaluation.metrics import MetricError, facts
-from gfpup.weights.checkpoint import read_state_dict
+from gfpup.evaluation.metrics import MetricError
+from gfpup.evaluation.metrics.base import NetworkMetric, fill
 
-if TYPE_CHECKING:
-    import torch
-
-NETWORK_PIXELS: Final = 2048 * 2048
-"""The largest picture a network is given; the attention of some grows with the square of it."""
 NIQE_BLOCK_PX: Final = 96
 """Side of the blocks that NIQE fits; it needs several. Source: Mittal et al., "Completely blind" (2013)."""
 
 
-class _NoReference:
+class _NoReference(NetworkMetric):
     """A pyiqa network: (1, 3, h, w) float32 in [0, 1] to one number."""
 
-    name: str
     smallest_px = 64
-    largest_pixels = NETWORK_PIXELS
-
-    def __init__(self, network: Callable[[torch.Tensor], torch.Tensor], device: str) -> None:
-        self.network = network
-        self.device = device
-
-    def score(self, restored: UInt8, reference: UInt8 | None = None) -> Score:
-        """Score one picture; `reference` is ignored."""
-        height, width = restored.shape[:2]
-        if min(height, width) < self.smallest_px:
-            return self._missing(f"it needs {self.smallest_px} pixels each way and the picture is {width}x{height}")
-        if height * width > self.largest_pixels:
-            limit = f"{self.largest_pixels / 1e6:.1f} million"
-            return self._missing(f"{width}x{height} pixels are more than the {limit} it is computed for: see its faces' scores")
-        value = self._value(restored)
-        if not np.isfinite(value):
-            return self._missing("its value is not a finite number")
-        return Score(self.name, value, facts(self.name).higher_is_better)
-
-    def _value(self, restored: UInt8) -> float:
-        import torch
-
-        tensor = torch.from_numpy(np.ascontiguousarray(restored)).permute(2, 0, 1)[None].float().div(255)
-        with torch.inference_mode():
-            return float(self.network(tensor.to(self.device)))
-
-    def _missing(self, reason: str) -> Score:
-        return Score(self.name, None, facts(self.name).higher_is_better, reason)
+    against = None
 
 
 class NIQE(_NoReference):
-    """The metric `niqe`, on the brightness of the whole picture, without cutting its border off."""
+    """The metric `niqe`, on MATLAB's Y (16 to 235) of the whole picture, as published tables take it, border included."""
 
     name = "niqe"
     smallest_px = 2 * NIQE_BLOCK_PX
@@ -93,7 +59,7 @@ class NIQE(_NoReference):
             mean = torch.from_numpy(np.ravel(stored["mu_pris_param"]))
             covariance = torch.from_numpy(stored["cov_pris_param"])
         # On the CPU: it works in float64, for which some accelerators have no arithmetic.
-        return cls(lambda x: module.calculate_niqe(x, 0, True, "yiq", mean, covariance), "cpu")
+        return cls(lambda x: module.calculate_niqe(x, 0, True, "ycbcr", mean, covariance), "cpu")
 
 
 class MUSIQ(_NoReference):
@@ -181,12 +147,7 @@ def _filled(metric: str, file: str, cls: str, path: Path, device: str, **setting
     module = _pyiqa(file, metric)
     with _quiet(), _untrained(module):
         network = getattr(module, cls)(**settings)
-    try:
-        network.load_state_dict(read_state_dict(path), strict=True)
-    except RuntimeError as error:
-        first = str(error).splitlines()[-1].strip()
-        raise MetricError(f"{path} does not hold the network of {metric} ({first[:120]}): fetch it again") from error
-    return network.eval().requires_grad_(False).to(device)
+    return fill(network, path, metric=metric, device=device)
 
 
 @contextmanager

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
 import torch
 
 from gfpup.core.torchvision_shim import cure
-from gfpup.core.types import Float64, Score, UInt8
-from gfpup.evaluation.metrics import MetricError, facts
-from gfpup.weights.checkpoint import read_state_dict
+from gfpup.core.types import Float64, UInt8
+from gfpup.evaluation.metrics import MetricError
+from gfpup.evaluation.metrics.base import NetworkMetric, fill
 
 HEATMAP_PX: Final = 64
 
@@ -50,12 +50,12 @@ def peaks(heatmaps: Float64) -> Float64:
     return np.stack([x + 0.25 * slope(0), y + 0.25 * slope(1)], axis=1) + 0.5
 
 
-class LandmarkDistance:
+class LandmarkDistance(NetworkMetric):
     """The metric `lmd`: 98 landmarks of each of two aligned crops, (512, 512, 3) uint8 RGB."""
 
-    def __init__(self, network: Any, device: str) -> None:
-        self.network = network
-        self.device = device
+    name = "lmd"
+    against = "face"
+    largest_pixels = None
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> LandmarkDistance:
@@ -68,12 +68,7 @@ class LandmarkDistance:
             raise MetricError("lmd needs facexlib: install it as the README says")
         cure()
         network = import_module("facexlib.alignment.awing_arch").FAN(num_modules=4, num_landmarks=98, device=device)
-        path = files["alignment-wflw-4hg"]
-        try:
-            network.load_state_dict(read_state_dict(path), strict=True)
-        except RuntimeError as error:
-            raise MetricError(f"{path} does not hold the landmark network of lmd: fetch it again") from error
-        return cls(network.eval().to(device), device)
+        return cls(fill(network, files["alignment-wflw-4hg"], metric=cls.name, device=device), device)
 
     def landmarks(self, crop: UInt8) -> Float64:
         """The landmarks of a face, (98, 2) float64 in pixels of the crop."""
@@ -84,9 +79,6 @@ class LandmarkDistance:
         height, width = crop.shape[:2]
         return np.asarray(peaks(heatmaps.double().cpu().numpy()) * (width / HEATMAP_PX, height / HEATMAP_PX))
 
-    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
-        """Score one pair of aligned crops."""
-        better = facts("lmd").higher_is_better
-        if reference is None:
-            return Score("lmd", None, better, "there is no face to compare with")
-        return Score("lmd", landmark_distance(self.landmarks(restored), self.landmarks(reference)), better)
+    def value(self, restored: UInt8, reference: UInt8) -> float:
+        """Pixels of the crop, the mean of the landmarks."""
+        return landmark_distance(self.landmarks(restored), self.landmarks(reference))

@@ -19,9 +19,9 @@ import torch
 from gfpup.core import torchvision_shim
 from gfpup.core.errors import CheckpointError, GfpupError, PhotoError
 from gfpup.core.types import BackendSpec, Pixels
-from gfpup.models.nets.loading import DTYPES, dtype_of, only_checkpoint
+from gfpup.models.nets.loading import DTYPES, dtype_of, only_checkpoint, recognise
 from gfpup.ops.tiles import ALIGN_PX, plan_tiles, run_tiled, run_tiled_pixels
-from gfpup.weights.checkpoint import read_state_dict, recognise
+from gfpup.weights.checkpoint import read_state_dict
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -27,7 +27,8 @@ import torch
 
 from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.core.torchvision_shim import cure
-from gfpup.weights.checkpoint import load_strictly, read_state_dict, recognise
+from gfpup.models.nets.loading import load_strictly, recognise
+from gfpup.weights.checkpoint import read_state_dict
 
 PACKAGES = ("basicsr", "gfpgan", "facexlib")
 NEEDS = ("torchvision", "scipy", "tqdm", "yaml", "requests")

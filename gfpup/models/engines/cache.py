@@ -1,4 +1,4 @@
-"""Compiled and exported graphs on disk: made once for a network, its versions and this machine, and never there in part."""
+"""Compiled and exported graphs on disk, made once for a network, its versions and this machine."""
 
 from __future__ import annotations
 
@@ -6,40 +6,34 @@ import contextlib
 import hashlib
 import inspect
 import json
-import os
 import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
+from gfpup.core import disk_cache
 from gfpup.core.errors import OutputError
 from gfpup.core.files import sha256_of
 from gfpup.core.versions import __version__
 from gfpup.machine.cpu import processor
 
-FOLDER_VARIABLE = "GFPUP_CACHE_DIR"
-
 RECORD = "entry.json"
-"""What an entry is of, and the SHA-256 of each of its files. Written last."""
+"""What an entry was made from, and the SHA-256 of each of its files."""
 
 KEPT_BYTES = 8 * 2**30
 """Entries used longest ago are deleted beyond this: about twenty networks, at their weights' 200 to 400 MB each."""
 
 
 def default_folder() -> Path:
-    """The folder of graphs: `engines` in GFPUP_CACHE_DIR, or in a place of the platform's user cache."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return (Path(given) if given else platformdirs.user_cache_path("gfpup")) / "engines"
+    """The folder of graphs: `engines` in GFPUP_CACHE_DIR or in the user's cache."""
+    return disk_cache.cache_folder("engines")
 
 
 def facts(
@@ -87,8 +81,7 @@ def entry(key: Mapping[str, Any], *, make: Callable[[Path], None], folder: Path)
     Raises:
         OutputError: the folder cannot be written.
     """
-    text = json.dumps(key, sort_keys=True)
-    home = folder / hashlib.sha256(text.encode()).hexdigest()[:32]
+    home = folder / disk_cache.key_of(key)[:32]
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds code that is loaded again
         lock = _lock(home)
@@ -98,9 +91,8 @@ def entry(key: Mapping[str, Any], *, make: Callable[[Path], None], folder: Path)
     try:
         if not _intact(home):
             _fill(home, key, make)
-            _prune(folder, keep=home)
-        with contextlib.suppress(OSError):
-            os.utime(home / RECORD)
+            disk_cache.evict(_entries(folder), KEPT_BYTES, drop=lambda path: path != home and _drop_unused(path))
+        disk_cache.mark_used(home / RECORD)
         yield home
     finally:
         lock.release()
@@ -108,19 +100,13 @@ def entry(key: Mapping[str, Any], *, make: Callable[[Path], None], folder: Path)
 
 def _fill(home: Path, key: Mapping[str, Any], make: Callable[[Path], None]) -> None:
     try:
-        shutil.rmtree(home, ignore_errors=True)
-        fresh = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}."))
+        with disk_cache.replacing(home) as fresh:
+            fresh.mkdir()
+            make(fresh)
+            files = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
+            (fresh / RECORD).write_text(json.dumps({"files": files, "key": key}, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise _unwritable(home.parent, error) from error
-    try:
-        make(fresh)
-        files = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
-        (fresh / RECORD).write_text(json.dumps({"files": files, "key": key}, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(home)
-    except OSError as error:
-        raise _unwritable(home.parent, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _intact(home: Path) -> bool:
@@ -132,18 +118,17 @@ def _intact(home: Path) -> bool:
         return False
 
 
-def _prune(folder: Path, *, keep: Path) -> None:
-    """Delete entries used longest ago until what is left fits; one that another process is loading stays."""
-    ages = sorted((record.stat().st_mtime, record.parent) for record in folder.glob(f"*/{RECORD}"))
-    sizes = {home: sum(path.stat().st_size for path in home.iterdir()) for _, home in ages}
-    for _, home in ages:
-        if sum(sizes.values()) <= KEPT_BYTES:
-            return
-        if home == keep:
-            continue
-        with contextlib.suppress(Timeout, OSError), _lock(home).acquire(timeout=0):
-            shutil.rmtree(home)
-            del sizes[home]
+def _entries(folder: Path) -> Iterator[disk_cache.Entry]:
+    for record in folder.glob(f"*/{RECORD}"):
+        size = sum(path.stat().st_size for path in record.parent.iterdir())
+        yield disk_cache.Entry(record.stat().st_mtime, size, record.parent)
+
+
+def _drop_unused(home: Path) -> bool:
+    """Remove an entry, unless another process is loading it."""
+    with contextlib.suppress(Timeout, OSError), _lock(home).acquire(timeout=0):
+        return disk_cache.remove(home)
+    return False
 
 
 def _lock(home: Path) -> FileLock:
@@ -153,7 +138,7 @@ def _lock(home: Path) -> FileLock:
 def _unwritable(folder: Path, error: OSError) -> OutputError:
     return OutputError(
         f"the folder of compiled graphs {folder} cannot be written ({error.strerror or error}): "
-        f"make room, choose another with {FOLDER_VARIABLE}, or use engine eager"
+        f"make room, choose another with {disk_cache.FOLDER_VARIABLE}, or use engine eager"
     )
 
 

@@ -14,12 +14,12 @@ from torch import nn
 
 from gfpup.core.errors import CheckpointError
 from gfpup.core.types import UInt8
-from gfpup.models.nets.loading import load_network
+from gfpup.models.nets.loading import load_network, load_strictly
 from gfpup.models.networks import NETWORKS, Answer, Network
 from gfpup.tools.verify import independent
 from gfpup.tools.verify.goldens import SIDE, Golden, difference, filled, load_golden
 from gfpup.weights.catalogue import Checkpoint
-from gfpup.weights.checkpoint import load_strictly, read_state_dict
+from gfpup.weights.checkpoint import read_state_dict
 from gfpup.weights.store import Store
 
 Result = Literal["ok", "failed", "skipped"]

@@ -17,6 +17,11 @@ def test_seconds_leave_out_what_is_not_the_methods() -> None:
     assert cost.seconds({"read": 1.0}).missing_reason and cost.seconds({}).value is None
 
 
+def test_the_time_of_a_precomputed_result_is_not_known() -> None:
+    score = cost.seconds({"read result": 0.013, "detect": 0.5, "align": 0.01})
+    assert score.value is None and "another tool" in str(score.missing_reason)
+
+
 def test_peak_memory_is_in_bytes_and_never_falls() -> None:
     first = cost.peak_memory().value
     block = bytearray(200_000_000)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gfpup.core import registry
+from gfpup.core.types import Score, UInt8
 from gfpup.evaluation import metrics
 from gfpup.evaluation.metrics import PRESETS, TABLE, MetricError
+from gfpup.evaluation.scorer import load_scorer
 from gfpup.weights.catalogue import CATALOGUE, METRIC_FILES
 from gfpup.weights.licences import PACKAGE_LICENCES
 
 
 def test_every_row_says_everything() -> None:
-    files = {row.name for row in (*CATALOGUE, *METRIC_FILES)}
-    licences = {row.licence_id for row in (*CATALOGUE, *METRIC_FILES)} | {licence.id for licence in PACKAGE_LICENCES}
+    files = {row.name for row in CATALOGUE}
+    licences = {row.licence_id for row in CATALOGUE} | {licence.id for licence in PACKAGE_LICENCES}
     for row in TABLE.values():
         assert row.meaning and row.implementation and row.licence_id in licences
         assert set(row.weights) <= files
@@ -54,12 +60,54 @@ def test_the_table_is_read_without_torch() -> None:
 
 
 def test_the_files_of_metrics_are_no_others() -> None:
-    names = [row.name for row in (*CATALOGUE, *METRIC_FILES)]
+    names = [row.name for row in CATALOGUE]
     assert len(set(names)) == len(names)
-    files = [row.file for row in (*CATALOGUE, *METRIC_FILES)]
+    files = [row.file for row in CATALOGUE]
     assert len(set(files)) == len(files)
     for row in METRIC_FILES:
         # Their publishers put the first eight digits of the hash into the name; both must say the same.
         stem = row.file.rpartition(".")[0]
         if row.sha256 is not None and "-" in stem:
             assert row.sha256.startswith(stem.rpartition("-")[2])
+
+
+class Brightness:
+    """how bright the picture is"""
+
+    kind = "no_reference"
+    higher_is_better = True
+    bounds = (0, 255)
+
+    @classmethod
+    def load(cls, files: dict[str, Path], *, device: str = "cpu") -> Brightness:
+        return cls()
+
+    def score(self, restored: UInt8, reference: UInt8 | None) -> Score:
+        return Score("brightness", float(restored.mean()), self.higher_is_better)
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [EntryPoint(name="brightness", value=f"{__name__}:Brightness", group="gfpup.metrics")]
+    points.append(EntryPoint(name="undeclared", value="pathlib:Path", group="gfpup.metrics"))
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point for point in points if point.group == group])
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_package_may_add_a_metric() -> None:
+    assert metrics.expand(["psnr", "brightness"]) == ("psnr", "brightness")
+    row = metrics.facts("brightness")
+    assert (row.kind, row.higher_is_better, row.bounds, row.meaning) == (
+        "no_reference", True, (0, 255), "how bright the picture is",
+    )  # fmt: skip
+    picture = np.full((4, 4, 3), 7, np.uint8)
+    assert load_scorer(["brightness"], find=Path).loaded["brightness"].score(picture, None).value == 7
+    assert "brightness" not in metrics.expand(["full"])
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_plug_in_that_does_not_declare_itself_is_refused() -> None:
+    with pytest.raises(MetricError, match="needs the attributes kind"):
+        metrics.facts("undeclared")
+    with pytest.raises(MetricError, match="did you mean 'brightness'"):
+        metrics.expand(["brightnes"])

@@ -61,7 +61,7 @@ def test_niqe_is_pyiqas_with_basicsrs_parameters() -> None:
     rgb = picture(300, 390, 4)
     tensor = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
     score = metric.score(rgb, None)
-    assert score.value == pytest.approx(float(calculate_niqe(tensor, 0, True, "yiq", mean.ravel(), covariance)), rel=1e-9)
+    assert score.value == pytest.approx(float(calculate_niqe(tensor, 0, True, "ycbcr", mean.ravel(), covariance)), rel=1e-9)
     assert not score.higher_is_better and score.value > 0
     assert metric.score(rgb, rgb[::-1]).value == score.value  # a reference changes nothing
     assert "192 pixels" in str(metric.score(rgb[:191], None).missing_reason)

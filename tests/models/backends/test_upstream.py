@@ -23,11 +23,12 @@ from gfpup.core.types import BackendSpec, Metadata, Photo
 from gfpup.models.backends import gfpgan as backend_gfpgan
 from gfpup.models.backends import upstream, upstream_imports
 from gfpup.models.nets.gfpgan import GFPGAN
+from gfpup.models.nets.loading import load_strictly
 from gfpup.models.nets.restoreformer import RestoreFormer
 from gfpup.models.nets.stylegan2 import noise_sizes
 from gfpup.ops import geometry
 from gfpup.photos.read import read_photo
-from gfpup.weights.checkpoint import load_strictly, read_state_dict
+from gfpup.weights.checkpoint import read_state_dict
 
 ABSENT = upstream_imports.missing()
 needs_official = pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)} ({upstream_imports.INSTALL})")

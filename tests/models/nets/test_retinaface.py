@@ -10,8 +10,9 @@ import pytest
 import torch
 from golden import Golden, difference, fill_randomly
 
+from gfpup.models.nets.loading import load_strictly
 from gfpup.models.nets.retinaface import RetinaFace, decode, prepare, prior_boxes, suppress_overlapping
-from gfpup.weights.checkpoint import load_strictly, read_state_dict
+from gfpup.weights.checkpoint import read_state_dict
 
 PLAIN_TOLERANCE = 1e-4
 

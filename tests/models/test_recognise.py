@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from gfpup.weights.checkpoint import SIGNATURES, read_state_dict, recognise
+from gfpup.models.nets.loading import recognise
+from gfpup.models.table import ARCHITECTURES
+from gfpup.weights.checkpoint import read_state_dict
 
 GOLDENS = {
     "gfpgan": "gfpgan",
@@ -35,10 +37,11 @@ def test_each_golden_is_recognised_and_only_once(shared: Path, golden: str, name
     state = on_meta(shared, golden)
     assert recognise(state) == name
     fits = [
-        signature
-        for signature, present, absent in SIGNATURES
-        if all(k in state and (shape is None or tuple(state[k].shape) == shape) for k, shape in present.items())
-        and not any(k in state for k in absent)
+        name
+        for name, row in ARCHITECTURES.items()
+        if all(k in state for k in row.keys)
+        and all(k in state and tuple(state[k].shape) == shape for k, shape in row.shapes.items())
+        and not any(k in state for k in row.without)
     ]
     assert fits == [name]
 

@@ -1,0 +1,309 @@
+"""Every method and every helper network, one row each: the only place where a method is listed.
+
+The table is literal, is read without importing torch, and names classes as "module:Class".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+Pair = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a network takes, in float32 and in bfloat16: `weights`, and `forward`, the intermediate results of one face, in MB.
+
+    `rewritten` are the further weights, in MB, of its faster form (`gfpup.models.nets.rewrites`). An upsampler's `forward` is
+    in bytes for each pixel of its input.
+    Source: experiments/009-memory, measured on a CPU with one thread and the official architectures.
+    """
+
+    weights: Pair
+    forward: Pair
+    rewritten: Pair = (0, 0)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network: how it is built, how its checkpoint is recognised, what memory it takes, how it is verified.
+
+    `make` is the "module:Class" that is called with `settings`, empty where gfpup does not build the network itself. A state
+    dict belongs to it that has all `keys` (entries that every variant has, so that a fine-tuned checkpoint is recognised), none
+    of the entries `without`, and tensors of these `shapes`. `feed` and `ask` name functions of `gfpup.models.networks`.
+    `golden` names the files of the parity folder; `salt` and `gain` fill the network as they do.
+    """
+
+    keys: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    make: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    memory: Memory | None = None
+    golden: str | None = None
+    feed: str = "signed"
+    ask: Literal["picture", "embedding", "anchors", "nearest_codes", "likeliest_codes"] = "picture"
+    tolerance: Literal["calm", "middle", "lively"] = "middle"
+    salt: int = 0
+    gain: Mapping[str, float] = field(default_factory=dict)
+
+    def build(self) -> Any:
+        """The network, untrained."""
+        module, _, name = self.make.partition(":")
+        return getattr(import_module(module), name)(**self.settings)
+
+
+@dataclass(frozen=True)
+class BackendFacts:
+    """What is known of a method before it is loaded.
+
+    `entry` is the "module:Class" that has `load(spec)` and finds its checkpoint under the role "backend". `parameters` are the
+    keys of the `restore` node that it takes.
+    """
+
+    entry: str
+    summary: str
+    parameters: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Published versions, each with the catalogue's name of its checkpoint; the key is "" where there is only one."""
+    default_version: str = ""
+    aliases: tuple[str, ...] = ()
+    best_for: str = ""
+    gflop: float | None = None
+    """Operations for one face, 10^9, counted on the network at 512 px: what speed depends on, on any machine."""
+    published_as: str | None = None
+    """What `gfpup.analysis.published` calls it."""
+    limits: str = ""
+    source: str = ""
+    whole_photos: bool = False
+    """Whether it returns whole photos, pasted by itself."""
+    own_file: bool = False
+    """Whether it is loaded from the user's own checkpoint (--model-path), because none is published under its name."""
+    network: Architecture | None = None
+
+    @property
+    def code_book(self) -> bool:
+        """Whether its network picks codes from a code book, so that rounding may pick another."""
+        return self.network is not None and self.network.ask in ("nearest_codes", "likeliest_codes")
+
+
+_NETS = "gfpup.models.nets"
+
+TABLE: dict[str, BackendFacts] = {
+    "identity": BackendFacts(
+        entry="gfpup.models.backends.identity:Identity",
+        summary="returns its input: the zero of every comparison",
+        best_for="seeing what detection and paste alone change",
+        gflop=0.0,
+    ),
+    "classical": BackendFacts(
+        entry="gfpup.models.backends.classical:Classical",
+        summary="denoises, deblurs and sharpens without weights: the baseline every learned method must beat",
+        best_for="mild damage, and when nothing may be invented",
+        limits="adds no detail; what blur took below the noise stays lost",
+        source="experiments/001-baselines",
+    ),
+    "gfpgan": BackendFacts(
+        entry="gfpup.models.backends.gfpgan:GFPGAN",
+        summary="a generative face prior, steered by what is left of the face",
+        parameters=("version",),
+        versions={"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"},
+        default_version="1.4",
+        best_for="most photos; 1.3 looks the most natural, according to its authors",
+        gflop=396.0,
+        published_as="GFPGAN (version not stated)",
+        limits="float16 overflows; strong damage may change who it is",
+        source="Wang et al., CVPR 2021; github.com/TencentARC/GFPGAN",
+        network=Architecture(
+            keys=("conv_body_first.weight", "stylegan_decoder.constant_input.weight"),
+            make=f"{_NETS}.gfpgan:GFPGAN",
+            # Computed in strips, as on a CPU, the forward takes 475 and 303; a GPU, which uses no strips, was not measured.
+            memory=Memory(weights=(349, 175), forward=(627, 430), rewritten=(67, 34)),
+            golden="gfpgan",
+            tolerance="calm",
+            gain={"stylegan_decoder.to_rgb": 0.12},
+        ),
+    ),
+    "codeformer": BackendFacts(
+        entry="gfpup.models.backends.codeformer:CodeFormer",
+        summary="picks the codes of the clean face; fidelity says how much of the input comes back",
+        parameters=("fidelity",),
+        versions={"": "codeformer"},
+        best_for="strong damage; --fidelity trades quality for likeness",
+        gflop=810.0,
+        published_as="CodeFormer",
+        limits="non-commercial licence; eyes and hair may be another's at low fidelity",
+        source="Zhou et al., NeurIPS 2022; github.com/sczhou/CodeFormer",
+        network=Architecture(
+            keys=("position_emb", "idx_pred_layer.1.weight", "feat_emb.weight"),
+            make=f"{_NETS}.codeformer:CodeFormer",
+            # Code-book methods lower only their decoder to bfloat16.
+            memory=Memory(weights=(377, 288), forward=(446, 287), rewritten=(109, 54)),
+            golden="codeformer",
+            ask="likeliest_codes",
+            tolerance="lively",
+            salt=6,
+        ),
+    ),
+    "restoreformer": BackendFacts(
+        entry="gfpup.models.backends.restoreformer:RestoreFormer",
+        summary="the nearest codes of high-quality faces, attended to by the input's features",
+        versions={"": "restoreformer"},
+        best_for="comparison with its successor",
+        gflop=683.0,
+        published_as="RestoreFormer",
+        source="Wang et al., CVPR 2022; github.com/wzhouxiff/RestoreFormer",
+        aliases=("rf",),
+        network=Architecture(
+            keys=("quantize.embedding.weight", "post_quant_conv.weight", "encoder.down.0.block.0.norm1.weight"),
+            without=("decoder.up.4.attn.0.q.weight",),
+            make=f"{_NETS}.restoreformer:RestoreFormer",
+            memory=Memory(weights=(291, 205), forward=(486, 354), rewritten=(69, 35)),
+            golden="restoreformer",
+            ask="nearest_codes",
+            salt=5,
+        ),
+    ),
+    "restoreformerpp": BackendFacts(
+        entry="gfpup.models.backends.restoreformer:RestoreFormerPP",
+        summary="RestoreFormer with four heads and a second size of attention in the decoder",
+        versions={"": "restoreformerpp"},
+        best_for="quality and likeness, by the published numbers",
+        gflop=688.0,
+        published_as="RestoreFormer++",
+        source="Wang et al., TPAMI 2023; github.com/wzhouxiff/RestoreFormerPlusPlus",
+        aliases=("restoreformer++", "rf++"),
+        network=Architecture(
+            keys=("quantize.embedding.weight", "decoder.up.4.attn.0.q.weight"),
+            make=f"{_NETS}.restoreformer:RestoreFormerPlusPlus",
+            memory=Memory(weights=(294, 207), forward=(470, 354), rewritten=(69, 35)),
+            golden="restoreformerpp",
+            ask="nearest_codes",
+            salt=7,
+        ),
+    ),
+    "ensemble": BackendFacts(
+        entry="gfpup.models.backends.ensemble:Ensemble",
+        summary="the weighted mean of several methods' restored faces, pasted once",
+        best_for="softening one method's errors by another's",
+        limits="costs the sum of its members; detail that they disagree on blurs",
+    ),
+    "auto": BackendFacts(
+        entry="gfpup.restoration.auto:AutoRestorer",  # never loaded: what it chooses is
+        summary="chooses one of the others for each photo, by visible rules, and says why",
+        best_for="folders of mixed damage; --auto is short for it",
+        limits="chooses among the methods whose weights are present, downloads nothing; the largest face of a photo decides",
+        source="conf/auto.yaml, experiments/010-auto",
+    ),
+    "precomputed": BackendFacts(
+        entry="gfpup.models.backends.precomputed:Precomputed",
+        summary="the results of another tool, matched by name or by a mapping file",
+        best_for="comparing any tool in the same tables",
+        whole_photos=True,
+    ),
+    "upstream": BackendFacts(
+        entry="gfpup.models.backends.upstream:Upstream",
+        summary="the official implementation's own path, for comparison with gfpup's",
+        best_for="checking gfpup's against it",
+        limits="needs the four official packages; faces one by one, in 8 bits",
+        source="gfpgan 1.3.8, facexlib 0.3.0, basicsr 1.4.2",
+        parameters=("version",),
+        versions={"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4", "restoreformer": "restoreformer"},
+        default_version="1.4",
+        whole_photos=True,
+    ),
+    "spandrel": BackendFacts(
+        entry="gfpup.models.backends.spandrel:AnyArchitecture",
+        summary="opens any checkpoint that spandrel can open; --model-path names it",
+        best_for="trying a network that gfpup has no backend for",
+        limits="needs gfpup[spandrel]; most such networks were not made for faces",
+        source="github.com/chaiNNer-org/spandrel",
+        own_file=True,
+    ),
+}
+
+_GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
+
+HELPERS: dict[str, Architecture] = {
+    "retinaface-resnet50": Architecture(
+        keys=("ClassHead.0.conv1x1.weight", "body.layer1.0.conv1.weight"),
+        make=f"{_NETS}.retinaface:RetinaFace",
+        memory=Memory(weights=(110, 110), forward=(541, 541)),
+        golden="retinaface_r50",
+        feed="bgr",
+        ask="anchors",
+    ),
+    "retinaface-mobilenet0.25": Architecture(
+        keys=("ClassHead.0.conv1x1.weight", "body.stage1.0.0.weight"),
+        make=f"{_NETS}.retinaface:RetinaFace",
+        settings={"backbone": "mobilenet0.25"},
+        memory=Memory(weights=(2, 2), forward=(104, 104)),
+        feed="bgr",
+        ask="anchors",
+    ),
+    "bisenet": Architecture(
+        keys=("cp.resnet.conv1.weight", "ffm.convblk.conv.weight", "conv_out.conv.conv.weight"),
+        make=f"{_NETS}.parsing_bisenet:BiSeNet",
+        memory=Memory(weights=(54, 54), forward=(76, 76)),
+        golden="bisenet",
+    ),
+    "parsenet": Architecture(
+        keys=("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight"),
+        make=f"{_NETS}.parsing_parsenet:ParseNet",
+        memory=Memory(weights=(86, 86), forward=(572, 572), rewritten=(23, 23)),
+        golden="parsenet",
+    ),
+    "rrdbnet-x2": Architecture(
+        keys=("body.0.rdb1.conv1.weight",),
+        shapes={"conv_first.weight": (64, 12, 3, 3)},
+        make=f"{_NETS}.rrdbnet:RRDBNet",
+        settings={"scale": 2},
+        # Bytes a pixel: the highest of tiles of 128, 256 and 384 px.
+        memory=Memory(weights=(67, 34), forward=(3300, 1900)),
+        golden="rrdbnet_x2",
+        feed="corner",
+        tolerance="calm",
+        gain=_GAIN_RRDB,
+    ),
+    "rrdbnet-x4": Architecture(
+        keys=("body.0.rdb1.conv1.weight",),
+        shapes={"conv_first.weight": (64, 3, 3, 3)},
+        make=f"{_NETS}.rrdbnet:RRDBNet",
+        settings={"scale": 4},
+        memory=Memory(weights=(67, 34), forward=(11000, 5800)),
+        feed="corner",
+        tolerance="calm",
+        gain=_GAIN_RRDB,
+    ),
+    "arcface-ir-se50": Architecture(
+        keys=("input_layer.0.weight", "body.23.res_layer.5.fc1.weight"),
+        make=f"{_NETS}.arcface:ArcFaceIRSE50",
+        memory=Memory(weights=(176, 176), forward=(34, 34)),
+        golden="arcface_ir_se50",
+        feed="rgb_112",
+        ask="embedding",
+        tolerance="calm",
+    ),
+    "arcface-resnet18": Architecture(
+        keys=("layer4.1.conv2.weight", "fc5.weight"),
+        shapes={"conv1.weight": (64, 1, 3, 3)},
+        make=f"{_NETS}.arcface:ArcFaceResNet18",
+        golden="arcface_r18",
+        feed="grey_128",
+        ask="embedding",
+        tolerance="calm",
+    ),
+    # Recognised, to be named in messages, and not built by gfpup: facexlib's landmarks, and GFPGAN with its CUDA operators.
+    "alignment-wflw-4hg": Architecture(keys=("conv1.conv.weight", "m0.b1_4.bn1.weight")),
+    "gfpgan-original": Architecture(keys=("conv_body_first.0.weight", "stylegan_decoder.constant_input.weight")),
+}
+"""Detectors, parsers, upsamplers and recognition networks."""
+
+ARCHITECTURES: dict[str, Architecture] = {
+    **{name: row.network for name, row in TABLE.items() if row.network is not None},
+    **HELPERS,
+}
+"""Every network, by the name that the catalogue gives its architecture."""
