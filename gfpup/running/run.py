@@ -51,7 +51,7 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
     Raises:
         GfpupError: refused before the first photo.
         OutputError: a result could not be written.
-        Interrupted: Ctrl-C; what was done is on disk and recorded.
+        Interrupted: by a signal; finished photos are on the disk and recorded.
     """
     began = time.monotonic()
     plain = OmegaConf.to_container(config, resolve=True)

@@ -105,7 +105,7 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tm
     os.kill(child, signal.SIGKILL)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 1, err
-    assert err == "gfpup: rank 1 ended with status -9 before its photos were done; the same command goes on from here.\n"
+    assert err == "gfpup: rank 1 ended with status -9 before its photos were done; run the same command again to resume.\n"
     torn = record(out)
     assert torn["status"] == "stopped"
     restored = {line["name"] for line in torn["photos"]}

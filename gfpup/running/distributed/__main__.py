@@ -31,8 +31,8 @@ def main() -> int:
     except GfpupError as error:
         print(f"gfpup: rank {place.rank}: {error}", file=sys.stderr)
         return 1 if isinstance(error, OutputError) else 2
-    except Interrupted:
-        return 130
+    except Interrupted as error:
+        return error.status
     return 0
 
 
@@ -54,6 +54,8 @@ def follow(prepared: Prepared) -> None:
 
 
 if __name__ == "__main__":
-    # Before anything slow: Ctrl-C reaches all ranks, and one is enough to speak of it.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    # Before anything slow is imported: a signal reaches all ranks, and rank 0 alone reports it.
+    for number in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, number):
+            signal.signal(getattr(signal, number), lambda signal_number, _: os._exit(128 + signal_number))
     sys.exit(main())

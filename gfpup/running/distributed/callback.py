@@ -138,7 +138,7 @@ class Team(Callback):
             time.sleep(LOOK_SECONDS)  # the connection breaks a moment before the process is gone
             self.crew.check()
             raise OutputError(
-                f"rank {self.place.rank} lost another before all photos were done; the same command goes on from here."
+                f"rank {self.place.rank} lost another before all photos were done; run the same command again to resume."
             ) from None
         self._look()
         dist.destroy_process_group()

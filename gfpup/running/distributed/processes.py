@@ -43,7 +43,7 @@ class Crew:
             if process.poll():
                 raise OutputError(
                     f"rank {rank} ended with status {process.returncode} before its photos were done; "
-                    "the same command goes on from here."
+                    "run the same command again to resume."
                 )
 
     def watch(self) -> None:
