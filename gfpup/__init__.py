@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from gfpup.core.versions import __version__
 
 __all__ = [
+    "Decision",
     "Face",
     "FaceResult",
     "GfpupError",
@@ -22,7 +23,6 @@ __all__ = [
     "PhotoError",
     "Picture",
     "Plan",
-    "Reason",
     "RestoredPhoto",
     "Restorer",
     "RunRecord",
@@ -45,6 +45,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gfpup.api import (
+        Decision,
         Face,
         FaceResult,
         GfpupError,
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
         PhotoError,
         Picture,
         Plan,
-        Reason,
         RestoredPhoto,
         Restorer,
         RunRecord,

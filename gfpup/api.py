@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from gfpup.core.errors import GfpupError, PhotoError
-from gfpup.core.types import Face, FaceResult, Photo, Plan, Reason, RestoredPhoto, Score
+from gfpup.core.plan import Decision, Plan
+from gfpup.core.types import Face, FaceResult, Photo, RestoredPhoto, Score
 from gfpup.photos.coerce import Picture, as_photo, read_photo, write_photo
 from gfpup.planning.options import Options, WeightOptions, settings_of
 from gfpup.planning.settings import Settings
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from gfpup.weights.resolver import Supply
 
 __all__ = [
+    "Decision",
     "Face",
     "FaceResult",
     "GfpupError",
@@ -50,7 +52,6 @@ __all__ = [
     "PhotoError",
     "Picture",
     "Plan",
-    "Reason",
     "RestoredPhoto",
     "Restorer",
     "RunRecord",

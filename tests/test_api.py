@@ -137,12 +137,12 @@ def test_a_photo_that_is_too_large_is_named_and_others_go_on(monkeypatch: pytest
 def test_what_a_plan_has_to_say_is_a_warning() -> None:
     with pytest.warns(UserWarning, match="no RetinaFace checkpoint, so the cascade finds the faces"):
         restorer = gfpup.load("identity", no_download=True)
-    assert restorer.plan.pixels["detector"] == "cascade"
+    assert restorer.plan.recipe.detector == "cascade"
 
 
 def test_a_plan_needs_no_weights_and_no_consent() -> None:
     planned = gfpup.plan("codeformer", fidelity=0.7, no_download=True)
-    assert planned.pixels["parameters"]["fidelity"] == 0.7
+    assert planned.recipe.parameters["fidelity"] == 0.7
     assert any("s-lab-1.0" in lack for lack in planned.missing)
     with pytest.raises(gfpup.GfpupError, match="consent"):
         gfpup.load("codeformer", no_download=True)
@@ -172,7 +172,7 @@ def test_wrong_options_are_refused_in_words(backend: str, options: dict, message
 
 def test_what_is_not_given_changes_nothing() -> None:
     spelled = gfpup.plan("identity", detector="cascade", seed=None, high_quality=False, leave_alone=None)
-    assert spelled.pixels == gfpup.plan("identity", detector="cascade").pixels
+    assert spelled.recipe == gfpup.plan("identity", detector="cascade").recipe
 
 
 def test_hydra_and_torch_are_left_as_they_were() -> None:

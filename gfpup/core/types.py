@@ -131,36 +131,6 @@ class RestoredPhoto:
     """What was decided about this photo, and why; unlike a warning it asks nothing of the user."""
 
 
-@dataclass(frozen=True)
-class Reason:
-    """One decision of the planner: the setting, the value it got, and why."""
-
-    setting: str
-    value: Any
-    why: str
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything decided before the first photo.
-
-    `pixels` holds what changes a result's bytes and nothing else: two plans with equal `pixels` may share an output folder.
-    `missing` names what a real run would lack (weights, consent); it is empty unless the run is dry.
-    """
-
-    pixels: Mapping[str, Any]
-    device: str
-    face_batch: int
-    photo_batch: int
-    workers: int
-    threads: int
-    reasons: tuple[Reason, ...] = ()
-    warnings: tuple[str, ...] = ()
-    missing: tuple[str, ...] = field(default=())
-    share_stages: bool = False
-    """Whether faces, crops and backgrounds are shared with other runs through the cache; it changes no byte."""
-
-
 class Backend(Protocol):
     """A method of restoring faces. Instances hold weights; they keep no state between calls."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Reason
+from gfpup.core.plan import Decision, Device
 from gfpup.machine import cgroups
 from gfpup.machine.cpu import processor
 
@@ -140,7 +140,7 @@ def runs_on(capability: tuple[int, int], built_for: list[str]) -> bool:
     return not built_for
 
 
-def choose_device(request: str, machine: Machine) -> Reason:
+def choose_device(request: str, machine: Machine) -> Decision[Device]:
     """Decide the device: "cpu", "cuda:N" or "mps".
 
     Raises:
@@ -150,11 +150,11 @@ def choose_device(request: str, machine: Machine) -> Reason:
         return _best_device(machine)
     kind, _, index = request.partition(":")
     if kind == "cpu" and not index:
-        return Reason("device", "cpu", "asked for")
+        return Decision("device", Device("cpu"), "asked for")
     if kind == "mps" and not index:
         if not machine.mps:
             raise GfpupError("device 'mps' was asked for, but torch finds no Apple GPU here; use --device cpu or auto.")
-        return Reason("device", "mps", "asked for")
+        return Decision("device", Device("mps"), "asked for")
     if kind == "cuda" and (not index or index.isdecimal()):
         number = int(index or 0)
         if number >= len(machine.gpus):
@@ -163,18 +163,18 @@ def choose_device(request: str, machine: Machine) -> Reason:
         gpu = machine.gpus[number]
         if gpu.trouble is not None:
             raise GfpupError(f"device {request!r} is {gpu.name}, but {gpu.trouble}; use --device cpu or auto.")
-        return Reason("device", f"cuda:{number}", f"asked for; {gpu.name}")
+        return Decision("device", Device(f"cuda:{number}"), f"asked for; {gpu.name}")
     raise GfpupError(f"there is no device {request!r}; use auto, cpu, cuda, cuda:N or mps.")
 
 
-def _best_device(machine: Machine) -> Reason:
+def _best_device(machine: Machine) -> Decision[Device]:
     usable = [i for i, gpu in enumerate(machine.gpus) if gpu.trouble is None]
     if usable:
         best = max(usable, key=lambda i: machine.gpus[i].free_bytes)
         gpu = machine.gpus[best]
         known = f"{gpu.free_bytes / 1e9:.1f} GB free" if gpu.total_bytes else "memory that it does not tell"
-        return Reason("device", f"cuda:{best}", f"{gpu.name} with {known}")
+        return Decision("device", Device(f"cuda:{best}"), f"{gpu.name} with {known}")
     if machine.mps:
-        return Reason("device", "mps", "an Apple GPU is there")
+        return Decision("device", Device("mps"), "an Apple GPU is there")
     found = "; ".join(f"{gpu.name}: {gpu.trouble}" for gpu in machine.gpus) or "no GPU was found"
-    return Reason("device", "cpu", f"{found}; {machine.cores} cores")
+    return Decision("device", Device("cpu"), f"{found}; {machine.cores} cores")

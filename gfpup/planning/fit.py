@@ -1,126 +1,95 @@
-"""What falls back where a plan does not fit: faces, then tiles, then Real-ESRGAN, each with its reason."""
+"""What is tried where a plan does not fit the memory: smaller tiles, fewer faces, then Lanczos, each with its reason."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Reason
 from gfpup.planning.memory_model import TYPICAL_PHOTO_WIDTH_PX
 from gfpup.planning.resources import gb, need_of
 from gfpup.planning.settings import Settings
 
 if TYPE_CHECKING:
-    from gfpup.planning.resources import Footing
+    from gfpup.planning.resources import Placement
 
 SMALL_TILE_PX = 128
 """Side of the smallest tiles, and of those of --memory-efficient: a quarter of the memory of 256."""
 
 TILE_SIDES_PX = (512, 256, SMALL_TILE_PX)
-"""What tiles fall back to, one after another."""
 
 
-def smaller(settings: Settings, footing: Footing) -> Iterator[Footing]:
-    """Ever smaller plans: each time half of what takes most, faces or tile, then no Real-ESRGAN; nothing that was asked for."""
-    candidate = footing
-    while True:
-        need = need_of(settings, candidate)
-        faces = candidate.face_batch.value if settings.hardware.face_batch is None else 1
-        tile_px = _smaller_tile(settings, candidate)
-        if faces > 1 and (tile_px is None or need.faces >= need.background + need.photos):
-            candidate = replace(candidate, face_batch=replace(candidate.face_batch, value=faces // 2))
-        elif tile_px is not None:
-            candidate = replace(candidate, tile_px=replace(candidate.tile_px, value=tile_px))
-        else:
-            break
-        yield candidate
-    if settings.background.name == "auto" and candidate.upsampler.value:
-        yield replace(candidate, upsampler=replace(candidate.upsampler, value=False))
+def ladder(settings: Settings, start: Placement) -> list[Placement]:
+    """The placements to try, best first: the largest tiles with the most faces, then Lanczos. What the user asked for stays.
+
+    The numbers are predictions, and a run halves its batch where they were wrong; so the steps are coarse.
+    """
+    faces, tiles = [start.face_batch.value], [start.tile_px.value]
+    while settings.hardware.face_batch is None and faces[-1] > 1:
+        faces.append(faces[-1] // 2)
+    if settings.background.tile_px is None and settings.background.name != "spandrel" and start.upsampler.value:
+        tiles += [side for side in TILE_SIDES_PX if side < (start.tile_px.value or TYPICAL_PHOTO_WIDTH_PX)]
+    steps = [_changed(start, tile_px=side, face_batch=count) for side in tiles for count in faces]
+    if settings.background.name == "auto" and start.upsampler.value:
+        steps += [_changed(start, upsampler=False, face_batch=count) for count in faces]
+    return steps
 
 
-def _smaller_tile(settings: Settings, footing: Footing) -> int | None:
-    """The next size below, or None; what another architecture takes for a tile is its own affair."""
-    if settings.background.tile_px is not None or settings.background.name == "spandrel" or not footing.upsampler.value:
-        return None
-    now = _side(footing)
-    return next((size for size in TILE_SIDES_PX if size < now), None)
+def _changed(placement: Placement, **values: Any) -> Placement:
+    return replace(placement, **{name: replace(getattr(placement, name), value=value) for name, value in values.items()})
 
 
-def grown(settings: Settings, wish: Footing, chosen: Footing, budget: int) -> Footing:
-    """Give back what halving by turns took too much: the most faces, then the largest tile, that fit with all the rest."""
-    faces = wish.face_batch.value
-    while faces > chosen.face_batch.value:
-        more = replace(chosen, face_batch=replace(chosen.face_batch, value=faces))
-        if need_of(settings, more).total <= budget:
-            chosen = more
-        faces //= 2
-    for size in (wish.tile_px.value, *TILE_SIDES_PX):
-        larger = replace(chosen, tile_px=replace(chosen.tile_px, value=size))
-        if _side(wish) >= _side(larger) > _side(chosen) and need_of(settings, larger).total <= budget:
-            chosen = larger
-    return chosen
+def first_that_fits(settings: Settings, steps: list[Placement], budget: int) -> Placement | None:
+    """The best of `steps` that is predicted to take at most `budget` bytes; None where none does."""
+    return next((step for step in steps if need_of(settings, step).total <= budget), None)
 
 
-def _side(footing: Footing) -> int:
-    return footing.tile_px.value or TYPICAL_PHOTO_WIDTH_PX
+def explain(settings: Settings, steps: list[Placement], chosen: Placement, budget: int) -> Placement:
+    """Give what differs from the first of `steps` its reason: what that would have taken, all else as chosen."""
+    start = steps[0]
+
+    def too_much(**kept: Any) -> str:
+        need = gb(need_of(settings, replace(chosen, **kept)))
+        return f"would need {need} in all, and {start.device.value} has {gb(budget)} for it"
+
+    reasons: dict[str, str] = {}
+    if chosen.face_batch != start.face_batch:
+        reasons["face_batch"] = f"{start.face_batch.value} faces a forward {too_much(face_batch=start.face_batch)}"
+    if chosen.tile_px != start.tile_px:
+        first = f"tiles of {start.tile_px.value} px" if start.tile_px.value else "a photo of 12 megapixels in one piece"
+        reasons["tile_px"] = f"{first} {too_much(tile_px=start.tile_px)}"
+    if chosen.upsampler != start.upsampler:
+        least = [step for step in steps if step.upsampler.value][-1]
+        smallest = too_much(upsampler=least.upsampler, face_batch=least.face_batch, tile_px=least.tile_px)
+        reasons["upsampler"] = f"Lanczos: Real-ESRGAN beside the faces, both at their least, {smallest}"
+    return replace(chosen, **{name: replace(getattr(chosen, name), why=why) for name, why in reasons.items()})
 
 
-def explain(settings: Settings, wish: Footing, chosen: Footing, budget: int) -> Footing:
-    """Give each step back its reason: what the first wish would have taken, with all the other steps made."""
+def refuse_flag(settings: Settings, start: Placement, budget: int) -> None:
+    """Name the flag that is in the way, where a smaller value of it would fit.
 
-    def lacks(**unmade: Any) -> str:
-        need = gb(need_of(settings, replace(chosen, **unmade)))
-        return f"would need {need} in all, and {wish.device.value} has {gb(budget)} for it"
-
-    changes: dict[str, Any] = {}
-    if chosen.face_batch != wish.face_batch:
-        why = f"{wish.face_batch.value} faces a forward {lacks(face_batch=wish.face_batch)}"
-        changes["face_batch"] = replace(chosen.face_batch, why=why)
-    if chosen.tile_px != wish.tile_px:
-        first = f"tiles of {wish.tile_px.value} px" if wish.tile_px.value else "a photo of 12 megapixels in one piece"
-        changes["tile_px"] = replace(chosen.tile_px, why=f"{first} {lacks(tile_px=wish.tile_px)}")
-    if chosen.upsampler != wish.upsampler:
-        # It went last, when nothing else could be made smaller; what it left may have gone to the faces since.
-        least = [wish, *smaller(settings, wish)][-2]
-        smallest = lacks(upsampler=wish.upsampler, face_batch=least.face_batch, tile_px=least.tile_px)
-        why = f"Lanczos: Real-ESRGAN beside the faces, both at their least, {smallest}"
-        changes["upsampler"] = replace(chosen.upsampler, why=why)
-    return replace(chosen, **changes)
-
-
-def broken_promise(settings: Settings, chosen: Footing) -> tuple[str, ...]:
-    """A warning where --high-quality cannot keep its promise to enlarge a photo in one piece."""
-    if settings.mode != "high-quality" or not chosen.upsampler.value or not chosen.tile_px.value or settings.background.tile_px:
-        return ()
-    return (f"--high-quality has to enlarge the background in tiles of {chosen.tile_px.value} px: {chosen.tile_px.why}.",)
-
-
-def with_what_was_asked(settings: Settings) -> str:
-    """Name what was asked for and would otherwise be made smaller."""
-    asked = {
-        "--background realesrgan": settings.background.name == "realesrgan",
-        f"--tile {settings.background.tile_px}": settings.background.name == "realesrgan"
-        and settings.background.tile_px is not None,
-        f"--face-batch {settings.hardware.face_batch}": (settings.hardware.face_batch or 1) > 1,
-    }
-    flags = [flag for flag, given in asked.items() if given]
-    return f" with {' and '.join(flags)}, as asked for," if flags else ""
-
-
-def refuse_what_was_asked(settings: Settings, footing: Footing, budget: int) -> None:
-    """Name the flag that stands in the way, where a smaller value of it would fit."""
-    one = Reason("face_batch", 1, "")
-    small = Reason("tiles", SMALL_TILE_PX, "")
+    Raises:
+        GfpupError: there is one.
+    """
     for flag, asked, less in (
-        ("--face-batch", settings.hardware.face_batch, replace(footing, face_batch=one)),
-        ("--tile", settings.background.tile_px, replace(footing, tile_px=small)),
-        ("--face-batch", settings.hardware.face_batch, replace(footing, face_batch=one, tile_px=small)),
+        ("--face-batch", settings.hardware.face_batch, {"face_batch": 1}),
+        ("--tile", settings.background.tile_px, {"tile_px": SMALL_TILE_PX}),
+        ("--face-batch", settings.hardware.face_batch, {"face_batch": 1, "tile_px": SMALL_TILE_PX}),
     ):
-        if asked is None or need_of(settings, less).total > budget:
-            continue
-        need = gb(need_of(settings, footing))
-        raise GfpupError(
-            f"{flag} {asked} needs {need} in all, and {footing.device.value} has {gb(budget)} for it; give a smaller one."
-        )
+        if asked is not None and first_that_fits(settings, [_changed(start, **less)], budget) is not None:
+            need = gb(need_of(settings, start))
+            raise GfpupError(
+                f"{flag} {asked} needs {need} in all, and {start.device.value} has {gb(budget)} for it; give a smaller one."
+            )
+
+
+def shortage(settings: Settings, least: Placement, budget: int) -> str:
+    """Say that not even the last step fits, with the flags that kept it from being smaller."""
+    background, batch = settings.background, settings.hardware.face_batch
+    flags = []
+    if background.name == "realesrgan":
+        flags = ["--background realesrgan", *([] if background.tile_px is None else [f"--tile {background.tile_px}"])]
+    flags += [f"--face-batch {batch}"] if (batch or 1) > 1 else []
+    asked = f" with {' and '.join(flags)}, as asked for," if flags else ""
+    need = gb(need_of(settings, least))
+    return f"{settings.backend.name}{asked} needs {need} even at its least, and {least.device.value} has {gb(budget)} for it"

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gfpup.core.errors import GfpupError, LicenceError
-from gfpup.core.types import BackendSpec, Reason
+from gfpup.core.plan import Decision
+from gfpup.core.types import BackendSpec
 from gfpup.models import backends
 from gfpup.planning.settings import Settings
 from gfpup.weights import catalogue
@@ -32,19 +33,22 @@ class Method:
     """The folder of another tool's results, for `precomputed`."""
     key: str = ""
     """What the rules of `auto` call a member: two of them may share a backend."""
-    reasons: tuple[Reason, ...] = field(default=(), compare=False)
+    reasons: tuple[Decision[Any], ...] = field(default=(), compare=False)
 
-    def pixels(self) -> dict[str, Any]:
-        """What of it changes a result."""
-        facts: dict[str, Any] = {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
-        if self.results is not None:
-            facts["results"] = str(self.results)
-        if self.name == "auto":
-            facts["rules"] = _rules_sha256()
-            facts["members"] = [{"method": member.key, **member.pixels()} for member in self.members]
-        elif self.members:
-            facts["members"] = [{**member.pixels(), "weight": round(member.weight, 6)} for member in self.members]
-        return facts
+    def recipe(self) -> dict[str, Any]:
+        """The fields of a `Recipe` that it decides."""
+        members = tuple(member._as_member(of=self) for member in self.members)
+        return {
+            "backend": self.name,
+            "parameters": dict(sorted(self.parameters.items())),
+            "results": None if self.results is None else str(self.results),
+            "rules": _rules_sha256() if self.name == "auto" else None,
+            "members": members,
+        }
+
+    def _as_member(self, *, of: Method) -> dict[str, Any]:
+        facts = {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
+        return {"method": self.key, **facts} if of.name == "auto" else {**facts, "weight": round(self.weight, 6)}
 
     def spec(self, supply: Supply, **common: Any) -> BackendSpec:
         """What the backend is loaded with; `common` are the fields that all members share (device, dtype, seed)."""
@@ -94,27 +98,27 @@ def _known(name: str) -> tuple[str, ...]:
 
 def _sift(
     given: Mapping[str, Any], known: tuple[str, ...], name: str, *, sweeping: bool
-) -> tuple[dict[str, Any], list[Reason]]:
+) -> tuple[dict[str, Any], list[Decision[Any]]]:
     strange = sorted(set(given) - set(known))
     if strange and not sweeping:
         has = f"has {', '.join(known)}" if known else "has no parameters"
         raise GfpupError(f"restore.{strange[0]} means nothing to backend {name!r}, which {has}; leave it out.")
-    dropped = [Reason(f"restore.{key}", None, f"means nothing to {name}") for key in strange]
+    dropped = [Decision(f"restore.{key}", None, f"means nothing to {name}") for key in strange]
     return {key: value for key, value in given.items() if key in known}, dropped
 
 
 def _choose_checkpoint(
     name: str, parameters: Mapping[str, Any], role: str, supply: Supply, *, model_path: Path | None = None
-) -> tuple[dict[str, str], Reason]:
+) -> tuple[dict[str, str], Decision[str]]:
     """Obtain the checkpoint of `name` under `role`; returns the version it stands for, where the method has versions."""
     facts = backends.facts(name)
     if facts.own_file:
         if model_path is None:
             raise GfpupError(f"backend {name!r} restores with a checkpoint of yours; name it with --model-path.")
         supply.given(role, model_path)
-        return {}, Reason("backend", name, f"the file {model_path.name}, unverified")
+        return {}, Decision("backend", name, f"the file {model_path.name}, unverified")
     if not facts.versions:
-        return {}, Reason("backend", name, facts.summary)
+        return {}, Decision("backend", name, facts.summary)
     version = str(parameters.get("version", facts.default_version)).lower().removeprefix("v")
     if version not in facts.versions:
         raise GfpupError(f"there is no version {version!r} of {name}; choose one of {', '.join(facts.versions)}.")
@@ -124,7 +128,7 @@ def _choose_checkpoint(
         supply.named(role, published)
         own = supply.files.get(published)
         said = f"the published weights {published}" if own is None else f"the file {own.name} for {published}, unverified"
-        return chosen, Reason("backend", name, said)
+        return chosen, Decision("backend", name, said)
     supply.consent(catalogue.find(published))  # who trains on from published weights does so under their licence
     supply.given(role, model_path)
     if supply.dry_run:
@@ -132,7 +136,7 @@ def _choose_checkpoint(
 
         read_state_dict(model_path)  # a run refuses a damaged one when it loads it; a dry run never would
     supply.warnings.append(f"{model_path.name} is unverified: nothing says that it holds {published}.")
-    return chosen, Reason("backend", name, f"the file {model_path.name}, unverified")
+    return chosen, Decision("backend", name, f"the file {model_path.name}, unverified")
 
 
 def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Method:
@@ -144,34 +148,34 @@ def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Met
     known = tuple(sorted({key for name in names for key in _known(name)}))
     parameters, dropped = _sift(settings.restore.parameters, known, "ensemble", sweeping=sweeping)
     members: list[Method] = []
-    reasons: list[Reason] = []
+    reasons: list[Decision[Any]] = []
     for name, weight in zip(names, weights, strict=True):
         own = {key: value for key, value in parameters.items() if key in _known(name)}
         try:
             version, reason = _choose_checkpoint(name, own, f"{ROLE}.{name}", supply)
         except GfpupError as error:
-            reasons.append(Reason(f"ensemble.{name}", "left out", str(error)))
+            reasons.append(Decision(f"ensemble.{name}", "left out", str(error)))
             supply.warnings.append(f"the ensemble goes on without {name}: {error}")
             continue
         members.append(Method(name, {**own, **version}, role=f"{ROLE}.{name}", weight=weight))
-        reasons.append(Reason(f"ensemble.{name}", weight, reason.why))
+        reasons.append(Decision(f"ensemble.{name}", weight, reason.why))
     total = sum(member.weight for member in members)
     if total <= 0:
         raise GfpupError("no member of the ensemble can run here: " + "; ".join(f"{r.setting}: {r.why}" for r in reasons))
     shares = tuple(Method(m.name, m.parameters, m.role, m.weight / total) for m in members)
     if not math.isclose(total, 1.0, abs_tol=1e-6):
         stated = ", ".join(f"{member.name} {member.weight:.3g}" for member in shares)
-        reasons.append(Reason("ensemble.weights", stated, f"the weights {total:.3g} in all were made to sum to 1"))
-    first = Reason("backend", "ensemble", "blends the restored faces of " + ", ".join(member.name for member in shares))
+        reasons.append(Decision("ensemble.weights", stated, f"the weights {total:.3g} in all were made to sum to 1"))
+    first = Decision("backend", "ensemble", "blends the restored faces of " + ", ".join(member.name for member in shares))
     return Method("ensemble", {}, members=shares, reasons=(first, *reasons, *dropped))
 
 
-def _plan_auto(supply: Supply, dropped: list[Reason]) -> Method:
+def _plan_auto(supply: Supply, dropped: list[Decision[Any]]) -> Method:
     """The methods of the rules that can run here: nothing is downloaded for them, and what is left out says why."""
     from gfpup.restoration.auto import rules
 
     members: list[Method] = []
-    reasons: list[Reason] = []
+    reasons: list[Decision[Any]] = []
     for key, facts in rules()["methods"].items():
         backend, parameters, role = facts["backend"], dict(facts["parameters"]), f"{ROLE}.{key}"
         published = _published(backend, parameters)
@@ -186,10 +190,10 @@ def _plan_auto(supply: Supply, dropped: list[Reason]) -> Method:
                 lack = str(error)
                 supply.warnings.append(f"--auto goes on without {key}: {error}")
         if lack is not None:
-            reasons.append(Reason(f"auto.{key}", "left out", lack))
+            reasons.append(Decision(f"auto.{key}", "left out", lack))
             continue
         members.append(Method(backend, {**parameters, **version}, role=role, key=key))
-        reasons.append(Reason(f"auto.{key}", "in", reason.why))
+        reasons.append(Decision(f"auto.{key}", "in", reason.why))
     if not members:
         raise GfpupError("none of the methods that --auto chooses from can run here; name one with --backend.")
     if not any(backends.facts(member.name).versions for member in members):
@@ -197,7 +201,7 @@ def _plan_auto(supply: Supply, dropped: list[Reason]) -> Method:
             f"--auto downloads nothing and no learned method is here, so it chooses among {_listed(members)}; "
             "gfpup weights fetch brings others."
         )
-    first = Reason("backend", "auto", f"chooses for each photo among {_listed(members)}, by the rules of conf/auto.yaml")
+    first = Decision("backend", "auto", f"chooses for each photo among {_listed(members)}, by the rules of conf/auto.yaml")
     return Method("auto", {}, members=tuple(members), reasons=(first, *reasons, *dropped))
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Plan, Reason
+from gfpup.core.plan import Decision, Encoding, Plan, Recipe
 from gfpup.machine import hardware
 from gfpup.models import backends
 from gfpup.planning.method import Method, plan_method
-from gfpup.planning.placement import find_footing
-from gfpup.planning.resources import Footing
+from gfpup.planning.placement import place
+from gfpup.planning.resources import Placement
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
@@ -35,7 +35,7 @@ def make_plan(
     """Decide everything that can be decided without a photo; `supply` afterwards holds the checkpoints it takes.
 
     In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
-    `earlier` are the `pixels` of the plan whose results are to be added to, for `find_footing`.
+    `earlier` is the recorded recipe of results that are to be added to, for `place`.
 
     Raises:
         GfpupError: the request cannot be carried out, with what to change.
@@ -43,64 +43,55 @@ def make_plan(
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, supply, sweeping=sweeping)
         members = tuple(member.name for member in method.members)
-        footing = find_footing(settings.changed({"ensemble.backends": members}), machine, sweeping=sweeping, earlier=earlier)
+        placement = place(settings.changed({"ensemble.backends": members}), machine, sweeping=sweeping, earlier=earlier)
     else:
-        footing = find_footing(settings, machine, sweeping=sweeping, earlier=earlier)
+        placement = place(settings, machine, sweeping=sweeping, earlier=earlier)
         method = plan_method(settings, supply, sweeping=sweeping)
-    on_cpu = footing.on_cpu
     _refuse_what_whole_photos_lack(settings, method)
     detector = _plan_detector(settings, supply)
     mask = _plan_mask(settings, supply, method)
     guard = _plan_guard(settings, supply)
-    background = _plan_background(settings, supply, footing)
-    tiles = _plan_tiles(settings, background.value, footing)
+    background = _plan_background(settings, supply, placement)
+    tiles = _plan_tiles(settings, background.value, placement)
     workers = _plan_workers(settings, machine)
     threads = _plan_threads(settings, machine)
-    pixels: dict[str, Any] = {
-        **method.pixels(),
-        "damage": [settings.source.protocol, settings.source.seed] if settings.source.kind == "synthetic" else None,
-        "mode": settings.mode,
-        "dtype": footing.dtype.value,
-        "engine": footing.engine.value,
-        "seed": settings.seed,
-        "upscale": settings.restore.upscale,
-        "aligned": settings.restore.aligned,
-        "strength": settings.restore.strength,
-        "match_color": settings.restore.match_color,
-        "detector": detector.value,
-        "detection_threshold": settings.detect.threshold,
-        "detect_size": settings.detect.size,
-        "faces": json.loads(json.dumps(asdict(settings.faces))),
-        "mask": mask.value,
-        "identity_min": guard.value,
-        "background": background.value,
-        "tiles": tiles.value,
-        "device": footing.device.value.partition(":")[0],
-        # Sums are taken in another order with another number of threads; nobody sees it, but the bytes do.
-        "threads": threads.value if on_cpu else None,
-        "checkpoints": dict(sorted(supply.digests.items())),
-        "write": {
-            "ext": settings.write.ext,
-            "suffix": settings.write.suffix,
-            "metadata": settings.write.metadata,
-            "jpeg_quality": settings.write.jpeg_quality,
-            "webp_quality": settings.write.webp_quality,
-            "png_compression": settings.write.png_compression,
-            "layout": settings.write.layout,
-        },
-    }
+    recipe = Recipe(
+        **method.recipe(),
+        damage=(settings.source.protocol, settings.source.seed) if settings.source.kind == "synthetic" else None,
+        mode=settings.mode,
+        dtype=placement.dtype.value,
+        engine=placement.engine.value,
+        seed=settings.seed,
+        upscale=settings.restore.upscale,
+        aligned=settings.restore.aligned,
+        strength=settings.restore.strength,
+        match_color=settings.restore.match_color,
+        detector=detector.value,
+        detection_threshold=settings.detect.threshold,
+        detect_size=settings.detect.size,
+        faces=asdict(settings.faces),
+        mask=mask.value,
+        identity_min=guard.value,
+        background=background.value,
+        tiles=tiles.value,
+        device=placement.device.value.kind,
+        # Sums are taken in another order with another number of threads; nobody sees it, but the bytes differ.
+        threads=threads.value if placement.on_cpu else None,
+        checkpoints=dict(sorted(supply.digests.items())),
+        write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
+    )
     plan = Plan(
-        pixels=pixels,
-        device=footing.device.value,
-        face_batch=footing.face_batch.value,
-        photo_batch=min(GPU_PHOTO_BATCH, footing.face_batch.value),
+        recipe=recipe,
+        device=placement.device.value,
+        face_batch=placement.face_batch.value,
+        photo_batch=min(GPU_PHOTO_BATCH, placement.face_batch.value),
         workers=workers.value,
         threads=threads.value,
         reasons=(
-            *(footing.tier, footing.device, *method.reasons, footing.dtype, footing.engine),
-            *(detector, mask, guard, background, tiles, footing.face_batch, workers, threads, footing.memory),
+            *(placement.tier, placement.device, *method.reasons, placement.dtype, placement.engine),
+            *(detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory),
         ),
-        warnings=(*supply.warnings, *footing.warnings),
+        warnings=(*supply.warnings, *placement.warnings),
         missing=tuple(supply.missing),
     )
     return plan, method
@@ -128,9 +119,9 @@ def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
             raise GfpupError(f"{flag} means nothing to backend {method.name!r}, which delivers whole photos; leave it out.")
 
 
-def _plan_detector(settings: Settings, supply: Supply) -> Reason:
+def _plan_detector(settings: Settings, supply: Supply) -> Decision[str]:
     if settings.restore.aligned:
-        return Reason("detector", "none", "the photos are aligned faces")
+        return Decision("detector", "none", "the photos are aligned faces")
     name, path = settings.detect.name, settings.detect.path
     if path is not None:
         if name == "cascade":
@@ -139,126 +130,126 @@ def _plan_detector(settings: Settings, supply: Supply) -> Reason:
         if name not in ("auto", found):
             raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
         supply.given("detector", path)
-        return Reason("detector", found, f"the file {path.name} was given")
+        return Decision("detector", found, f"the file {path.name} was given")
     if settings.backend.name == "upstream" and name == "auto":
         name = "retinaface-resnet50"  # the official path knows no other
     if name == "cascade":
-        return Reason("detector", name, "asked for; it finds upright frontal faces")
+        return Decision("detector", name, "asked for; it finds upright frontal faces")
     if name != "auto":
         supply.named("detector", name)
-        return Reason("detector", name, "asked for")
+        return Decision("detector", name, "asked for")
     lack = supply.try_named("detector", "retinaface-resnet50")
     if lack is None:
-        return Reason("detector", "retinaface-resnet50", "the most exact one")
+        return Decision("detector", "retinaface-resnet50", "the most exact one")
     supply.warnings.append(
         f"no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. {lack}"
     )
-    return Reason("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {lack}")
+    return Decision("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {lack}")
 
 
-def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Reason:
+def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Decision[str]:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
     facts = [backends.facts(one.name) for one in (method, *method.members)]
     if settings.restore.aligned:
-        return Reason("mask", "none", "nothing is pasted")
+        return Decision("mask", "none", "nothing is pasted")
     if settings.backend.name == "precomputed":
-        return Reason("mask", "none", "the results are pasted already")
+        return Decision("mask", "none", "the results are pasted already")
     if settings.backend.name == "upstream":
         return _plan_official_mask(settings, supply)
     if settings.paste.mask in ("bisenet", "parsenet"):
         supply.take("mask", settings.paste.mask, settings.paste.mask_path)
-        return Reason("mask", settings.paste.mask, "asked for")
+        return Decision("mask", settings.paste.mask, "asked for")
     if settings.paste.mask == "feather":
-        return Reason("mask", "feather", "asked for")
+        return Decision("mask", "feather", "asked for")
     if not any(one.versions or one.own_file for one in facts) and settings.backend.name != "ensemble":
         names = " and ".join(one.name for one in method.members or (method,))
         changes = "changes" if len(method.members) < 2 else "change"
-        return Reason("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
+        return Decision("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
     lack = supply.try_named("mask", "bisenet")
     if lack is None:
-        return Reason("mask", "bisenet", "the parsed face: hair, hats and background stay")
+        return Decision("mask", "bisenet", "the parsed face: hair, hats and background stay")
     supply.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {lack}")
-    return Reason("mask", "feather", lack)
+    return Decision("mask", "feather", lack)
 
 
-def _plan_official_mask(settings: Settings, supply: Supply) -> Reason:
+def _plan_official_mask(settings: Settings, supply: Supply) -> Decision[str]:
     if settings.paste.mask == "bisenet":
         raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
     if settings.paste.mask == "parsenet":
         supply.take("mask", "parsenet", settings.paste.mask_path)
-        return Reason("mask", "parsenet", "asked for")
+        return Decision("mask", "parsenet", "asked for")
     lack = "asked for" if settings.paste.mask == "feather" else supply.try_named("mask", "parsenet")
-    return Reason("mask", "parsenet", "the official one") if lack is None else Reason("mask", "feather", lack)
+    return Decision("mask", "parsenet", "the official one") if lack is None else Decision("mask", "feather", lack)
 
 
-def _plan_guard(settings: Settings, supply: Supply) -> Reason:
+def _plan_guard(settings: Settings, supply: Supply) -> Decision[float | None]:
     if settings.guard.identity_min is None:
-        return Reason("identity_min", None, "no face is held to its likeness; --identity-min does")
+        return Decision("identity_min", None, "no face is held to its likeness; --identity-min does")
     supply.take("guard", "arcface-ir-se50", settings.guard.path)
-    return Reason("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
+    return Decision("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
 
 
-def _plan_background(settings: Settings, supply: Supply, footing: Footing) -> Reason:
+def _plan_background(settings: Settings, supply: Supply, placement: Placement) -> Decision[str]:
     if settings.restore.aligned:
-        return Reason("background", "none", "an aligned face has no background")
+        return Decision("background", "none", "an aligned face has no background")
     if backends.facts(settings.backend.name).whole_photos:
-        return Reason("background", "none", f"{settings.backend.name} delivers whole photos")
+        return Decision("background", "none", f"{settings.backend.name} delivers whole photos")
     if settings.background.name == "none":
-        return Reason("background", "none", "asked for: Lanczos")
+        return Decision("background", "none", "asked for: Lanczos")
     if settings.background.name == "spandrel":
         if settings.background.path is None:
             raise GfpupError("--background spandrel opens a checkpoint of yours; name it with --background-path.")
         supply.given("background", settings.background.path)
-        return Reason("background", "spandrel", f"the file {settings.background.path.name}, unverified")
+        return Decision("background", "spandrel", f"the file {settings.background.path.name}, unverified")
     name = "realesrgan-x2plus" if settings.restore.upscale <= 2 else "realesrgan-x4plus"
     if settings.background.name == "realesrgan":
         supply.take("background", name, settings.background.path)
-        return Reason("background", "realesrgan", f"asked for: {name}")
-    if not footing.upsampler.value:
-        return Reason("background", "none", footing.upsampler.why)
+        return Decision("background", "realesrgan", f"asked for: {name}")
+    if not placement.upsampler.value:
+        return Decision("background", "none", placement.upsampler.why)
     lack = supply.try_named("background", name)
     if lack is None:
-        return Reason("background", "realesrgan", f"{name}, {footing.upsampler.why}")
+        return Decision("background", "realesrgan", f"{name}, {placement.upsampler.why}")
     supply.warnings.append(f"the background is enlarged by Lanczos. {lack}")
-    return Reason("background", "none", f"Lanczos: {lack}")
+    return Decision("background", "none", f"Lanczos: {lack}")
 
 
-def _plan_tiles(settings: Settings, background: str, footing: Footing) -> Reason:
+def _plan_tiles(settings: Settings, background: str, placement: Placement) -> Decision[tuple[int | None, int] | None]:
     """Tile side and overlap in px; they never switch a background on."""
     overlap = TILE_OVERLAP_PX if settings.background.tile_overlap_px is None else settings.background.tile_overlap_px
     if background == "spandrel":
-        return Reason("tiles", [settings.background.tile_px, overlap], "as asked for, or as its architecture allows")
+        return Decision("tiles", (settings.background.tile_px, overlap), "as asked for, or as its architecture allows")
     if background != "realesrgan":
-        return Reason(
+        return Decision(
             "tiles",
             None,
             "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles",
         )
-    return Reason("tiles", [footing.tile_px.value, overlap], footing.tile_px.why)
+    return Decision("tiles", (placement.tile_px.value, overlap), placement.tile_px.why)
 
 
-def _plan_workers(settings: Settings, machine: hardware.Machine) -> Reason:
+def _plan_workers(settings: Settings, machine: hardware.Machine) -> Decision[int]:
     if settings.hardware.workers is not None:
-        return Reason("workers", settings.hardware.workers, "asked for")
+        return Decision("workers", settings.hardware.workers, "asked for")
     if settings.mode == "memory-efficient":
-        return Reason("workers", 0, "no photo is read ahead, for memory")
-    return Reason("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
+        return Decision("workers", 0, "no photo is read ahead, for memory")
+    return Decision("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
 
 
-def _plan_threads(settings: Settings, machine: hardware.Machine) -> Reason:
+def _plan_threads(settings: Settings, machine: hardware.Machine) -> Decision[int]:
     """Threads of one forward: the cores that this process may use, and no more than OMP_NUM_THREADS says."""
     if settings.hardware.threads is not None:
-        return Reason("threads", settings.hardware.threads, "asked for")
+        return Decision("threads", settings.hardware.threads, "asked for")
     if machine.omp_threads is not None and machine.omp_threads < machine.cores:
-        return Reason("threads", machine.omp_threads, f"OMP_NUM_THREADS says so; this process may use {machine.cores} cores")
-    return Reason("threads", machine.cores, "; ".join(("one for each core that this process may use", *machine.limits)))
+        return Decision("threads", machine.omp_threads, f"OMP_NUM_THREADS says so; this process may use {machine.cores} cores")
+    return Decision("threads", machine.cores, "; ".join(("one for each core that this process may use", *machine.limits)))
 
 
 def fingerprint(plan: Plan) -> str:
     """The identity of a plan: equal for plans whose results may lie in one folder."""
     # Folders made before there were engines stay what they are: eager is what made them.
-    pixels = {key: value for key, value in plan.pixels.items() if (key, value) != ("engine", "eager")}
-    return hashlib.sha256(json.dumps(pixels, sort_keys=True).encode()).hexdigest()[:16]
+    recipe = {key: value for key, value in plan.recipe.facts().items() if (key, value) != ("engine", "eager")}
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supply:
@@ -284,13 +275,13 @@ def decide(plan: Plan, settings: Settings, *, sweeping: bool) -> Plan:
     asked = settings.cache.enabled
     if asked is None and not sweeping:
         return plan
-    where = f"{settings.cache.dir or stage_cache.default_folder()}, at most {settings.cache.max_gb:g} GB"
+    shared, why = False, "asked for: every stage is computed"
     if settings.restore.aligned:
-        choice = Reason("shared_stages", False, "aligned faces are neither searched for nor have they a background")
-    elif plan.pixels["backend"] == "upstream":
-        choice = Reason("shared_stages", False, "the official path finds and aligns faces by itself")
-    elif asked is False:
-        choice = Reason("shared_stages", False, "asked for: every stage is computed")
-    else:
-        choice = Reason("shared_stages", True, f"faces, crops and backgrounds are computed once for all jobs, kept in {where}")
-    return replace(plan, share_stages=bool(choice.value), reasons=(*plan.reasons, choice))
+        why = "aligned faces are not searched for and have no background"
+    elif plan.recipe.backend == "upstream":
+        why = "the official path finds and aligns faces by itself"
+    elif asked is not False:
+        folder = settings.cache.dir or stage_cache.default_folder()
+        shared = True
+        why = f"faces, crops and backgrounds are computed once for all jobs, kept in {folder}, at most {settings.cache.max_gb:g} GB"
+    return replace(plan, share_stages=shared, reasons=(*plan.reasons, Decision("shared_stages", shared, why)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Reason
+from gfpup.core.plan import Decision, Device
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends, engines
 from gfpup.planning.settings import Settings
@@ -31,11 +31,11 @@ def methods_of(settings: Settings) -> list[str]:
     return [settings.backend.name]
 
 
-def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: bool) -> Reason:
+def plan_dtype(settings: Settings, machine: Machine, device: Device, *, sweeping: bool) -> Decision[str]:
     """The precision of the networks that restore and enlarge; detectors and parsers always compute in float32.
 
     Raises:
-        GfpupError: the precision asked for cannot be had.
+        GfpupError: the precision asked for is not available.
     """
     name, asked = settings.backend.name, settings.hardware.precision
     facts = backends.facts(name)
@@ -45,32 +45,32 @@ def plan_dtype(settings: Settings, machine: Machine, device: str, *, sweeping: b
                 f"--precision {asked} means nothing to backend {name!r}, which delivers whole photos; leave it out."
             )
         if settings.mode != "standard":
-            return Reason("dtype", "float32", f"{settings.mode} changes nothing of {name}, which delivers whole photos")
-        return Reason("dtype", "float32", f"{name} delivers whole photos and computes as it was made to")
+            return Decision("dtype", "float32", f"{settings.mode} changes nothing of {name}, which delivers whole photos")
+        return Decision("dtype", "float32", f"{name} delivers whole photos and computes as it was made to")
     if settings.mode == "high-quality":
         if asked not in ("auto", "fp32"):
             raise GfpupError(f"--high-quality computes in float32, not in {asked}; leave out one of the two.")
-        return Reason("dtype", "float32", "for quality; each face is also restored mirrored, and the two are averaged")
+        return Decision("dtype", "float32", "for quality; each face is also restored mirrored, and the two are averaged")
     if asked != "auto":
         return _asked(settings, machine, device)
     if device == "cpu":
-        return Reason("dtype", "float32", "exact")
+        return Decision("dtype", "float32", "exact")
     gpu = gpu_of(device, machine)
     if gpu is None:
-        return Reason("dtype", "float32", "bfloat16 was not tried on Apple's GPUs")
+        return Decision("dtype", "float32", "bfloat16 was not tried on Apple's GPUs")
     if not gpu.bfloat16:
-        return Reason("dtype", "float32", f"{gpu.name} does not compute in bfloat16")
+        return Decision("dtype", "float32", f"{gpu.name} does not compute in bfloat16")
     if "spandrel" in (*methods_of(settings), settings.background.name):
-        return Reason("dtype", "float32", "not every architecture that spandrel opens computes in bfloat16")
+        return Decision("dtype", "float32", "not every architecture that spandrel opens computes in bfloat16")
     if not all("bfloat16" in precisions(method) for method in methods_of(settings)):
-        return Reason("dtype", "float32", f"{name} does not compute in bfloat16")
+        return Decision("dtype", "float32", f"{name} does not compute in bfloat16")
     saved = "for memory; " if settings.mode == "memory-efficient" else ""
     if all(method in WITHOUT_NETWORK for method in methods_of(settings)):
-        return Reason("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {name} has no network that it would lower")
-    return Reason("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {REDONE}")
+        return Decision("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {name} has no network that it would lower")
+    return Decision("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {REDONE}")
 
 
-def _asked(settings: Settings, machine: Machine, device: str) -> Reason:
+def _asked(settings: Settings, machine: Machine, device: Device) -> Decision[str]:
     dtype = DTYPES[settings.hardware.precision]
     for name in methods_of(settings):
         if dtype not in precisions(name):
@@ -78,13 +78,13 @@ def _asked(settings: Settings, machine: Machine, device: str) -> Reason:
     if dtype == "float16" and settings.background.name in ("realesrgan", "spandrel"):
         raise GfpupError(f"--background {settings.background.name} does not run in float16; use --precision bf16 or fp32.")
     if dtype == "float32":
-        return Reason("dtype", dtype, "asked for; exact")
+        return Decision("dtype", dtype, "asked for; exact")
     if all(name in WITHOUT_NETWORK for name in methods_of(settings)):
-        return Reason("dtype", dtype, f"asked for; {settings.backend.name} has no network that it would lower")
+        return Decision("dtype", dtype, f"asked for; {settings.backend.name} has no network that it would lower")
     gpu = gpu_of(device, machine)
     has_it = dtype == "float16" or device == "mps" or (machine.bfloat16 if gpu is None else gpu.bfloat16)
     slower = "" if has_it else "; this processor only imitates it, slowly" if gpu is None else f"; {gpu.name} only imitates it"
-    return Reason("dtype", dtype, f"asked for; {REDONE}{slower}")
+    return Decision("dtype", dtype, f"asked for; {REDONE}{slower}")
 
 
 def precisions(name: str) -> tuple[str, ...]:
@@ -105,29 +105,29 @@ def _refusal(name: str, asked: str, allowed: tuple[str, ...]) -> str:
     return f"backend {name!r} does not compute in {asked}{why}; use --precision {' or '.join(flags)}."
 
 
-def plan_engine(settings: Settings, device: str, *, dtype: str, sweeping: bool) -> Reason:
-    """What runs the networks: torch as it is ("eager"), unless another engine is asked for and can be had.
+def plan_engine(settings: Settings, device: Device, *, dtype: str, sweeping: bool) -> Decision[str]:
+    """What runs the networks: torch as it is ("eager"), unless another engine is asked for and is available.
 
     `--compile` asks for "compile" where that works, and says why where it does not; `--engine` is taken at its word.
 
     Raises:
-        GfpupError: the engine named cannot be had, with what to install.
+        GfpupError: the engine asked for is not available, with what to install.
     """
     asked = settings.hardware.engine
     if settings.hardware.compile and asked not in ("auto", "compile"):
         raise GfpupError(f"--compile and --engine {asked} exclude each other; give one of them.")
     wanted = "compile" if settings.hardware.compile else asked
     if wanted in ("auto", "eager"):
-        return Reason("engine", "eager", "torch as it is" if wanted == "auto" else "asked for")
+        return Decision("engine", "eager", "torch as it is" if wanted == "auto" else "asked for")
     networks = [name for name in methods_of(settings) if name in backends.TABLE and backends.facts(name).versions]
     if not networks or backends.facts(settings.backend.name).whole_photos:
         lack = f"{settings.backend.name} runs no network of gfpup's"
         if settings.hardware.compile or sweeping:
-            return Reason("engine", "eager", f"{wanted} means nothing here: {lack}")
+            return Decision("engine", "eager", f"{wanted} means nothing here: {lack}")
         raise GfpupError(f"--engine {wanted} means nothing here, as {lack}; leave it out.")
     missing = engines.available(wanted, device=device, dtype=dtype)
     if missing is None:
-        return Reason("engine", wanted, f"asked for; {engines.difference(wanted, dtype=dtype)}")
+        return Decision("engine", wanted, f"asked for; {engines.difference(wanted, dtype=dtype)}")
     if settings.hardware.compile:
-        return Reason("engine", "eager", f"networks cannot be compiled here: {missing}")
-    raise GfpupError(f"--engine {wanted} cannot be had: {missing.rstrip('.')}; leave it out for eager.")
+        return Decision("engine", "eager", f"networks cannot be compiled here: {missing}")
+    raise GfpupError(f"--engine {wanted} is not available: {missing.rstrip('.')}; leave it out for eager.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from gfpup.core.types import Reason
+from gfpup.core.plan import Decision, Device
 from gfpup.models import backends
 from gfpup.planning import memory_model
 from gfpup.planning.memory_model import Need, Network
@@ -15,19 +15,19 @@ from gfpup.planning.tiers import GB
 from gfpup.restoration import detect
 
 
-def need_of(settings: Settings, footing: Footing) -> Need:
-    """Predict what a run of `settings` on `footing` needs, in bytes."""
+def need_of(settings: Settings, placement: Placement) -> Need:
+    """Predict the memory that a run of `settings` in `placement` needs, in bytes."""
     return memory_model.predict(
         [_network(name, settings) for name in methods_of(settings)],
-        dtype=footing.dtype.value,
-        face_batch=footing.face_batch.value,
+        dtype=placement.dtype.value,
+        face_batch=placement.face_batch.value,
         aids=tuple(_aids(settings)),
-        background_scale=(2 if settings.restore.upscale <= 2 else 4) if footing.upsampler.value else None,
-        tile_px=footing.tile_px.value,
+        background_scale=(2 if settings.restore.upscale <= 2 else 4) if placement.upsampler.value else None,
+        tile_px=placement.tile_px.value,
         upscale=settings.restore.upscale,
-        on_cpu=footing.on_cpu,
-        redo=footing.dtype.value != "float32",
-        engine=footing.engine.value,
+        on_cpu=placement.on_cpu,
+        redo=placement.dtype.value != "float32",
+        engine=placement.engine.value,
     )
 
 
@@ -48,7 +48,7 @@ def _network(name: str, settings: Settings) -> Network:
 
 
 def _aids(settings: Settings) -> Iterator[Network]:
-    """The networks beside the method; which of the usual ones can be had is not known yet, so the best ones are taken."""
+    """The networks beside the method; which of the usual ones are available is not known yet, so the best ones are assumed."""
     official = settings.backend.name == "upstream"
     if not settings.restore.aligned:
         detector = memory_model.AIDS.get("retinaface-resnet50" if settings.detect.name == "auto" else settings.detect.name)
@@ -83,20 +83,20 @@ def gb(size: int | Need) -> str:
 
 
 @dataclass(frozen=True)
-class Footing:
+class Placement:
     """The decisions, each with its reason; `upsampler.value` says whether an automatic background may be Real-ESRGAN."""
 
-    tier: Reason
-    device: Reason
-    dtype: Reason
-    engine: Reason
-    face_batch: Reason
-    tile_px: Reason
-    upsampler: Reason
-    memory: Reason
+    tier: Decision[str]
+    device: Decision[Device]
+    dtype: Decision[str]
+    engine: Decision[str]
+    face_batch: Decision[int]
+    tile_px: Decision[int]
+    upsampler: Decision[bool]
+    memory: Decision[str]
     warnings: tuple[str, ...] = ()
 
     @property
     def on_cpu(self) -> bool:
         """Whether the networks compute on the processor."""
-        return bool(self.device.value == "cpu")
+        return self.device.value == "cpu"

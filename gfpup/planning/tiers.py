@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Reason
+from gfpup.core.plan import Decision, Device
 from gfpup.machine import hardware
 from gfpup.machine.hardware import Gpu, Machine
 from gfpup.models.engines import ENGINES
@@ -52,13 +52,12 @@ def _size(gpu: Gpu) -> int:
     return gpu.free_bytes if gpu.total_bytes - gpu.free_bytes > OTHERS_BYTES else gpu.total_bytes
 
 
-def gpu_of(device: str, machine: Machine) -> Gpu | None:
+def gpu_of(device: Device, machine: Machine) -> Gpu | None:
     """The CUDA device that "cuda:N" names, or None for another device."""
-    kind, _, index = device.partition(":")
-    return machine.gpus[int(index)] if kind == "cuda" else None
+    return machine.gpus[device.index or 0] if device.kind == "cuda" else None
 
 
-def choose(settings: Settings, machine: Machine) -> tuple[Reason, Reason]:
+def choose(settings: Settings, machine: Machine) -> tuple[Decision[str], Decision[Device]]:
     """The tier and the device, before anything is known of what fits.
 
     Raises:
@@ -68,26 +67,26 @@ def choose(settings: Settings, machine: Machine) -> tuple[Reason, Reason]:
     gpu = gpu_of(device.value, machine)
     if settings.hardware.tier == "auto":
         if gpu is None:
-            kind = str(device.value)
+            kind = device.value.kind
             why = "an Apple GPU, which shares the machine's memory" if kind == "mps" else "no GPU is used"
-            return Reason("tier", kind, why), device
-        return Reason("tier", tier_of(gpu), _describe(gpu)), device
+            return Decision("tier", kind, why), device
+        return Decision("tier", tier_of(gpu), _describe(gpu)), device
     if settings.hardware.tier in GPU_TIERS:
         return _that_fits(settings.hardware.tier, gpu, device), device
     if device.value != settings.hardware.tier:
         raise GfpupError(
             f"hardware={settings.hardware.tier} does not go with --device {settings.hardware.device}; leave out one of the two."
         )
-    return Reason("tier", settings.hardware.tier, "asked for"), device
+    return Decision("tier", settings.hardware.tier, "asked for"), device
 
 
-def _device(settings: Settings, machine: Machine) -> Reason:
+def _device(settings: Settings, machine: Machine) -> Decision[Device]:
     request = settings.hardware.device
     if request == "auto" and settings.hardware.tier in ("cpu", "mps"):
         request = settings.hardware.tier
     on_processor = settings.hardware.engine in ENGINES and ENGINES[settings.hardware.engine].devices == ("cpu",)
     if request == "auto" and on_processor and settings.hardware.tier == "auto":
-        return Reason("device", "cpu", f"engine {settings.hardware.engine} computes on the processor")
+        return Decision("device", Device("cpu"), f"engine {settings.hardware.engine} computes on the processor")
     device = hardware.choose_device(request, machine)
     if on_processor and device.value != "cpu":
         raise GfpupError(
@@ -97,18 +96,18 @@ def _device(settings: Settings, machine: Machine) -> Reason:
     return device
 
 
-def _that_fits(tier: str, gpu: Gpu | None, device: Reason) -> Reason:
+def _that_fits(tier: str, gpu: Gpu | None, device: Decision[Device]) -> Decision[str]:
     """The tier that was asked for, or the largest below it that is here.
 
     A smaller tier than the GPU's own holds the run to less memory; a larger one would promise what is not there.
     """
     if gpu is None:
-        return Reason(
-            "tier", str(device.value), f"{tier} was asked for, and no CUDA GPU is used here: it falls back to {device.value}"
+        return Decision(
+            "tier", device.value.kind, f"{tier} was asked for, and no CUDA GPU is used here: it falls back to {device.value}"
         )
     if _size(gpu) < TIERS[tier].least_bytes:
-        return Reason("tier", tier_of(gpu), f"{tier} was asked for, but {_describe(gpu)}: it falls back to {tier_of(gpu)}")
-    return Reason("tier", tier, f"asked for; {_describe(gpu)}")
+        return Decision("tier", tier_of(gpu), f"{tier} was asked for, but {_describe(gpu)}: it falls back to {tier_of(gpu)}")
+    return Decision("tier", tier, f"asked for; {_describe(gpu)}")
 
 
 def _describe(gpu: Gpu) -> str:

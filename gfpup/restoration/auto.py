@@ -1,4 +1,4 @@
-"""A method for each photo: what ails its largest face is measured, and visible rules (conf/auto.yaml) choose by it."""
+"""A method for each photo: the damage of its largest face is measured, and the rules in conf/auto.yaml choose by it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from importlib.resources import files
 from typing import Any, Final
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Detector, Face, Photo, RestoredPhoto, UInt8
+from gfpup.core.types import Detector, Photo, RestoredPhoto
 from gfpup.photos.jpeg_quality import file_jpeg_quality
 from gfpup.restoration.align import aligned_crop
 from gfpup.restoration.damage import Damage, measure_damage
-from gfpup.restoration.restorer import Restorer
+from gfpup.restoration.restorer import Detection, Restorer, detect_faces
 from gfpup.restoration.select import FaceChoice, select_faces
-from gfpup.restoration.stage_cache import Reuse, noting
 
 RULES: Final = "auto.yaml"
 
@@ -56,7 +55,7 @@ def choose(damage: Damage, available: Collection[str], *, given: Mapping[str, An
     """
     table = rules() if given is None else given
     for rule in table["rules"]:
-        held = [said for said in (_said(condition, damage) for condition in rule["any"]) if said is not None]
+        held = [text for text in (_reason(condition, damage) for condition in rule["any"]) if text is not None]
         if held or not rule["any"]:
             break
     else:
@@ -94,75 +93,54 @@ class AutoRestorer:
         self.selection = selection or FaceChoice()
         self.from_files = from_files
         self.rule = rule
-        self._known = _Known()
         self._made: dict[str, Restorer] = {}
 
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
-        """Restore `photos`, in their order; those of one method share its forwards. Each says its method and why."""
-        looks = [self._look(photo) for photo in photos]
+        """Restore `photos`, in their order; those of one method share its forwards. Each names its method and the reason."""
+        detections = None if self.detector is None else [detect_faces(self.detector, photo) for photo in photos]
+        looks = [self._look(photo, None if detections is None else detections[i]) for i, photo in enumerate(photos)]
         done: dict[int, RestoredPhoto] = {}
         for method in dict.fromkeys(look.choice.method for look in looks):
             places = [i for i, look in enumerate(looks) if look.choice.method == method]
-            restorer = self._restorer(method)
-            self._known.faces = [looks[i].faces for i in places]
-            for i, restored in zip(places, restorer([photos[i] for i in places]), strict=True):
+            restorer, chosen = self._restorer(method), [photos[i] for i in places]
+            results = restorer(chosen) if detections is None else restorer.restore(chosen, [detections[i] for i in places])
+            for i, restored in zip(places, results, strict=True):
                 done[i] = _noted(restored, looks[i])
         return [done[i] for i in range(len(photos))]
 
-    def _look(self, photo: Photo) -> _Look:
-        """Find the faces of a photo and choose its method by those that are to be restored."""
-        rgb = photo.rgb8
-        reuse = Reuse()
+    def _look(self, photo: Photo, detection: Detection | None) -> _Look:
+        """Choose the method of a photo by those of its faces that are to be restored."""
         began = time.perf_counter()
-        if self.detector is None:
-            faces = chosen = [aligned_crop(rgb).face]
+        rgb = photo.rgb8
+        if detection is None:
+            chosen = [aligned_crop(rgb).face]
         else:
-            with noting(reuse):
-                faces = self.detector.detect(rgb)
-            reasons = select_faces(faces, photo.size_hw, self.selection)
-            chosen = [face for face, reason in zip(faces, reasons, strict=True) if reason is None]
-        found = time.perf_counter()
+            reasons = select_faces(detection.faces, photo.size_hw, self.selection)
+            chosen = [face for face, reason in zip(detection.faces, reasons, strict=True) if reason is None]
         quality = file_jpeg_quality(photo.path) if self.from_files and photo.metadata.format == "JPEG" else None
         choice = self.rule(measure_damage(rgb, chosen, jpeg_quality=quality), tuple(self.makers))
-        seconds = {"choose": time.perf_counter() - found}
-        if self.detector is not None:
-            seconds = {"detect": found - began, **seconds}
-        return _Look(choice, faces, seconds, reuse)
+        return _Look(choice, time.perf_counter() - began)
 
     def _restorer(self, method: str) -> Restorer:
         if method not in self._made:
-            made = self.makers[method]()
-            self._made[method] = made if self.detector is None else replace(made, detector=self._known)
+            self._made[method] = self.makers[method]()
         return self._made[method]
 
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What was seen of a photo before it is restored."""
+    """The method that was chosen for a photo, and the seconds that choosing took."""
 
     choice: Choice
-    faces: list[Face]
-    seconds: Mapping[str, float]
-    reuse: Reuse
-
-
-class _Known:
-    """A detector that has looked already: it returns `faces`, those of the photos to come, in their order."""
-
-    def __init__(self) -> None:
-        self.faces: list[list[Face]] = []
-
-    def detect(self, rgb: UInt8) -> list[Face]:
-        return self.faces.pop(0)
+    seconds: float
 
 
 def _noted(restored: RestoredPhoto, look: _Look) -> RestoredPhoto:
-    """The finished photo with its method, the reason for it, and what looking took: the restorer found its faces at once."""
+    """The finished photo with its method and the reason for it."""
+    found = {name: seconds for name, seconds in restored.seconds.items() if name == "detect"}
     return replace(
         restored,
-        seconds={**look.seconds, **restored.seconds, **look.seconds},  # in their order, with what looking really took
-        reused={**look.reuse.seconds, **restored.reused},
-        warnings=(*restored.warnings, *look.reuse.remarks),
+        seconds={**found, "choose": look.seconds, **restored.seconds},  # in the order of the stages
         method=look.choice.method,
         notes=(*restored.notes, look.choice.reason),
     )
@@ -173,8 +151,8 @@ def _text() -> str:
     return files("gfpup.conf").joinpath(RULES).read_text(encoding="utf-8")
 
 
-def _said(condition: Mapping[str, Any], damage: Damage) -> str | None:
-    """What a condition says where it holds, None where it does not or there is nothing to hold it against."""
+def _reason(condition: Mapping[str, Any], damage: Damage) -> str | None:
+    """The text of a condition where it holds; None where it does not, or where nothing was measured."""
     value = getattr(damage, condition["fact"])
     if value is None:
         return None

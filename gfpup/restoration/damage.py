@@ -1,4 +1,4 @@
-"""TODO gfpup/restoration/damage.py."""
+"""How damaged a face is: sharpness, noise, blocks and colours, measured without a reference."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class Damage:
 
 
 def measure_damage(rgb: UInt8, faces: Sequence[Face], *, jpeg_quality: int | None = None) -> Damage:
-    """Measure what ails an (h, w, 3) uint8 RGB photo with these faces; `jpeg_quality` is that of its file.
+    """Measure the damage of an (h, w, 3) uint8 RGB photo with these faces; `jpeg_quality` is that of its file.
 
-    Of several faces the largest decides: a stranger's blurred face behind it must not choose the method. One that cannot be
-    aligned is passed over.
+    Of several faces the largest decides: a blurred face in the background must not choose the method. Faces that cannot be
+    aligned are skipped.
     """
     by_size = sorted(faces, key=lambda face: -_side_px(face))
     crops = [crop for crop in align_faces(rgb, by_size) if not isinstance(crop, str)]

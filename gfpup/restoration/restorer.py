@@ -29,6 +29,23 @@ Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
 
 
 @dataclass(frozen=True, eq=False)
+class Detection:
+    """The faces that were found in a photo, the seconds that took, and what of it another job had computed."""
+
+    faces: Sequence[Face]
+    seconds: float
+    reuse: Reuse
+
+
+def detect_faces(detector: Detector, photo: Photo) -> Detection:
+    """Find the faces of a photo."""
+    began = time.perf_counter()
+    with noting(reuse := Reuse()):
+        faces = detector.detect(photo.rgb8)
+    return Detection(faces, time.perf_counter() - began, reuse)
+
+
+@dataclass(frozen=True, eq=False)
 class Restorer:
     """The loaded parts of a run and the few settings they are used with.
 
@@ -61,9 +78,14 @@ class Restorer:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
         if self.detector is None:
             return self._restore_aligned(photos)
-        work = [_Work(photo) for photo in photos]
-        for item in work:
-            self._find_faces(item)
+        return self.restore(photos, [detect_faces(self.detector, photo) for photo in photos])
+
+    def restore(self, photos: Sequence[Photo], detections: Sequence[Detection]) -> list[RestoredPhoto]:
+        """Restore `photos`, whose faces are known: `detections` has those of each photo."""
+        work = []
+        for photo, detection in zip(photos, detections, strict=True):
+            work.append(item := _Work(photo, seconds={"detect": detection.seconds}, reuse=detection.reuse))
+            self._align(item, detection.faces)
         self._restore_crops(work)
         return [self._finish(item) for item in work]
 
@@ -92,11 +114,8 @@ class Restorer:
             done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds), warnings=warnings))
         return done
 
-    def _find_faces(self, item: _Work) -> None:
-        assert self.detector is not None
+    def _align(self, item: _Work, faces: Sequence[Face]) -> None:
         rgb = item.photo.rgb8
-        with _clock(item, "detect"):
-            faces = self.detector.detect(rgb)
         reasons = select_faces(faces, item.photo.size_hw, self.choice)
         with _clock(item, "align"):
             crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))

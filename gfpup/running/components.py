@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import torch
 
-from gfpup.core.types import Backend, Plan
+from gfpup.core.plan import Plan
+from gfpup.core.types import Backend
 from gfpup.evaluation import metrics
 from gfpup.evaluation.scorer import Scorer, load_scorer, require
 from gfpup.machine.allocator import lasting_memory
@@ -50,7 +51,7 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
     detector = None
     if not settings.restore.aligned:
         detector = load_detector(
-            plan.pixels["detector"],
+            plan.recipe.detector,
             path=supply.paths.get("detector"),
             threshold=settings.detect.threshold,
             detect_size=settings.detect.size,
@@ -64,14 +65,14 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
-    mask = load_mask(plan.pixels["mask"], supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None
+    mask = load_mask(plan.recipe.mask, supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None
     guard = _load_guard(settings, plan, supply)
-    exact = plan.pixels["dtype"] == "float32"
+    exact = plan.recipe.dtype == "float32"
 
     @lasting_memory()
     def make(one: Method) -> Restorer:
         return Restorer(
-            backend=_load_backend(settings, plan, one, supply, dtype=plan.pixels["dtype"]),
+            backend=_load_backend(settings, plan, one, supply, dtype=plan.recipe.dtype),
             fallback=None if exact else _load_backend(settings, plan, one, supply, dtype="float32"),
             detector=detector,
             upscale=settings.restore.upscale,
@@ -101,7 +102,7 @@ def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply
         seed=settings.seed,
         memory_efficient=memory_efficient,
         # What redoes a face in float32 is seldom asked, and not worth a second graph.
-        engine=plan.pixels["engine"] if dtype == plan.pixels["dtype"] else "eager",
+        engine=plan.recipe.engine if dtype == plan.recipe.dtype else "eager",
     )
     backend = backends.load(spec)
     return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
@@ -114,18 +115,19 @@ def _load_guard(settings: Settings, plan: Plan, supply: Supply) -> Guard | None:
 
 
 def _load_background(plan: Plan, supply: Supply) -> Upsampler:
-    if plan.pixels["background"] == "none":
+    if plan.recipe.background == "none":
         return resize
-    tile_px, overlap_px = plan.pixels["tiles"]
+    assert plan.recipe.tiles is not None, "every network that enlarges a background has tiles"
+    tile_px, overlap_px = plan.recipe.tiles
     load: Callable[..., Upsampler] = background.RealESRGAN.load
-    if plan.pixels["background"] == "spandrel":
+    if plan.recipe.background == "spandrel":
         from gfpup.models.backends.spandrel import AnyUpsampler
 
         load = AnyUpsampler.load
     return load(
         supply.paths["background"],
         device=plan.device,
-        dtype=plan.pixels["dtype"],
+        dtype=plan.recipe.dtype,
         tile_px=tile_px,
         tile_overlap_px=overlap_px,
     )
@@ -179,17 +181,17 @@ def load_shared(settings: Settings, plan: Plan, supply: Supply, *, warn: Callabl
     if not plan.share_stages:
         return None
     store = StageCache(settings.cache.dir or default_folder(), limit_bytes=int(settings.cache.max_gb * 1e9), warn=warn)
-    computed = {"device": _device(plan), "threads": plan.pixels["threads"]}
+    computed = {"device": _device(plan), "threads": plan.recipe.threads}
     detector = {
-        "name": plan.pixels["detector"],
+        "name": plan.recipe.detector,
         "threshold": settings.detect.threshold,
         "size": settings.detect.size,
         "weights": supply.digests.get("detector"),
     }
     enlarged = {
-        "name": plan.pixels["background"],
-        "tiles": plan.pixels["tiles"],
-        "dtype": plan.pixels["dtype"],
+        "name": plan.recipe.background,
+        "tiles": plan.recipe.tiles,
+        "dtype": plan.recipe.dtype,
         "weights": supply.digests.get("background"),
     }
     return SharedStages(store, {"detect": detector | computed, "background": enlarged | computed})
@@ -199,4 +201,4 @@ def _device(plan: Plan) -> str:
     """What computes, a GPU by its name."""
     import torch
 
-    return torch.cuda.get_device_name(plan.device) if plan.device.startswith("cuda") else plan.device
+    return torch.cuda.get_device_name(plan.device) if plan.device.kind == "cuda" else plan.device

@@ -22,7 +22,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from gfpup.core.types import Plan, RestoredPhoto
+from gfpup.core.plan import Plan
+from gfpup.core.types import RestoredPhoto
 from gfpup.records.manifest import reused
 
 FAILURES_SHOWN = 20
@@ -195,11 +196,12 @@ def print_plan(plan: Plan, photos: Sequence[Any], *, console: Console) -> None:
     for heading in ("setting", "value", "because"):
         table.add_column(heading, overflow="fold")
     for reason in plan.reasons:
-        table.add_row(reason.setting, escape(str(reason.value)), escape(reason.why))
+        value = list(reason.value) if isinstance(reason.value, tuple) else reason.value
+        table.add_row(reason.setting, escape(str(value)), escape(reason.why))
     explained = {reason.setting for reason in plan.reasons}
     for setting in ("backend", "parameters", "upscale"):
-        if setting not in explained and plan.pixels[setting]:
-            table.add_row(setting, escape(str(plan.pixels[setting])), "asked for, or the default")
+        if setting not in explained and getattr(plan.recipe, setting):
+            table.add_row(setting, escape(str(getattr(plan.recipe, setting))), "asked for, or the default")
     console.print(table)
     for task in photos:
         if task.refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.types import Photo, UInt8
 from gfpup.photos.opening import photo_sha256
 from gfpup.photos.pairs import synthesise
-from gfpup.running.process import leave_with_parent
+from gfpup.running.process import leave_signals_to_parent, leave_with_parent
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,6 @@ def _as_it_is(batch: list[Loaded]) -> list[Loaded]:
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches the whole process group; the parent decides. OpenCV's threads do not survive the fork.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(0)
+    leave_signals_to_parent()
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive the fork
     leave_with_parent()

@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
@@ -23,40 +24,44 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError, OutputError
-from gfpup.running import sweep as sweep_end
-from gfpup.running import sweep_jobs
+from gfpup.running import sweep, sweep_jobs
+from gfpup.running.composition import checked_composition
 from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible
 from gfpup.running.run import Ended, execute
-from gfpup.running.sweep import forget, started
-
-_statuses: list[int] = []
 
 
 def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
     """Run the Hydra application with `overrides` (Hydra's own flags among them) and return the exit status.
 
     `command` is the command line as it was typed, for the manifest; the overrides themselves where it is not given.
+
+    Raises:
+        GfpupError: refused before a run or a sweep began.
     """
-    _statuses.clear()
-    forget()
     argv = sys.argv
     os.environ[ARGV_VARIABLE] = json.dumps(list(command or [argv[0], *overrides]))
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands errors on instead of printing them and exiting with 1
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them and exiting with 1
+    if any(word.startswith("--exp") for word in overrides):
+        raise GfpupError("--experimental-rerun is not supported: it would run code from a pickle; give the overrides again.")
     for name in registry.plugins("backend"):
         ConfigStore.instance().store(group="backend", name=name, node={"name": name}, provider="an installed package")
+    application = Application()
+    run_application = hydra.main(version_base="1.3", config_path="pkg://gfpup.conf", config_name="run")(application.run_job)
     try:
-        with interruptible(), _sweep_arguments(overrides) as arguments:
-            sys.argv = [argv[0], *arguments, *overrides]
+        with interruptible(), checked_composition(), tempfile.TemporaryDirectory() as folder:
+            begun = Path(folder, "sweep.json")
+            sys.argv = [argv[0], *_arguments(overrides, begun), *overrides]
             try:
-                app()
+                run_application()
             finally:
-                status = sweep_end.close() if started() is not None else max(_statuses, default=0)
+                status = sweep.close(sweep.Sweep.load(begun)) if begun.exists() else application.status
         return status
     except (HydraException, OmegaConfBaseException) as error:
         return refuse(GfpupError(_in_short(error)))
-    except (Interrupted, KeyboardInterrupt):
-        print("gfpup: interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
+    except (Interrupted, KeyboardInterrupt) as error:
+        with suppress(OSError):  # the terminal may be what ended
+            print("gfpup: interrupted; run the same command again to resume.", file=sys.stderr)
+        return error.status if isinstance(error, Interrupted) else 130
     finally:
         sys.argv = argv
 
@@ -79,25 +84,25 @@ def refuse(error: GfpupError) -> int:
     return 2
 
 
-@contextmanager
-def _sweep_arguments(overrides: Sequence[str]) -> Iterator[list[str]]:
-    """What a multirun needs beside the user's overrides: names for its jobs' folders, and no folder in a dry run."""
+def _arguments(overrides: Sequence[str], begun: Path) -> list[str]:
+    """Arguments that Hydra needs beside the user's: where a sweep is announced, names for its jobs' folders.
+
+    The results of a dry sweep go to the folder of `begun`, which is temporary.
+    """
+    arguments = [] if {"--cfg", "-c"} & set(overrides) else [f"hydra.callbacks.sweep.begun='{begun}'"]
     if not {"-m", "--multirun"} & set(overrides):
-        yield []
-        return
+        return arguments
     parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text and not text.startswith("-")])
     _check_output([override for override in parsed if override.key_or_group == "output"])
     fixed = [override.get_key_element() for override in parsed if not override.is_sweep_override()]
-    arguments = [f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(fixed)))}]"]
-    if not any(override.key_or_group == "dry_run" and override.value() is True for override in parsed):
-        yield arguments
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield [*arguments, f"hydra.sweep.dir={folder}"]
+    arguments.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(fixed)))}]")
+    if any(override.key_or_group == "dry_run" and override.value() is True for override in parsed):
+        arguments.append(f"hydra.sweep.dir='{begun.parent}'")
+    return arguments
 
 
 def _check_output(given: Sequence[Override]) -> None:
-    """Refuse a folder that cannot be made before Hydra tries to, in many words."""
+    """Refuse a folder that cannot be created before Hydra tries to, whose message is long."""
     for override in given:
         folder = Path(str(override.value()))
         there = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), folder)
@@ -107,18 +112,28 @@ def _check_output(given: Sequence[Override]) -> None:
             raise GfpupError(f"--output {folder} cannot be made: {there} cannot be written; give another folder.")
 
 
-@hydra.main(version_base="1.3", config_path="pkg://gfpup.conf", config_name="run")
-def app(config: DictConfig) -> float | None:
-    """The Hydra application: one call a job. Returns the objective, for sweepers that optimise it."""
-    hydra_config = HydraConfig.get()
-    if hydra_config.mode != RunMode.MULTIRUN:
+@dataclass
+class Application:
+    """What Hydra calls: a run, or each job of a sweep. `status` is the exit status of the last run that was not a job."""
+
+    status: int = 0
+
+    def run_job(self, config: DictConfig) -> float | None:
+        """Carry out one composed configuration. Returns the objective, for sweepers that optimise it."""
+        hydra_config = HydraConfig.get()
+        if hydra_config.mode == RunMode.MULTIRUN:
+            return _run_job_of_sweep(config)
         if swept := hydra_config.sweeper.get("params"):
             keys = ", ".join(str(key) for key in swept)
-            _statuses.append(refuse(GfpupError(f"this study tries several values of {keys}; gfpup sweep runs it.")))
+            self.status = refuse(GfpupError(f"this study tries several values of {keys}; gfpup sweep runs it."))
             return None
-        status, _, ended = _status(config)
-        _statuses.append(status)
+        self.status, _, ended = _status(config)
         return None if ended is None else ended.objective
+
+
+def _run_job_of_sweep(config: DictConfig) -> float | None:
+    """Carry out one job and leave its status in the sweep's folder."""
+    hydra_config = HydraConfig.get()
     root = Path(str(config.output))
     subdir = str(hydra_config.sweep.subdir)
     job = sweep_jobs.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
@@ -143,13 +158,14 @@ def _status(config: DictConfig, *, job: sweep_jobs.Job | None = None) -> tuple[i
         return ended.status, None, ended
     except GfpupError as error:
         if job is None:
-            refuse(error)  # of a sweep's jobs the table at the end says it
+            refuse(error)  # a sweep lists its refused jobs at the end
         return (1 if isinstance(error, OutputError) else 2), str(error), None
-    except BaseException as error:  # a bug or an interruption goes on its way, but the sweep's end is told from files
+    except BaseException as error:  # a bug or an interruption is raised on, but the end of a sweep is read from files
         if job is not None:
-            stopped = isinstance(error, Interrupted | KeyboardInterrupt)
-            said = "interrupted" if stopped else f"{type(error).__name__}: {error}"
-            sweep_jobs.leave_status(job, list(HydraConfig.get().overrides.task), status=130 if stopped else 1, error=said)
+            status, message = 1, f"{type(error).__name__}: {error}"
+            if isinstance(error, Interrupted | KeyboardInterrupt):
+                status, message = error.status if isinstance(error, Interrupted) else 130, "interrupted"
+            sweep_jobs.leave_status(job, list(HydraConfig.get().overrides.task), status=status, error=message)
         raise
 
 

@@ -1,4 +1,4 @@
-"""TODO gfpup/running/predict.py."""
+"""Lightning's predict loop over the photos of a run, on one device or as one of several ranks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gfpup.records.manifest import Manifest
 from gfpup.records.observer import Observer
 from gfpup.records.shards import Part
 from gfpup.running.data import PhotoData, Task
-from gfpup.running.distributed.callback import Team
+from gfpup.running.distributed.callback import SharedRecord, Team
 from gfpup.running.distributed.processes import started
 from gfpup.running.photo_writer import PhotoWriter
 from gfpup.running.restore_module import PhotoRestorer, RestoreModule
@@ -33,16 +33,19 @@ def predict(
     prepared: Prepared,
     record: Manifest | Part,
     observers: Sequence[Observer],
+    *,
+    shared: SharedRecord,
 ) -> Sequence[Task]:
     """Restore and write `tasks` by Lightning's predict loop; returns those that this process did.
 
-    Where several ranks share the work, rank 0 brings the tasks of all, and this ends when all of them are done.
+    Where several ranks share the work, rank 0 brings the tasks of all, and this ends when all of them are done; `shared` is
+    this rank's side of the record that they share.
     """
     settings, plan = prepared.settings, prepared.plan
     _quiet_lightning()
     from lightning import Trainer
 
-    kind, _, index = plan.device.partition(":")
+    kind, index = plan.device.kind, plan.device.index
     options = photos.WriteOptions(
         jpeg_quality=settings.write.jpeg_quality,
         webp_quality=settings.write.webp_quality,
@@ -56,14 +59,14 @@ def predict(
         writer = stack.enter_context(PhotoWriter(settings.output, record, options, faces=faces, observers=observers))
         callbacks: list[Callback] = [writer]
         team = None
-        if prepared.place.ddp:
+        if prepared.rank.ddp:
             # The scores of other ranks come with their parts.
             crew = stack.enter_context(started(prepared))
-            team = Team(prepared.place, record, plan, crew=crew, watches=[writer.heard])
+            team = Team(prepared.rank, shared, plan, crew=crew, watches=[writer.heard])
             callbacks.append(team)
         trainer = Trainer(
             accelerator={"cuda": "gpu"}.get(kind, kind),
-            **({"devices": [int(index)] if index else 1} if team is None else team.trainer_arguments()),
+            **({"devices": 1 if index is None else [index]} if team is None else team.trainer_arguments()),
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,

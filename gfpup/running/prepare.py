@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Plan
+from gfpup.core.plan import Plan
 from gfpup.planning.method import Method
 from gfpup.planning.planner import open_supply
 from gfpup.planning.settings import Settings
-from gfpup.running.distributed import place as ranks
-from gfpup.running.distributed.place import Place
+from gfpup.running.distributed import rank as ranks
+from gfpup.running.distributed.rank import Rank
 from gfpup.weights.resolver import Supply
 
 
@@ -27,14 +27,14 @@ class Prepared:
     plan: Plan
     method: Method
     supply: Supply
-    place: Place = field(default_factory=Place)
+    rank: Rank = field(default_factory=Rank)
     sweeping: bool = False
 
 
-def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Place | None = None) -> Prepared:
+def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Rank | None = None) -> Prepared:
     """Find the photos and make the plan: whatever can be refused without loading anything is refused here.
 
-    `sweep` is the folder of a multirun's results. `place` is given to a rank that gfpup started; its photos come later.
+    `sweep` is the folder of a multirun's results. `rank` is given to a process that gfpup started; its photos come later.
     """
     from gfpup.running.tasks import find_tasks
 
@@ -42,10 +42,10 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Pl
         measured = ", ".join(settings.metrics.names) or "nothing"
         raise GfpupError(f"objective={settings.objective} is not measured, but {measured}; add it with --metrics.")
 
-    told = place is not None
-    place = place or ranks.find_place(settings)
-    settings = ranks.adapt(settings, place)
-    waiting = told or (place.rank != 0 and sweep is None)  # the jobs of a sweep are told apart by their photos
+    given = rank is not None
+    rank = rank or ranks.find_rank(settings)
+    settings = ranks.adapt(settings, rank)
+    waiting = given or (rank.global_rank != 0 and sweep is None)  # the jobs of a sweep are told apart by their photos
     tasks, notes = ([], ()) if waiting else find_tasks(settings, exclude=sweep or settings.output)
     from gfpup.machine import hardware
     from gfpup.planning import planner
@@ -58,12 +58,12 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, place: Pl
     with console.Downloads(quiet=settings.screen.quiet or settings.screen.json) as downloads:
         supply = open_supply(settings, progress=downloads)
         supply.warnings += notes
-        plan, method = planner.make_plan(settings, ranks.share_of(machine, place), supply, sweeping=sweeping, earlier=earlier)
+        plan, method = planner.make_plan(settings, ranks.share_of(machine, rank), supply, sweeping=sweeping, earlier=earlier)
         plan = decide(plan, settings, sweeping=sweeping)
     if settings.dry_run and settings.metrics.names:
         from gfpup.records.rescore import lacking_metrics
 
         plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics.names, supply)))
-    if place.ddp:
-        plan = replace(plan, reasons=(place.reason, *plan.reasons))
-    return Prepared(settings, tasks, machine, plan, method, supply, place, sweeping)
+    if rank.ddp:
+        plan = replace(plan, reasons=(rank.decision, *plan.reasons))
+    return Prepared(settings, tasks, machine, plan, method, supply, rank, sweeping)

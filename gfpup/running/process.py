@@ -1,4 +1,4 @@
-"""Importing much at once, without the garbage collector."""
+"""This process: imports without the garbage collector, its end with its parent's, and the signals that interrupt it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from gfpup.planning.settings import ARGV_VARIABLE as ARGV_VARIABLE
 
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Let the garbage collector rest while the block imports torch and Lightning: it frees nothing, and takes a fifth of that.
+    """Pause the garbage collector while the block imports torch and Lightning: it frees nothing, and takes a fifth of that.
 
     Measured: 2.3 instead of 2.9 s (experiments/011-folder).
     """
@@ -30,7 +30,7 @@ def uncollected() -> Iterator[None]:
 
 
 def leave_with_parent() -> None:
-    """End this process when its parent is gone: one that was killed cannot say so, and a full pipe would hold us for ever."""
+    """End this process when its parent is gone: a killed parent cannot tell us, and a full pipe would block us forever."""
     parent = os.getppid()
 
     def watch() -> None:
@@ -41,24 +41,70 @@ def leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+INTERRUPTING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, a request to end, and a terminal that was closed (not on Windows)."""
+
+ONE_INTERRUPTION_SECONDS: Final = 5.0
+"""Signals within this time of the first are the same interruption: a closing terminal and its shell both send SIGHUP."""
+
+
 class Interrupted(BaseException):
-    """Ctrl-C or a polite kill. Not KeyboardInterrupt: Lightning turns that into exit status 1."""
+    """A signal asked this process to end. Not KeyboardInterrupt: Lightning turns that into exit status 1."""
+
+    def __init__(self, signal_number: int = signal.SIGINT) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
+
+    @property
+    def status(self) -> int:
+        """The exit status that says so: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
+        return 128 + int(self.signal_number)
+
+
+class _Interrupt:
+    """The handler of the interrupting signals: raises `Interrupted` once, in the process that installed it."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._last = float("-inf")
+
+    def __call__(self, signal_number: int, frame: Any) -> None:
+        # A data worker inherits this handler until it has set its own: its parent decides.
+        if os.getpid() != self.owner or time.monotonic() - self._last < ONE_INTERRUPTION_SECONDS:
+            return
+        self._last = time.monotonic()
+        if hasattr(signal, "SIGCHLD") and callable(signal.getsignal(signal.SIGCHLD)):
+            # torch's handler raises where a data worker was killed, which would hide that the run was interrupted.
+            signal.signal(signal.SIGCHLD, lambda *_: None)
+        raise Interrupted(signal_number)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Interrupted` for the length of the block; only a main thread may."""
-    if threading.current_thread() is not threading.main_thread():
+    """Turn SIGINT, SIGTERM and SIGHUP into `Interrupted` for the length of the block; only a main thread may.
+
+    A signal that is ignored already, as SIGHUP is below nohup, stays ignored. Inside another such block nothing changes.
+    """
+    current = signal.getsignal(signal.SIGTERM)
+    nested = isinstance(current, _Interrupt) and current.owner == os.getpid()
+    if nested or threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def stop(signal_number: int, frame: Any) -> None:
-        raise Interrupted
-
-    handled = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, stop) for number in handled]
+    interrupt = _Interrupt()
+    before = {number: signal.getsignal(number) for number in INTERRUPTING}
+    if hasattr(signal, "SIGCHLD"):
+        before[signal.SIGCHLD] = signal.getsignal(signal.SIGCHLD)
+    for number in INTERRUPTING:
+        if before[number] != signal.SIG_IGN or number == signal.SIGINT:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number, handler in zip(handled, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_signals_to_parent() -> None:
+    """Ignore the interrupting signals in a data worker: a signal to the whole group reaches the parent, which decides."""
+    for number in INTERRUPTING:
+        signal.signal(number, signal.SIG_IGN)

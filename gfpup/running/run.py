@@ -16,7 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Plan
 from gfpup.core.versions import commit, versions
 from gfpup.planning.settings import read_settings
 from gfpup.records.manifest import DOCUMENT
@@ -29,7 +28,10 @@ from gfpup.weights.resolver import facts as supply_facts
 
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
+    from gfpup.records.manifest import Manifest
+    from gfpup.records.observer import Observer
     from gfpup.records.scores import ScoreWriter
+    from gfpup.running.restore_module import PhotoRestorer
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
     Raises:
         GfpupError: refused before the first photo.
         OutputError: a result could not be written.
-        Interrupted: Ctrl-C; what was done is on disk and recorded.
+        Interrupted: by a signal; finished photos are on the disk and recorded.
     """
     began = time.monotonic()
     plain = OmegaConf.to_container(config, resolve=True)
@@ -61,7 +63,7 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
     settings = read_settings({str(key): value for key, value in plain.items()})
     with uncollected():  # torch and Lightning are imported here
         prepared = prepare(settings, sweep=None if job is None else job.root, sweeping=job is not None)
-    settings, rank = prepared.settings, prepared.place.rank
+    settings, rank = prepared.settings, prepared.rank.global_rank
     owner = settings.output if job is None else claim(job, key_of(_meaning(prepared)))
     if job is not None and owner != job.output:
         if not (settings.screen.quiet or settings.screen.json):
@@ -104,20 +106,17 @@ def _show_plan(prepared: Prepared) -> None:
     from gfpup.running import console
 
     if prepared.settings.screen.json:
-        print(json.dumps({**_plan_facts(prepared.plan), "photos": [str(task.path) for task in prepared.tasks]}))
+        print(json.dumps({**prepared.plan.facts(), "photos": [str(task.path) for task in prepared.tasks]}))
     elif not prepared.settings.screen.quiet:
         console.print_plan(prepared.plan, prepared.tasks, console=_console())
 
 
 def _carry_out(prepared: Prepared, began: float) -> int:
+    """Restore what the output folder does not hold yet; returns the exit status."""
     from gfpup.planning import planner
     from gfpup.records.manifest import Manifest, check_folder
-    from gfpup.records.observer import Observer
-    from gfpup.records.scores import ScoreWriter
-    from gfpup.running import components, console
-    from gfpup.running.predict import predict
-    from gfpup.running.resume import finished, is_done
-    from gfpup.tracking import session
+    from gfpup.running import components
+    from gfpup.running.resume import finished
 
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
     if not settings.screen.quiet:
@@ -126,14 +125,25 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         prepared.supply.said()
     overwrite = settings.existing == "overwrite"
     fingerprint = planner.fingerprint(plan)
-    check_folder(settings.output, fingerprint, plan.pixels, overwrite=overwrite)
+    check_folder(settings.output, fingerprint, plan.recipe.facts(), overwrite=overwrite)
     _refuse_strangers(settings.output, tasks, overwrite=overwrite)
-    before = None if overwrite or prepared.place.external else finished(prepared, fingerprint)
-    if before is not None:
-        return _tell(prepared, before, skipped=len(tasks), began=began)
+    document = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
+    if document is not None:
+        return _summarise(prepared, document, skipped=len(tasks), began=began)
     scorer = components.load_metrics(settings, plan, prepared.supply)
     restorer = components.load(settings, plan, prepared.method, prepared.supply)
-    header = {
+    with Manifest(settings.output, _header(prepared, fingerprint, scorer), overwrite=overwrite) as manifest:
+        document, skipped = _restore(prepared, manifest, restorer, scorer)
+    return _summarise(prepared, document, skipped=skipped, began=began)
+
+
+def _header(prepared: Prepared, fingerprint: str, scorer: Scorer | None) -> dict[str, Any]:
+    """Everything about a run but its photos, as its record begins."""
+    from gfpup.running import components
+    from gfpup.tracking import session
+
+    settings = prepared.settings
+    return {
         "title": f"{settings.backend.name} at {settings.restore.upscale:g}x",
         "started": _now(),
         "fingerprint": fingerprint,
@@ -143,48 +153,78 @@ def _carry_out(prepared: Prepared, began: float) -> int:
         "versions": versions(components.VERSIONS_OF),
         "commit": commit(),
         "hardware": asdict(prepared.machine),
-        "plan": _plan_facts(plan),
+        "plan": prepared.plan.facts(),
         **supply_facts(prepared.supply),
         "metrics": [] if scorer is None else components.metrics_record(scorer),
-        "tracking": None if overwrite else session.before(settings.output),
+        "tracking": None if settings.existing == "overwrite" else session.before(settings.output),
     }
-    with Manifest(settings.output, header, overwrite=overwrite) as manifest:
-        scores = None if scorer is None else ScoreWriter(settings.output, fresh=overwrite)
+
+
+def _restore(
+    prepared: Prepared, manifest: Manifest, restorer: PhotoRestorer, scorer: Scorer | None
+) -> tuple[dict[str, Any], int]:
+    """Restore the photos that the open record lacks and close it; returns the document and how many were there already."""
+    from gfpup.records.scores import ScoreWriter
+    from gfpup.running.resume import is_done
+    from gfpup.tracking import session
+
+    settings, tasks = prepared.settings, prepared.tasks
+    scores = None if scorer is None else ScoreWriter(settings.output, fresh=settings.existing == "overwrite")
+    merge(manifest, scores)
+    manifest.forget_failures({task.name for task in tasks})
+    todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
+    names = [task.name for task in tasks]
+    tracker = session.start_run(settings, manifest.header, names=names, sweeping=prepared.sweeping)
+    status = "stopped"
+    done: Sequence[Any] = []
+    try:
+        done = _predict(prepared, manifest, restorer, scorer, todo, [scores, tracker])
         merge(manifest, scores)
-        manifest.forget_failures({task.name for task in tasks})
-        todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
-        names = [task.name for task in tasks]
-        tracker = session.start_run(settings, header, names=names, sweeping=prepared.sweeping)
-        status = "stopped"
-        done: Sequence[Any] = []
-        try:
-            with interruptible(), console.ProgressBar(len(todo), quiet=settings.screen.quiet or settings.screen.json) as bar:
-                if todo or prepared.place.external:  # ranks that others started wait to hear that there is nothing
-                    observers: list[Observer | None] = [scores, bar, tracker]
-                    present = [one for one in observers if one is not None]
-                    done = predict(todo, restorer, scorer, prepared, manifest, present)
+        status = "failed" if any(_has_failed(manifest.photos[name]) for name in names) else "done"
+    except Interrupted:
+        status = "interrupted"
+        raise
+    finally:
+        if status in ("stopped", "interrupted"):
             merge(manifest, scores)
-            lines = [manifest.photos[task.name] for task in tasks]
-            failed = any(line["error"] or any(face["failed"] for face in line["faces"]) for line in lines)
-            status = "failed" if failed else "done"
-        except Interrupted:
-            status = "interrupted"
-            raise
-        finally:
-            if status in ("stopped", "interrupted"):
-                merge(manifest, scores)
-            record = header["tracking"] if tracker is None else tracker.record()
-            document = manifest.close(status, finished=_now(), tracking=record)
-            if scores is not None and scorer is not None:
-                if status in ("done", "failed"):
-                    _score_run(prepared, scorer, scores, done)
-                scores.run_done(document)
-            if tracker is not None:
-                document = session.finish_run(tracker, manifest, document)
-    return _tell(prepared, document, skipped=len(tasks) - len(todo), began=began)
+        record = manifest.header["tracking"] if tracker is None else tracker.record()
+        document = manifest.close(status, finished=_now(), tracking=record)
+        if scores is not None and scorer is not None:
+            if status in ("done", "failed"):
+                _score_run(prepared, scorer, scores, done)
+            scores.run_done(document)
+        if tracker is not None:
+            document = session.finish_run(tracker, manifest, document)
+    return document, len(tasks) - len(todo)
 
 
-def _tell(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: float) -> int:
+def _predict(
+    prepared: Prepared,
+    manifest: Manifest,
+    restorer: PhotoRestorer,
+    scorer: Scorer | None,
+    todo: Sequence[Any],
+    observers: Sequence[Observer | None],
+) -> Sequence[Any]:
+    """Restore `todo` and record it; returns the photos that this process restored, not those of other ranks."""
+    from gfpup.running import console
+    from gfpup.running.distributed.callback import WholeRecord
+    from gfpup.running.predict import predict
+
+    settings = prepared.settings
+    with interruptible(), console.ProgressBar(len(todo), quiet=settings.screen.quiet or settings.screen.json) as bar:
+        if not todo and not prepared.rank.external:
+            return []
+        # Ranks that others started are waiting to hear that there is nothing.
+        present: list[Observer] = [observer for observer in (observers[0], bar, *observers[1:]) if observer is not None]
+        return predict(todo, restorer, scorer, prepared, manifest, present, shared=WholeRecord(settings.output))
+
+
+def _has_failed(line: Mapping[str, Any]) -> bool:
+    return bool(line["error"] or any(face["failed"] for face in line["faces"]))
+
+
+def _summarise(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: float) -> int:
     """Print how the run ended, over the photos that were asked for; returns its exit status."""
     from gfpup.records import scores
     from gfpup.running import console
@@ -200,7 +240,7 @@ def _tell(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: 
         print(json.dumps(facts))
     elif not settings.screen.quiet:
         console.print_summary(facts, photos, console=_console())
-    return int(any(line["error"] or any(face["failed"] for face in line["faces"]) for line in photos))
+    return int(any(_has_failed(line) for line in photos))
 
 
 def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Sequence[Any]) -> None:
@@ -234,10 +274,6 @@ def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) ->
             raise GfpupError(
                 f"{folder / task.name} is there already and no run of gfpup made it; give another --output, or --overwrite."
             )
-
-
-def _plan_facts(plan: Plan) -> Mapping[str, Any]:
-    return asdict(plan)
 
 
 def _console() -> Console:

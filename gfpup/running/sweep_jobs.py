@@ -60,17 +60,17 @@ def statuses(sweep: Path) -> list[dict[str, Any]]:
     by_output = {job["output"]: job for job in jobs}
     for job in jobs:
         if job["status"] is None:
-            job |= {"status": 1, "error": "it ended without a word: killed, or out of memory"}
+            job |= {"status": 1, "error": "it ended without a status: killed, or out of memory"}
         if job["same_as"] in by_output:
             job["status"] = by_output[job["same_as"]]["status"]
     return jobs
 
 
 def exit_status(jobs: Sequence[Mapping[str, Any]]) -> int:
-    """0 where all jobs did all, 2 where all were refused, 130 where one was interrupted, else 1."""
+    """0 where all jobs succeeded, 2 where all were refused, that of the signal where one was interrupted, else 1."""
     codes = {1 if job["status"] is None else job["status"] for job in jobs}
-    if 130 in codes:
-        return 130
+    if interrupted := [code for code in codes if code > 128]:
+        return int(max(interrupted))
     if len(codes) == 1:
         return int(codes.pop())
     return 1 if codes else 2

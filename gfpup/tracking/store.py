@@ -208,7 +208,7 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
         experiment_id = store.get_run(run_id).info.experiment_id
         view = ui_view.state(run_id, keys, jobs=len(runs))
         store.set_experiment_tag(experiment_id, ui_view.VIEW_TAG + run_id, view)
-        store.set_terminated(run_id, "KILLED" if status == 130 else "FINISHED" if status == 0 else "FAILED")
+        store.set_terminated(run_id, "KILLED" if status > 128 else "FINISHED" if status == 0 else "FAILED")
 
 
 def children(store: Any, run_id: str) -> list[Any]:

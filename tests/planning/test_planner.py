@@ -13,7 +13,7 @@ from machines import NO_GPU, gpu, machine, request
 
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Plan, Reason
+from gfpup.core.plan import Decision, Plan
 from gfpup.machine.hardware import Machine
 from gfpup.models import engines
 from gfpup.models.backends.identity import Identity
@@ -36,7 +36,7 @@ def plan(tmp_path: Path):
     return make
 
 
-def why(plan: Plan, setting: str) -> Reason:
+def why(plan: Plan, setting: str) -> Decision:
     (reason,) = [reason for reason in plan.reasons if reason.setting == setting]
     return reason
 
@@ -62,9 +62,9 @@ def test_a_plan_explains_each_of_its_decisions(plan) -> None:
         "workers",
     }
     assert (made.device, made.face_batch, made.photo_batch) == ("cuda:0", 8, 4)
-    assert made.pixels["dtype"] == "bfloat16"
-    assert made.pixels["background"] == "realesrgan"
-    assert made.pixels["tiles"] == [512, 32]
+    assert made.recipe.dtype == "bfloat16"
+    assert made.recipe.background == "realesrgan"
+    assert made.recipe.tiles == (512, 32)
     assert "no GPU was measured" in why(made, "memory").why
     json.dumps(made.reasons[0].value)
 
@@ -93,7 +93,7 @@ def test_a_plan_explains_each_of_its_decisions(plan) -> None:
 def test_precision(plan, tmp_path: Path, faked: Machine, words: tuple[str, ...], dtype: str, says: str) -> None:
     (tmp_path / "file.pth").write_bytes(b"x")
     made = plan(faked, *(word.replace("FILE", str(tmp_path / "file.pth")) for word in words))
-    assert made.pixels["dtype"] == dtype
+    assert made.recipe.dtype == dtype
     assert says in why(made, "dtype").why
 
 
@@ -129,10 +129,10 @@ def test_a_plug_in_may_compute_in_float16(plan, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(registry, "resolve", lambda kind, name, table: Half)
     settings = ("backend.name=half",)
     made = plan(GPU, *settings, "hardware.precision=fp16")
-    assert made.pixels["dtype"] == "float16"
-    assert made.pixels["background"] == "none"
+    assert made.recipe.dtype == "float16"
+    assert made.recipe.background == "none"
     assert "float16" in why(made, "background").why
-    assert plan(GPU, *settings).pixels["dtype"] == "float32", "it lists no bfloat16"
+    assert plan(GPU, *settings).recipe.dtype == "float32", "it lists no bfloat16"
     with pytest.raises(GfpupError, match="use --precision fp32 or fp16"):
         plan(GPU, *settings, "hardware.precision=bf16")
 
@@ -141,23 +141,23 @@ def test_eager_is_the_default_and_asks_no_engine(plan, monkeypatch: pytest.Monke
     monkeypatch.setattr(engines, "available", None)  # a call would fail
     for words in ((), ("hardware.engine=eager",)):
         made = plan(NO_GPU, *words)
-        assert made.pixels["engine"] == "eager"
+        assert made.recipe.engine == "eager"
         assert why(made, "engine").why
 
 
 def test_engines_are_honoured_or_refused(plan, monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, None)
     for name in ("compile", "openvino", "onnxruntime"):
-        assert plan(NO_GPU, f"hardware.engine={name}").pixels["engine"] == name
+        assert plan(NO_GPU, f"hardware.engine={name}").recipe.engine == name
     assert plan(GPU, "hardware.engine=openvino").device == "cpu", "where it computes"
     assert "against eager" in why(plan(NO_GPU, "hardware.engine=openvino"), "engine").why
-    assert plan(NO_GPU, "hardware.compile=true").pixels["engine"] == "compile"
-    assert plan(NO_GPU, "hardware.compile=true", "hardware.engine=compile").pixels["engine"] == "compile"
+    assert plan(NO_GPU, "hardware.compile=true").recipe.engine == "compile"
+    assert plan(NO_GPU, "hardware.compile=true", "hardware.engine=compile").recipe.engine == "compile"
     with pytest.raises(GfpupError, match="exclude each other"):
         plan(NO_GPU, "hardware.compile=true", "hardware.engine=openvino")
     with pytest.raises(GfpupError, match="identity runs no network"):
         plan(NO_GPU, "backend=identity", "hardware.engine=openvino")
-    assert plan(NO_GPU, "backend=identity", "hardware.engine=openvino", sweeping=True).pixels["engine"] == "eager"
+    assert plan(NO_GPU, "backend=identity", "hardware.engine=openvino", sweeping=True).recipe.engine == "eager"
     engine(monkeypatch, "openvino is not installed: pip install 'gfpup[openvino]'.")
     with pytest.raises(GfpupError, match=r"--engine openvino cannot be had: openvino is not installed.*leave it out for eager"):
         plan(NO_GPU, "hardware.engine=openvino")
@@ -167,7 +167,7 @@ def test_engines_know_their_precision_and_device(plan) -> None:
     with pytest.raises(GfpupError, match="--engine onnxruntime cannot be had: onnxruntime has no kernels for bfloat16"):
         plan(NO_GPU, "hardware.engine=onnxruntime", "hardware.precision=bf16")
     made = plan(replace(machine(), mps=True), "hardware.compile=true")
-    assert (made.device, made.pixels["engine"]) == ("mps", "eager")
+    assert (made.device, made.recipe.engine) == ("mps", "eager")
     assert "does not compute on mps" in why(made, "engine").why
 
 
@@ -175,14 +175,14 @@ def test_engines_know_their_precision_and_device(plan) -> None:
 def test_compile_falls_back_to_eager_with_its_reason(plan, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     engine(monkeypatch, "there is no C++ compiler")
     made = plan(NO_GPU, "hardware.compile=true", f"backend={backend}")
-    assert made.pixels["engine"] == "eager"
+    assert made.recipe.engine == "eager"
     assert ("there is no C++ compiler" if backend == "gfpgan" else "runs no network") in why(made, "engine").why
 
 
 def test_engine_and_precision_are_another_result_and_eager_is_the_old_one(plan, monkeypatch: pytest.MonkeyPatch) -> None:
     engine(monkeypatch, None)
     eager = plan(NO_GPU)
-    before = {key: value for key, value in eager.pixels.items() if key != "engine"}
+    before = {key: value for key, value in eager.recipe.facts().items() if key != "engine"}
     assert fingerprint(eager) == hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()[:16]
     others = [plan(NO_GPU, word) for word in ("hardware.engine=openvino", "hardware.engine=compile", "hardware.precision=bf16")]
     assert len({fingerprint(made) for made in (eager, *others)}) == 4
@@ -202,20 +202,20 @@ def test_engine_and_precision_are_another_result_and_eager_is_the_old_one(plan, 
 def test_threads(plan, faked: Machine, words: tuple[str, ...], threads: int, says: str) -> None:
     made = plan(faked, *words)
     assert made.threads == threads
-    assert made.pixels["threads"] == threads
+    assert made.recipe.threads == threads
     assert says in why(made, "threads").why
-    assert plan(replace(GPU, omp_threads=1)).pixels["threads"] is None, "a GPU's bytes do not depend on them"
+    assert plan(replace(GPU, omp_threads=1)).recipe.threads is None, "a GPU's bytes do not depend on them"
 
 
 def test_a_background_that_does_not_fit_is_not_downloaded(plan) -> None:
     roomy = plan(machine(gpu(85)))
-    assert roomy.pixels["background"] == "realesrgan"
+    assert roomy.recipe.background == "realesrgan"
     assert any("realesrgan" in lack for lack in roomy.missing)
     for faked in (machine(gpu(3.5)), NO_GPU):
         made = plan(faked)
-        assert made.pixels["background"] == "none"
+        assert made.recipe.background == "none"
         assert not any("realesrgan" in lack for lack in made.missing)
-        assert made.pixels["tiles"] is None
+        assert made.recipe.tiles is None
     assert "keeps its memory for the faces" in why(plan(machine(gpu(3.5))), "background").why
 
 

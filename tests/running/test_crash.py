@@ -66,7 +66,7 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(photos: Path, tmp_path: Path) ->
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
-    assert err.splitlines() == ["gfpup: interrupted; the same command goes on from here."]
+    assert err.splitlines() == ["gfpup: interrupted; run the same command again to resume."]
     assert json.loads((tmp_path / "out/manifest.json").read_text())["status"] == "interrupted"
     done = subprocess.run([sys.executable, "-m", "gfpup", *words], check=False)
     assert done.returncode == 0

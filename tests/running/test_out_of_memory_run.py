@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gfpup.core.types import Reason
+from gfpup.core.plan import Decision
 from gfpup.models.backends.identity import Identity
 from gfpup.planning import placement
 from gfpup.restoration.detect import CascadeDetector
@@ -37,7 +37,7 @@ def test_a_halved_batch_is_in_the_manifest(
     gfpup: Callable[..., int], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A processor never batches; what a GPU's plan would do is tried here all the same.
-    monkeypatch.setattr(placement, "_face_batch", lambda *_, **__: Reason("face_batch", 4, "for this test"))
+    monkeypatch.setattr(placement, "_face_batch", lambda *_, **__: Decision("face_batch", 4, "for this test"))
     hold(monkeypatch, 1)
     assert gfpup("run", "-i", photos, "-o", tmp_path / "out", *ARGUMENTS) == 0
     record = lines(tmp_path / "out")

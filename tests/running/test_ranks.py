@@ -19,8 +19,8 @@ from pictures import save
 
 from gfpup.core.errors import GfpupError
 from gfpup.machine.hardware import Gpu, Machine
-from gfpup.running.distributed import place as ranks
-from gfpup.running.distributed.place import Place, find_place, share_of
+from gfpup.running.distributed import rank as ranks
+from gfpup.running.distributed.rank import Rank, find_rank, share_of
 
 Run = Callable[..., int]
 
@@ -105,7 +105,7 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tm
     os.kill(child, signal.SIGKILL)
     _, err = running.communicate(timeout=120)
     assert running.returncode == 1, err
-    assert err == "gfpup: rank 1 ended with status -9 before its photos were done; the same command goes on from here.\n"
+    assert err == "gfpup: rank 1 ended with status -9 before its photos were done; run the same command again to resume.\n"
     torn = record(out)
     assert torn["status"] == "stopped"
     restored = {line["name"] for line in torn["photos"]}
@@ -170,7 +170,7 @@ def test_numbers_that_mean_nothing_are_refused(
 
 
 class Asked:
-    """The part of the settings that decides the place."""
+    """The part of the settings that decides the rank."""
 
     def __init__(self, device: str = "cpu", devices: int | None = 1, num_nodes: int = 1, strategy: str = "auto") -> None:
         self.device, self.devices, self.num_nodes, self.strategy = device, devices, num_nodes, strategy
@@ -188,38 +188,38 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_places(alone: pytest.MonkeyPatch) -> None:
-    assert find_place(Asked()) == Place()
-    assert find_place(Asked("auto", None)).devices == 2
-    assert find_place(Asked("cpu", None)) == Place()
-    assert find_place(Asked("cuda:1", None)) == Place(), "auto does not take more than the one that was named"
-    assert find_place(Asked(strategy="ddp")).ddp
+    assert find_rank(Asked()) == Rank()
+    assert find_rank(Asked("auto", None)).devices == 2
+    assert find_rank(Asked("cpu", None)) == Rank()
+    assert find_rank(Asked("cuda:1", None)) == Rank(), "auto does not take more than the one that was named"
+    assert find_rank(Asked(strategy="ddp")).ddp
     for asked in (Asked("cuda:1", 2), Asked("cuda", 3)):
         with pytest.raises(GfpupError, match="--devices"):
-            find_place(asked)
+            find_rank(asked)
     with pytest.raises(GfpupError, match="NODE_RANK"):
-        find_place(Asked(num_nodes=2))
+        find_rank(Asked(num_nodes=2))
     for name, value in {"NODE_RANK": "1", "MASTER_ADDR": "first", "MASTER_PORT": "5000"}.items():
         alone.setenv(name, value)
-    place = find_place(Asked(devices=3, num_nodes=2))
-    assert (place.rank, place.world, place.address, place.port, place.external) == (3, 6, "first", 5000, False)
+    rank = find_rank(Asked(devices=3, num_nodes=2))
+    assert (rank.global_rank, rank.world_size, rank.address, rank.port, rank.external) == (3, 6, "first", 5000, False)
 
 
 def test_slurm_s_places(alone: pytest.MonkeyPatch) -> None:
     told = {"NTASKS": "4", "NTASKS_PER_NODE": "2", "NNODES": "2", "PROCID": "3", "LOCALID": "1", "NODEID": "1", "JOB_NAME": "x"}
     for name, value in told.items():
         alone.setenv(f"SLURM_{name}", value)
-    place = find_place(Asked("cuda", 2, 2))
-    assert (place.rank, place.local_rank, place.world, place.external) == (3, 1, 4, True)
-    assert share_of(Machine(8, 80), place).cores == 8, "Slurm binds each task to cores of its own"
+    rank = find_rank(Asked("cuda", 2, 2))
+    assert (rank.global_rank, rank.local_rank, rank.world_size, rank.external) == (3, 1, 4, True)
+    assert share_of(Machine(8, 80), rank).cores == 8, "Slurm binds each task to cores of its own"
     alone.setenv("SLURM_NTASKS_PER_NODE", "4")
     with pytest.raises(GfpupError, match="ntasks-per-node"):
-        find_place(Asked("cuda", 2, 2))
+        find_rank(Asked("cuda", 2, 2))
 
 
 def test_ranks_of_one_machine_share_its_cores() -> None:
-    shared = share_of(Machine(9, 90), Place(devices=2, ddp=True))
+    shared = share_of(Machine(9, 90), Rank(devices=2, ddp=True))
     assert (shared.cores, shared.memory_bytes) == (4, 45)
-    assert share_of(Machine(9, 90), Place()) == Machine(9, 90)
+    assert share_of(Machine(9, 90), Rank()) == Machine(9, 90)
 
 
 def _children(running: subprocess.Popen[str], out: Path) -> list[int]:

@@ -80,7 +80,7 @@ def test_a_job_without_an_end_and_a_double_are_told_right(tmp_path: Path) -> Non
     sweep_jobs.leave_status(job(tmp_path, 2), ["x=3"], status=0, same_as=tmp_path / "job0")
     jobs = sweep_jobs.statuses(tmp_path)
     assert [found["status"] for found in jobs] == [1, 1, 1]
-    assert "without a word" in sweep_jobs.reason(jobs[1])
+    assert "without a status" in sweep_jobs.reason(jobs[1])
     assert sweep_jobs.exit_status([]) == 2
     assert sweep_jobs.exit_status([{"status": 2}, {"status": 2}]) == 2
     assert sweep_jobs.exit_status([{"status": 2}, {"status": 0}]) == 1

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 def main() -> int:
     """Carry out the share of one rank; returns its exit status, which says nothing of single photos: rank 0 does."""
     from gfpup.planning.settings import read_settings
-    from gfpup.running.distributed import place as ranks
+    from gfpup.running.distributed import rank as ranks
     from gfpup.running.prepare import prepare
     from gfpup.running.process import Interrupted, interruptible, leave_with_parent
 
     leave_with_parent()
     asked = json.load(sys.stdin)
-    place = ranks.Place(**asked["place"])
+    rank = ranks.Rank(**asked["rank"])
     try:
         with interruptible():
             settings = read_settings(asked["configuration"])
-            follow(prepare(settings, sweep=None, sweeping=asked["sweeping"], place=place))
+            follow(prepare(settings, sweep=None, sweeping=asked["sweeping"], rank=rank))
     except GfpupError as error:
-        print(f"gfpup: rank {place.rank}: {error}", file=sys.stderr)
+        print(f"gfpup: rank {rank.global_rank}: {error}", file=sys.stderr)
         return 1 if isinstance(error, OutputError) else 2
-    except Interrupted:
-        return 130
+    except Interrupted as error:
+        return error.status
     return 0
 
 
@@ -41,6 +41,7 @@ def follow(prepared: Prepared) -> None:
     from gfpup.records.scores import ScoreWriter
     from gfpup.records.shards import Part
     from gfpup.running import components
+    from gfpup.running.distributed.callback import PartOfRecord
     from gfpup.running.predict import predict
 
     settings, plan = prepared.settings, prepared.plan
@@ -48,12 +49,14 @@ def follow(prepared: Prepared) -> None:
     if scorer is not None:
         scorer.sets = None  # rank 0 takes the faces of all ranks from their results
     restorer = components.load(settings, plan, prepared.method, prepared.supply)
-    with Part(settings.output, prepared.place.rank) as part:
+    with Part(settings.output, prepared.rank.global_rank) as part:
         scores = [] if scorer is None else [ScoreWriter(part.folder, fresh=True)]
-        predict([], restorer, scorer, prepared, part, scores)
+        predict([], restorer, scorer, prepared, part, scores, shared=PartOfRecord(part))
 
 
 if __name__ == "__main__":
-    # Before anything slow: Ctrl-C reaches all ranks, and one is enough to speak of it.
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    # Before anything slow is imported: a signal reaches all ranks, and rank 0 alone reports it.
+    for number in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, number):
+            signal.signal(getattr(signal, number), lambda signal_number, _: os._exit(128 + signal_number))
     sys.exit(main())

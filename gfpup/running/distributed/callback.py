@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
@@ -17,12 +18,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 
 from gfpup.core.errors import GfpupError, OutputError
-from gfpup.core.types import Plan
-from gfpup.records.manifest import Manifest
+from gfpup.core.plan import Plan
 from gfpup.records.shards import Growth, Part
 from gfpup.running.data import Task
-from gfpup.running.distributed.place import Place, found_environment
 from gfpup.running.distributed.processes import Crew
+from gfpup.running.distributed.rank import Rank, found_environment
 
 WAIT = timedelta(days=1)
 """How long ranks wait for each other: rank 0 reads every photo of a resumed folder first, and shares are not equally long."""
@@ -34,11 +34,11 @@ Watch = Callable[[Mapping[str, Any], None], None]
 
 
 class Started(LightningEnvironment):
-    """Where gfpup starts the ranks: each was told its place."""
+    """The environment of ranks that gfpup starts: each is given its rank."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, rank: Rank) -> None:
         super().__init__()
-        self.place = place
+        self.rank = rank
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -46,43 +46,79 @@ class Started(LightningEnvironment):
 
     @property
     def main_address(self) -> str:
-        return self.place.address
+        return self.rank.address
 
     @property
     def main_port(self) -> int:
-        return self.place.port
+        return self.rank.port
 
     def local_rank(self) -> int:
-        return self.place.local_rank
+        return self.rank.local_rank
 
     def node_rank(self) -> int:
-        return self.place.rank // self.place.devices
+        return self.rank.global_rank // self.rank.devices
+
+
+class SharedRecord(Protocol):
+    """What a rank does with the record that all ranks share."""
+
+    def begin(self) -> None:
+        """Begin to write, when rank 0 has prepared the folder."""
+
+    def end(self) -> None:
+        """End this rank's part of it."""
+
+    def news(self) -> Sequence[Mapping[str, Any]]:
+        """The lines that other ranks have written since the last call."""
+
+
+class WholeRecord:
+    """Rank 0's side: it holds the record already, and follows what the others write."""
+
+    def __init__(self, output: Path) -> None:
+        self.news = Growth(output)
+
+    def begin(self) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+class PartOfRecord:
+    """Another rank's side: it writes a part, and follows nobody."""
+
+    def __init__(self, part: Part) -> None:
+        self.begin = part.open
+        self.end = part.close
+
+    def news(self) -> Sequence[Mapping[str, Any]]:
+        return ()
 
 
 class Team(Callback):
     """The ranks of a run as one of them sees them: a Lightning callback that shares out the photos and waits at the end.
 
-    `watches` hear of the photos of other ranks as they are done; only rank 0 has any.
+    `watches` are told of the photos of other ranks as they are finished; only rank 0 has any.
     """
 
-    def __init__(self, place: Place, record: Manifest | Part, plan: Plan, *, crew: Crew, watches: Sequence[Watch]) -> None:
-        self.place = place
+    def __init__(self, rank: Rank, record: SharedRecord, plan: Plan, *, crew: Crew, watches: Sequence[Watch]) -> None:
+        self.rank = rank
         self.record = record
         self.plan = plan
         self.crew = crew
         self.watches = watches
         self._group: Any = None
-        self._growth = Growth(record.folder) if isinstance(record, Manifest) else None
         self._on_sigterm: Any = None
 
     def trainer_arguments(self) -> dict[str, Any]:
         """What Lightning's trainer is told."""
-        found = found_environment(devices=self.place.devices, nodes=self.place.nodes) if self.place.external else None
+        found = found_environment(devices=self.rank.devices, nodes=self.rank.nodes) if self.rank.external else None
         return {
-            "devices": self.place.devices,
-            "num_nodes": self.place.nodes,
+            "devices": self.rank.devices,
+            "num_nodes": self.rank.nodes,
             "strategy": DDPStrategy(timeout=WAIT),
-            "plugins": [found or Started(self.place)],
+            "plugins": [found or Started(self.rank)],
             # Its sampler repeats no photo, but it refuses fewer photos than ranks; `share` takes the same ones.
             "use_distributed_sampler": False,
         }
@@ -95,18 +131,18 @@ class Team(Callback):
         """
         # Gloo on a GPU too: NCCL ends a process that waits too long, and waiting is what this group is for.
         self._group = dist.new_group(backend="gloo", timeout=WAIT)
-        box: list[Any] = [(self.plan.pixels, list(tasks)) if self.place.rank == 0 else None]
+        box: list[Any] = [(self.plan.recipe.facts(), list(tasks)) if self.rank.global_rank == 0 else None]
         dist.broadcast_object_list(box, src=0, group=self._group)
-        pixels, everything = box[0]
-        for key in pixels | self.plan.pixels:
-            if pixels.get(key) != self.plan.pixels.get(key):
+        recipe, everything = box[0]
+        own = self.plan.recipe.facts()
+        for key in recipe | own:
+            if recipe.get(key) != own.get(key):
                 raise GfpupError(
-                    f"{socket.gethostname()} plans otherwise than rank 0: {key} is {self.plan.pixels.get(key)} here and "
-                    f"{pixels.get(key)} there; name it for all of them, or use machines of one kind."
+                    f"{socket.gethostname()} plans otherwise than rank 0: {key} is {own.get(key)} here and {recipe.get(key)} "
+                    "there; name it for all of them, or use machines of one kind."
                 )
-        if isinstance(self.record, Part):
-            self.record.open()
-        return list(everything[self.place.rank :: self.place.world])
+        self.record.begin()
+        return list(everything[self.rank.global_rank :: self.rank.world_size])
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         torch.set_num_threads(self.plan.threads)  # Lightning has just set its own number
@@ -126,8 +162,7 @@ class Team(Callback):
         Raises:
             OutputError: one of them ended before.
         """
-        if isinstance(self.record, Part):
-            self.record.close()
+        self.record.end()
         try:
             work: Any = dist.barrier(group=self._group, async_op=True)
             while not work.is_completed():  # a plain wait would hear neither Ctrl-C nor a rank that ended
@@ -138,14 +173,13 @@ class Team(Callback):
             time.sleep(LOOK_SECONDS)  # the connection breaks a moment before the process is gone
             self.crew.check()
             raise OutputError(
-                f"rank {self.place.rank} lost another before all photos were done; the same command goes on from here."
+                f"rank {self.rank.global_rank} lost another before all photos were done; run the same command again to resume."
             ) from None
         self._look()
         dist.destroy_process_group()
 
     def _look(self) -> None:
         self.crew.check()
-        if self._growth is not None:
-            for line in self._growth():
-                for watch in self.watches:
-                    watch(line, None)
+        for line in self.record.news():
+            for watch in self.watches:
+                watch(line, None)

@@ -1,4 +1,4 @@
-"""TODO gfpup/running/distributed/processes.py."""
+"""The processes of the other ranks on this machine: started, watched and ended by rank 0."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 GRACE_SECONDS = 30.0
-"""How long a run may take to notice that one of its ranks is gone: a photo may be in the making."""
+"""How long a run may take to notice that one of its ranks is gone: a photo may be in progress."""
 
 LOOK_SECONDS = 0.5
 
@@ -43,7 +43,7 @@ class Crew:
             if process.poll():
                 raise OutputError(
                     f"rank {rank} ended with status {process.returncode} before its photos were done; "
-                    "the same command goes on from here."
+                    "run the same command again to resume."
                 )
 
     def watch(self) -> None:
@@ -86,14 +86,14 @@ def started(prepared: Prepared) -> Iterator[Crew]:
 
     Each gets the composed configuration, so it runs what this process runs: a job of a sweep, a call from Python.
     """
-    place = prepared.place
-    mine = range(1, place.devices) if not place.external and place.local_rank == 0 else range(0)
+    rank = prepared.rank
+    mine = range(1, rank.devices) if not rank.external and rank.local_rank == 0 else range(0)
     processes: dict[int, subprocess.Popen[bytes]] = {}
     crew = Crew(processes)
     try:
         for local_rank in mine:
-            at = replace(place, rank=place.rank + local_rank, local_rank=local_rank)
-            request = {"configuration": prepared.settings.resolved, "sweeping": prepared.sweeping, "place": asdict(at)}
+            at = replace(rank, global_rank=rank.global_rank + local_rank, local_rank=local_rank)
+            request = {"configuration": prepared.settings.resolved, "sweeping": prepared.sweeping, "rank": asdict(at)}
             command = [sys.executable, "-m", "gfpup.running.distributed"]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
             processes[at.rank] = process

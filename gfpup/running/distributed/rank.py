@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Reason
+from gfpup.core.plan import Decision
 from gfpup.machine import hardware
 from gfpup.planning.settings import Settings
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """Which rank of how many this process is. `address` and `port` are where rank 0 is met by ranks that gfpup starts.
 
     `external`: srun, torchrun or the user starts all ranks, and Lightning's own environment says which one this is.
+    The names are those of Lightning's cluster environments.
     """
 
-    rank: int = 0
+    global_rank: int = 0
     local_rank: int = 0
     devices: int = 1
     nodes: int = 1
@@ -38,55 +39,55 @@ class Place:
     port: int = 0
 
     @property
-    def world(self) -> int:
+    def world_size(self) -> int:
         """The number of ranks."""
         return self.devices * self.nodes
 
     @property
-    def neighbours(self) -> int:
-        """How many ranks share this process's share of the machine: Slurm gives each task cores of its own."""
+    def sharing(self) -> int:
+        """How many ranks share the cores that this process sees: Slurm gives each task its own."""
         return 1 if self.external and "SLURM_PROCID" in os.environ else self.devices
 
     @property
-    def reason(self) -> Reason:
+    def decision(self) -> Decision[int]:
         """The line of the plan."""
         who = "started by another program" if self.external else "started by gfpup"
-        return Reason("ranks", self.world, f"asked for: {self.devices} on each of {self.nodes} machines, {who}")
+        return Decision("ranks", self.world_size, f"asked for: {self.devices} on each of {self.nodes} machines, {who}")
 
 
-def find_place(settings: Settings) -> Place:
+def find_rank(settings: Settings) -> Rank:
     """Find out which rank this process is.
 
     Raises:
-        GfpupError: the machine has not what was asked for, or those who started the ranks say something else.
+        GfpupError: the machine lacks what was asked for, or the program that started the ranks says something else.
     """
     if settings.hardware.devices == 1 and settings.hardware.num_nodes == 1 and settings.hardware.strategy == "auto":
-        return Place()
+        return Rank()
     devices, nodes = _devices(settings), settings.hardware.num_nodes
     if devices * nodes == 1 and settings.hardware.strategy == "auto":
-        return Place()
+        return Rank()
 
     environment = found_environment(devices=devices, nodes=nodes)
     if environment is not None:
         node, local_rank = environment.node_rank(), environment.local_rank()
-        return Place(node * devices + local_rank, local_rank, devices, nodes, ddp=True, external=True)
+        return Rank(node * devices + local_rank, local_rank, devices, nodes, ddp=True, external=True)
     if nodes == 1:
-        return Place(0, 0, devices, nodes, ddp=True, port=free_port())
+        return Rank(0, 0, devices, nodes, ddp=True, port=free_port())
     try:
         node = int(os.environ["NODE_RANK"])
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     except (KeyError, ValueError):
         raise GfpupError(
-            f"--num-nodes {nodes} wants the same command on each machine with MASTER_ADDR, MASTER_PORT and NODE_RANK set, "
+            f"--num-nodes {nodes} needs the same command on each machine with MASTER_ADDR, MASTER_PORT and NODE_RANK set, "
             "or srun, which sets its own."
         ) from None
-    return Place(node * devices, 0, devices, nodes, ddp=True, address=address, port=port)
+    return Rank(node * devices, 0, devices, nodes, ddp=True, address=address, port=port)
 
 
 def _devices(settings: Settings) -> int:
     """The ranks on each machine."""
     machine = hardware.probe()
-    kind = hardware.choose_device(settings.hardware.device, machine).value.partition(":")[0]
+    kind = hardware.choose_device(settings.hardware.device, machine).value.kind
     if settings.hardware.devices is None:
         return len(machine.gpus) if kind == "cuda" and ":" not in settings.hardware.device else 1
     if settings.hardware.devices == 1:
@@ -103,20 +104,20 @@ def _devices(settings: Settings) -> int:
     return settings.hardware.devices
 
 
-def adapt(settings: Settings, place: Place) -> Settings:
+def adapt(settings: Settings, rank: Rank) -> Settings:
     """The request as this rank carries it out: on its own GPU, and silent where it is not rank 0."""
-    if place.rank != 0:
+    if rank.global_rank != 0:
         settings = settings.changed({"screen.quiet": True, "screen.json": False})
-    if place.devices > 1 and hardware.choose_device(settings.hardware.device, hardware.probe()).value.startswith("cuda"):
-        settings = settings.changed({"hardware.device": f"cuda:{place.local_rank}"})
+    if rank.devices > 1 and hardware.choose_device(settings.hardware.device, hardware.probe()).value.kind == "cuda":
+        settings = settings.changed({"hardware.device": f"cuda:{rank.local_rank}"})
     return settings
 
 
-def share_of(machine: hardware.Machine, place: Place) -> hardware.Machine:
+def share_of(machine: hardware.Machine, rank: Rank) -> hardware.Machine:
     """What a rank may count on: its part of the cores and of the memory."""
-    if place.neighbours == 1:
+    if rank.sharing == 1:
         return machine
-    among = place.neighbours
+    among = rank.sharing
     limits = (*machine.limits, f"{among} ranks share this machine")
     return replace(
         machine,

@@ -1,0 +1,116 @@
+"""What is decided before the first photo: each decision with its reason, and what of them decides the bytes of a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Device(str):
+    """A device by torch's name for it: "cpu", "mps" or "cuda:1". A string, so that torch and JSON take it as it is."""
+
+    __slots__ = ()
+
+    @property
+    def kind(self) -> str:
+        """The name without the number: "cpu", "cuda" or "mps"."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """The number of a GPU; None where the name has none."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+
+@dataclass(frozen=True)
+class Decision(Generic[T]):
+    """One decision of the planner: the setting, the value it got, and why."""
+
+    setting: str
+    value: T
+    why: str
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How results are written."""
+
+    ext: str
+    suffix: str
+    metadata: bool
+    jpeg_quality: int
+    webp_quality: int
+    png_compression: int
+    layout: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the bytes of a result, and nothing else: results of equal recipes may lie in one folder.
+
+    `results` is the folder of another tool's results, `rules` the SHA-256 of the rules of `auto`, `members` are an
+    ensemble's or those that `auto` chooses from. `damage` is the protocol and seed of synthetic photos, `faces` the choice of
+    faces, `tiles` the side and overlap in px, `device` a kind of device, `threads` None where they change nothing.
+    """
+
+    backend: str
+    parameters: Mapping[str, Any]
+    results: str | None
+    rules: str | None
+    members: tuple[Mapping[str, Any], ...]
+    damage: tuple[str | None, int] | None
+    mode: str
+    dtype: str
+    engine: str
+    seed: int | None
+    upscale: float
+    aligned: bool
+    strength: float
+    match_color: bool
+    detector: str
+    detection_threshold: float
+    detect_size: int | None
+    faces: Mapping[str, Any]
+    mask: str
+    identity_min: float | None
+    background: str
+    tiles: tuple[int | None, int] | None
+    device: str
+    threads: int | None
+    checkpoints: Mapping[str, str]
+    write: Encoding
+
+    def facts(self) -> dict[str, Any]:
+        """Ready for JSON. The names and what is left out are those of all manifests so far, which must stay readable."""
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {key: value for key, value in found.items() if value or key not in ("results", "rules", "members")}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything decided before the first photo.
+
+    `missing` names what a real run would lack (weights, consent); it is empty unless the run is dry.
+    """
+
+    recipe: Recipe
+    device: Device
+    face_batch: int
+    photo_batch: int
+    workers: int
+    threads: int
+    reasons: tuple[Decision[Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    share_stages: bool = False
+    """Whether faces, crops and backgrounds are shared with other runs through the cache; it changes no byte."""
+
+    def facts(self) -> dict[str, Any]:
+        """Ready for JSON, as manifests have it: the recipe is called "pixels" there."""
+        rest = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "recipe"}
+        return {"pixels": self.recipe.facts(), **rest, "reasons": [asdict(reason) for reason in self.reasons]}
