@@ -150,7 +150,7 @@ class PhotoScores:
         for i, (run, value) in enumerate(zip(self.subject.runs, row, strict=True)):
             missing = "∞" if photo in run.lines and (key, i, run.lines[photo]["name"]) in self.infinite else "none"
             texts.append((missing, False) if value is None else (number(value, key[0]), marked and value == best))
-        apart = number(max(known) - min(known), key[0]) if len(known) > 1 else ""
+        apart = number(max(known) - min(known), key[0], digits=3) if len(known) > 1 else ""
         return Score(short(self.subject, key), tuple(texts), apart)
 
 
@@ -168,8 +168,9 @@ def _notes(subject: Subject, photo: str) -> tuple[Note, ...]:
     having = [i for i, run in enumerate(subject.runs) if photo in run.lines]
     for i in having:
         line = subject.runs[i].lines[photo]
-        decided = [f"method: {line['method']}"] if line.get("method") else []
-        decided += [*line.get("notes", ()), *line["warnings"]]
+        decided = [*line.get("notes", ()), *line["warnings"]]
+        if line.get("method") and not any(line["method"] in note for note in decided):
+            decided.insert(0, f"method: {line['method']}")
         decided += [f"face {at}: {face['reason']}" for at, face in enumerate(line.get("faces", ()), 1) if face["reason"]]
         for text, is_error in [(line["error"], True)] if line["error"] else [(text, False) for text in decided]:
             found.setdefault((text, is_error), []).append(i)
