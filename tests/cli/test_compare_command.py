@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gfpup.cli.main import main
 from gfpup.records.scores import ScoreRow, write
@@ -124,3 +127,16 @@ def test_the_help_ends_in_commands(gfpup: Callable[..., int], capsys: pytest.Cap
     assert gfpup("compare", "--help") == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("  gfpup ") for line in lines[-3:]) and max(map(len, lines)) <= 132
+
+
+def test_the_advice_for_a_folder_without_scores_runs_as_it_stands(
+    tmp_path: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other tool").mkdir()
+    Image.fromarray(np.full((32, 32, 3), 99, np.uint8)).save(tmp_path / "other tool" / "a.png")
+    assert gfpup("compare", "other tool", "other tool") == 2
+    advice = re.search(r"run (gfpup score --restored .*? --output \S+ ?\S+')", capsys.readouterr().err)
+    assert advice is not None
+    words = shlex.split(advice.group(1))
+    assert gfpup(*words[1:], "--metrics", "psnr", "--quiet") == 0
+    assert (tmp_path / "other tool-scores" / "scores.csv").is_file()

@@ -53,7 +53,7 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
         if i:
             write_atomic(files[i], page.rendered("photos.html", **context, report=f"../{address(target.name)}"))
         else:
-            data = page.photo_data(subject, scores, _links(subject, groups, files))
+            data = page.photo_data(subject, scores, _links(scores, groups, files))
             context |= page.sections(subject) | {"data": data, "lead": _lead(subject), "contact_sheet": CONTACT_SHEET}
             write_atomic(target, page.rendered("report.html", **context))
     sheet = [(subject.name(photo), rows[photo]) for photo in subject.photos if photo in rows]
@@ -75,11 +75,10 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
-def _links(subject: Subject, groups: Sequence[Sequence[str]], files: Sequence[Path]) -> Mapping[str, str]:
+def _links(scores: PhotoScores, groups: Sequence[Sequence[str]], files: Sequence[Path]) -> Mapping[str, str]:
     """Where each photo is shown, relative to the report."""
-    numbers = {photo: at for at, photo in enumerate(subject.photos, 1)}
     pages = ["", *(address(f"{file.parent.name}/{file.name}") for file in files[1:])]
-    return {photo: f"{at}#photo-{numbers[photo]}" for at, group in zip(pages, groups, strict=True) for photo in group}
+    return {photo: f"{at}#photo-{scores.numbers[photo]}" for at, group in zip(pages, groups, strict=True) for photo in group}
 
 
 def _pages(files: Sequence[Path], current: int) -> list[str | None]:

@@ -22,7 +22,7 @@ _ZOOM_WORTH: Final = 1.15
 
 
 @dataclass(frozen=True)
-class Score:
+class ScoreLine:
     """A metric of one photo: a text and whether it is the best for each run, and how far the runs are apart."""
 
     metric: str
@@ -48,7 +48,7 @@ class Card:
     facts: str
     views: Views
     faces: tuple[Box, ...]
-    scores: tuple[Score, ...]
+    scores: tuple[ScoreLine, ...]
     notes: tuple[Note, ...]
     values: str
 
@@ -76,6 +76,8 @@ class PhotoScores:
     values: Mapping[Key, Sequence[Mapping[str, float]]]
     infinite: frozenset[tuple[Key, int, str]]
     """The metrics, runs and names of photos whose value is infinite, as PSNR is of equal pictures."""
+    numbers: Mapping[str, int]
+    """The photos counted from 1 in the order of their names; links name them by it."""
 
     @classmethod
     def of(cls, subject: Subject) -> PhotoScores:
@@ -87,7 +89,8 @@ class PhotoScores:
             if row.value is not None and math.isinf(row.value)
         }
         values = {key: [run.values(key) for run in subject.runs] for key in keys}
-        return cls(subject, keys, values, frozenset(infinite))
+        numbers = {photo: at for at, photo in enumerate(subject.photos, 1)}
+        return cls(subject, keys, values, frozenset(infinite), numbers)
 
     def row(self, key: Key, photo: str) -> list[float | None]:
         """One value per run, rounded to what a page needs; None where a run has none."""
@@ -126,7 +129,7 @@ class PhotoScores:
         subject, photo = self.subject, views.photo
         rows = {key: self.row(key, photo) for key in self.keys}
         return Card(
-            number=subject.photos.index(photo) + 1,
+            number=self.numbers[photo],
             name=subject.name(photo),
             facts=_facts(subject, views),
             views=views,
@@ -141,7 +144,7 @@ class PhotoScores:
         metric, level = self.keys[at]
         return metric in _COST, level != "photo", metric.endswith(TO_INPUT), at
 
-    def _score(self, key: Key, photo: str) -> Score:
+    def _score(self, key: Key, photo: str) -> ScoreLine:
         row = self.row(key, photo)
         known = [value for value in row if value is not None]
         best = max(known) if higher_is_better(self.subject, key) else min(known)
@@ -150,8 +153,8 @@ class PhotoScores:
         for i, (run, value) in enumerate(zip(self.subject.runs, row, strict=True)):
             missing = "∞" if photo in run.lines and (key, i, run.lines[photo]["name"]) in self.infinite else "none"
             texts.append((missing, False) if value is None else (number(value, key[0]), marked and value == best))
-        apart = number(max(known) - min(known), key[0]) if len(known) > 1 else ""
-        return Score(short(self.subject, key), tuple(texts), apart)
+        apart = number(max(known) - min(known), key[0], digits=3) if len(known) > 1 else ""
+        return ScoreLine(short(self.subject, key), tuple(texts), apart)
 
 
 def _facts(subject: Subject, views: Views) -> str:
@@ -168,8 +171,9 @@ def _notes(subject: Subject, photo: str) -> tuple[Note, ...]:
     having = [i for i, run in enumerate(subject.runs) if photo in run.lines]
     for i in having:
         line = subject.runs[i].lines[photo]
-        decided = [f"method: {line['method']}"] if line.get("method") else []
-        decided += [*line.get("notes", ()), *line["warnings"]]
+        decided = [*line.get("notes", ()), *line["warnings"]]
+        if line.get("method") and not any(line["method"] in note for note in decided):
+            decided.insert(0, f"method: {line['method']}")
         decided += [f"face {at}: {face['reason']}" for at, face in enumerate(line.get("faces", ()), 1) if face["reason"]]
         for text, is_error in [(line["error"], True)] if line["error"] else [(text, False) for text in decided]:
             found.setdefault((text, is_error), []).append(i)

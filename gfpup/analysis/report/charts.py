@@ -78,9 +78,11 @@ def front(title: str, quality: Mapping[str, Line], seconds: Mapping[str, Line], 
     for run in shown:
         line, interval = quality[run], mean_interval(quality[run])
         ends = None if interval is None else (round(up(interval[0]), 1), round(up(interval[1]), 1))
-        said = f"{run}: {number(line.mean)} in {number(seconds[run].mean)} seconds{', on the front' if line.on_front else ''}"
+        tooltip = (
+            f"{run}: {number(line.mean)} in {number(seconds[run].mean)} seconds{', on the front' if line.on_front else ''}"
+        )
         x, y = round(across(seconds[run].mean), 1), round(up(line.mean), 1)
-        points.append(Point(runs.index(run), x, y, ends, said, bool(line.on_front)))
+        points.append(Point(runs.index(run), x, y, ends, tooltip, bool(line.on_front)))
     return Chart(
         title=title,
         label=f"Mean against seconds per photo: {'; '.join(point.title for point in points)}",
@@ -111,8 +113,8 @@ def distribution(
         dots = _dots(values[run], names[run], across, base - LANE / 2 + 5) if few else ()
         bars = () if few else _bars(values[run], across, base, tallest)
         lanes.append(Lane(runs.index(run), base, dots, bars, (round(across(mean), 1), f"mean {number(mean)}")))
-    said = ", ".join(f"{run}: {number(min(values[run]))} to {number(max(values[run]))}" for run in shown)
-    return Chart(title, f"Distribution over photos: {said}", bottom + 22, bottom, across.ticks, lanes=tuple(lanes))
+    ranges = ", ".join(f"{run}: {number(min(values[run]))} to {number(max(values[run]))}" for run in shown)
+    return Chart(title, f"Distribution over photos: {ranges}", bottom + 22, bottom, across.ticks, lanes=tuple(lanes))
 
 
 def _dots(values: Sequence[float], names: Sequence[str], across: _Axis, middle: float) -> tuple[tuple[float, float, str], ...]:

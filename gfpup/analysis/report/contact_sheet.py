@@ -35,8 +35,8 @@ def contact_sheet(rows: Sequence[tuple[str, Views]], columns: Mapping[str, str],
     height = head + max(sum(_height(views) + line + _GAP_PX for _, views in block) for block in blocks)
     sheet = Image.new("RGB", (block_w * len(blocks), height), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    said = f"{photos} photos" if len(rows) == photos else f"{len(rows)} of {photos} photos, evenly spaced"
-    draw.text((_GAP_PX, _GAP_PX // 2), said, fill=_FAINT, font=font)
+    heading = f"{photos} photos" if len(rows) == photos else f"{len(rows)} of {photos} photos, evenly spaced"
+    draw.text((_GAP_PX, _GAP_PX // 2), heading, fill=_FAINT, font=font)
     for number, block in enumerate(blocks):
         left, top = _GAP_PX + number * block_w, head
         for column, label in enumerate(columns.values()):
