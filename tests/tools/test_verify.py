@@ -256,7 +256,7 @@ def test_a_method_means_its_default_version() -> None:
 
 @pytest.mark.parametrize("name", ["identity", "classical"])
 def test_a_method_without_a_network_is_refused(name: str) -> None:
-    with pytest.raises(GfpupError, match="no network"):
+    with pytest.raises(GfpupError, match="does not have a network"):
         resolve(name)
 
 
