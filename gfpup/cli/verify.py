@@ -1,4 +1,4 @@
-"""`gfpup verify`: hold a network to its published hash, to the official outputs, and to other projects' code."""
+"""`gfpup verify`: check a network against its published hash, the official outputs, and other projects' code."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ usage: gfpup verify NAME [flags]
 
 Check that a network is the published one and computes what the official implementation computes.
 
-NAME is a checkpoint (gfpup weights list) or a method, which stands for its default version. Checked in turn: the file's
-SHA-256, that it loads strictly, the difference to official outputs stored in a parity folder, and the difference to the
-official packages and to spandrel, where they are installed: with the file's weights, or deterministic ones without a file.
+NAME is a checkpoint (gfpup weights list) or a method, which means its default version. Checked in this order: the file's
+SHA-256, that it loads strictly, the difference from official outputs stored in a parity folder, and the difference from the
+official packages and spandrel, if they are installed: with the file's weights, or deterministic ones without a file.
 
   --parity DIR        official outputs: NET.json and NET.npz (default: none, that check is skipped)
   --weights-dir DIR   look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
@@ -31,7 +31,7 @@ official packages and to spandrel, where they are installed: with the file's wei
   --json              print the checks as JSON
 
 Nothing is downloaded, nothing in a file is run.
-Exit status: 0 all that could be checked is right, 1 something is not, 2 nothing could be checked.
+Exit status: 0 everything that could be checked is right, 1 something is wrong, 2 nothing could be checked.
 
   gfpup verify gfpgan --parity ../shared/parity
   gfpup verify codeformer --parity ../shared/parity --json
@@ -40,7 +40,7 @@ Exit status: 0 all that could be checked is right, 1 something is not, 2 nothing
 
 
 def run(words: Sequence[str]) -> int:
-    """`gfpup verify`: returns 0 where all that could be checked is right, 1 where something is not, 2 where nothing could."""
+    """`gfpup verify`: returns 0 if everything checked is right, 1 if something is wrong, 2 if nothing could be checked."""
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return 0
@@ -62,7 +62,7 @@ def run(words: Sequence[str]) -> int:
         print(json.dumps(facts, indent=1))
     if status == 2:
         print(
-            f"gfpup: nothing about {checkpoint.name} could be checked; give --parity DIR, or --model-path FILE, "
+            f"gfpup: nothing about {checkpoint.name} could be checked: give --parity DIR, or --model-path FILE, "
             "or install an independent implementation.",
             file=sys.stderr,
         )
@@ -72,10 +72,9 @@ def run(words: Sequence[str]) -> int:
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser("gfpup verify")
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--parity", type=Path)
-    parser.add_argument("--weights-dir", type=Path)
-    parser.add_argument("--model-path", type=Path)
-    parser.add_argument("--json", action="store_true")
+    for flag in ("--parity", "--weights-dir", "--model-path"):
+        parser.add_argument(flag, type=Path)
+    parser.switches("--json")
     return parser.parse_args(list(words))
 
 

@@ -35,7 +35,7 @@ def write_set(
     references: Path | None = None,
     overwrite: bool = False,
     limit: int | None = None,
-    done: Callable[[], None] | None = None,
+    done: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Degrade each reference by `protocol` and write it as PNG, with the record `degradation.json`, which is returned.
 
@@ -55,9 +55,8 @@ def write_set(
     lines = _earlier(output, header, overwrite=overwrite)
     if references is not None:
         _check_references(references, output, photos)
-    fresh = not (output / RECORD).exists()
-    if fresh and not overwrite:
-        _refuse_strangers([folder / name for _, name in chosen for folder in (output, references) if folder is not None])
+    if not overwrite and not (output / RECORD).exists():
+        _check_is_free([folder / name for _, name in chosen for folder in (output, references) if folder is not None])
     refused: dict[str, str] = {}
     _write_record(output, header, lines, refused)
     for photo, name in chosen:
@@ -68,8 +67,7 @@ def write_set(
             raise
         except GfpupError as error:
             refused[photo.relative.as_posix()] = str(error)
-        if done is not None:
-            done()
+        done()
     return _write_record(output, header, lines, refused)
 
 
@@ -146,7 +144,7 @@ def _check_references(references: Path, output: Path, photos: Sequence[SourcePho
     sources.plan_outputs(photos, output=references, ext="png")
 
 
-def _refuse_strangers(paths: Sequence[Path]) -> None:
+def _check_is_free(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.exists():
             raise GfpupError(f"{path} already exists and gfpup degrade did not write it: give another folder, or --overwrite")

@@ -69,10 +69,10 @@ def export(
                 largest, levels = _compare(load(fresh), subject)
             record = {
                 "kept": largest <= subject.tolerance and levels <= 1,
+                "difference": {"largest": largest, "tolerance": subject.tolerance, "levels": levels, "pictures": 2},
                 "file": output.name,
                 "format": form,
                 "backend": name,
-                "difference": {"largest": largest, "tolerance": subject.tolerance, "levels": levels, "pictures": 2},
                 "fidelity": fidelity,
                 **_facts(checkpoint, supply, subject, form, published=published),
             }

@@ -256,7 +256,7 @@ def test_a_method_means_its_default_version() -> None:
 
 @pytest.mark.parametrize("name", ["identity", "classical"])
 def test_a_method_without_a_network_is_refused(name: str) -> None:
-    with pytest.raises(GfpupError, match="no network"):
+    with pytest.raises(GfpupError, match="does not have a network"):
         resolve(name)
 
 
@@ -363,8 +363,8 @@ def test_an_independent_project_that_refuses_the_weights_fails(tmp_path: Path, m
 
 
 def test_what_an_independent_project_lacks_is_said() -> None:
-    assert "no restoreformerpp" in str(independent.lacking("upstream", "restoreformerpp"))
-    assert "no bisenet" in str(independent.lacking("spandrel", "bisenet"))
+    assert "do not have restoreformerpp" in str(independent.lacking("upstream", "restoreformerpp"))
+    assert "does not have bisenet" in str(independent.lacking("spandrel", "bisenet"))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`gfpup verify`: is this network the published one, and does it compute what the official implementation computes?"""
+"""`gfpup verify`: whether a network is the published one and computes what the official implementation computes."""
 
 from __future__ import annotations
 

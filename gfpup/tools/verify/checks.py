@@ -1,4 +1,4 @@
-"""The checks of one network, in turn: its file, its keys, the goldens, and what other projects' code computes."""
+"""The checks of one network, in order: its file, its keys, the goldens, and other projects' implementations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Result = Literal["ok", "failed", "skipped"]
 
 @dataclass(frozen=True)
 class Check:
-    """One row: `check` is its name; `difference` and `tolerance`, where there are such, are those of `goldens.difference`."""
+    """One row: `check` is its name; `difference` and `tolerance`, if present, are in the units of `goldens.difference`."""
 
     check: str
     result: Result
@@ -39,14 +39,14 @@ class Check:
 def verify(
     checkpoint: Checkpoint, *, store: Store, parity: Path | None = None, model_path: Path | None = None
 ) -> Iterator[Check]:
-    """Check `checkpoint` and the network it belongs to, one row at a time; nothing is downloaded and nothing in a file is run.
+    """Check `checkpoint` and its network, one row at a time; nothing is downloaded and nothing in a file is run.
 
     The file is `model_path`, or what the store has. The goldens are those of the folder `parity`. Networks run in float32 on
     the CPU; CodeFormer takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
 
     Raises:
-        GfpupError: `parity` is no folder, or its golden is damaged.
-        CheckpointError: `model_path` is not there.
+        GfpupError: `parity` is not a folder, or its golden is damaged.
+        CheckpointError: `model_path` does not exist.
     """
     network = NETWORKS[checkpoint.architecture]
     golden = None if parity is None or network.golden is None else load_golden(parity, network.golden)
@@ -54,16 +54,8 @@ def verify(
         raise CheckpointError(f"there is no checkpoint at {model_path}: check the path")
     path = model_path or store.present(checkpoint.name)
     yield _hash(checkpoint, store, model_path)
-    state = None
-    if path is None:
-        yield Check("strict load", "skipped", "there is no file to load")
-    else:
-        loaded = _strict_load(checkpoint, network, path)
-        if isinstance(loaded, Check):
-            yield loaded
-        else:
-            state = loaded
-            yield Check("strict load", "ok", f"{len(state)} tensors of {checkpoint.architecture}, each in its place")
+    check, state = _strict_load(checkpoint, network, path)
+    yield check
     if golden is None:
         yield Check("golden", "skipped", _why_no_golden(checkpoint, network, parity))
     else:
@@ -72,7 +64,7 @@ def verify(
 
 
 def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
-    """Hold a network to its golden: keys and shapes, the official order of operations, then as gfpup loads and runs it."""
+    """Compare a network with its golden: keys and shapes, the official order of operations, then as gfpup loads and runs it."""
     network = NETWORKS[architecture]
     plain = network.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
@@ -90,7 +82,7 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     yield from _outputs(architecture, golden, _ask(network, plain.eval(), x), "plain", network.tolerance.plain)
     del plain
     with tempfile.TemporaryDirectory(prefix="gfpup-verify-") as folder:
-        # The way of a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
+        # As in a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
         path = Path(folder) / f"{golden.network}.pth"
         torch.save(golden.file_content(), path)
         as_run = load_network(network.make, path, name=architecture)
@@ -102,7 +94,7 @@ def _outputs(architecture: str, golden: Golden, answer: Answer, form: str, toler
     for key in golden.facts["outputs"]:
         output = answer.outputs.get(key)
         if output is None:
-            yield Check(f"golden, {form}: {key}", "failed", f"{architecture} has no such output")
+            yield Check(f"golden, {form}: {key}", "failed", f"{architecture} does not have this output")
             continue
         found = golden.difference(key, output)
         yield _compared(f"golden, {form}: {key}", found, tolerance, architecture)
@@ -136,7 +128,7 @@ def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Chec
         return Check(name, "failed", f"{model_path} is not the published file: {found} instead of {checkpoint.sha256}")
     stored = store.verify(checkpoint.name)
     if stored.state == "absent":
-        return Check(name, "skipped", f"not in {store.folder}; gfpup weights fetch {checkpoint.name} gets it")
+        return Check(name, "skipped", f"not in {store.folder}: gfpup weights fetch {checkpoint.name} downloads it")
     if stored.state == "differs":
         return Check(name, "failed", f"{stored.path} has {stored.found} instead of {stored.expected}")
     if stored.state == "unverified":
@@ -145,18 +137,21 @@ def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Chec
     return Check(name, "ok", f"{stored.path} is {kind}")
 
 
-def _strict_load(checkpoint: Checkpoint, network: Network, path: Path) -> dict[str, torch.Tensor] | Check:
-    """The file's state dict as the network takes it, or the row that says why it does not."""
+def _strict_load(checkpoint: Checkpoint, network: Network, path: Path | None) -> tuple[Check, dict[str, torch.Tensor] | None]:
+    """The row, and the file's state dict as the network takes it, if it does."""
+    if path is None:
+        return Check("strict load", "skipped", "there is no file to load"), None
     try:
         built = network.built()
         load_strictly(built, read_state_dict(path), name=checkpoint.architecture, path=path)
     except CheckpointError as error:
-        return Check("strict load", "failed", str(error))
-    return dict(built.state_dict())
+        return Check("strict load", "failed", str(error)), None
+    state = dict(built.state_dict())
+    return Check("strict load", "ok", f"{len(state)} tensors of {checkpoint.architecture}, each in its place"), state
 
 
 def _independent_checks(architecture: str, golden: Golden | None, state: Mapping[str, torch.Tensor] | None) -> Iterator[Check]:
-    """Hold the network to other projects' code: with the real weights where there are such, else with deterministic ones."""
+    """Compare the network with other projects' code: with the file's weights if there is one, else with deterministic ones."""
     network = NETWORKS[architecture]
     lacking = {project: independent.lacking(project, architecture) for project in independent.PROJECTS}
     weights = "deterministic weights" if state is None else "the file's weights"
@@ -175,7 +170,7 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
         try:
             theirs = independent.outputs(project, architecture, state, x)
         except RuntimeError as error:  # load_state_dict's, where keys or shapes differ
-            yield Check(project, "failed", f"{architecture} in {project} does not take these weights: {_first_line(error)}")
+            yield Check(project, "failed", f"{architecture} in {project} does not accept these weights: {_short(error)}")
             continue
         worst = {key: difference(answer.outputs[key], theirs[key]) for key in theirs}
         key = max(worst, key=lambda name: worst[name])
@@ -188,7 +183,7 @@ def _ask(network: Network, built: nn.Module, x: torch.Tensor) -> Answer:
 
 
 def _face() -> UInt8:
-    """A face that comes with scikit-image, (512, 512, 3), where no golden brings one."""
+    """The face that comes with scikit-image, (512, 512, 3) uint8 RGB, for networks without a golden."""
     import cv2
     from skimage import data
 
@@ -197,9 +192,9 @@ def _face() -> UInt8:
 
 def _why_no_golden(checkpoint: Checkpoint, network: Network, parity: Path | None) -> str:
     if network.golden is None:
-        return f"there is no golden of {checkpoint.architecture}"
-    return "no --parity folder was given" if parity is None else f"{parity} has no {network.golden}.json and .npz"
+        return f"there is no golden for {checkpoint.architecture}"
+    return "no --parity folder was given" if parity is None else f"{parity} does not have {network.golden}.json and .npz"
 
 
-def _first_line(error: BaseException) -> str:
+def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]

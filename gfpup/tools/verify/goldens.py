@@ -1,7 +1,7 @@
 """A parity folder: what the official implementations computed from weights that every machine can make.
 
-`NET.json` names the tensors of a network, `NET.npz` holds an input and the outputs. Both are read as data; the Python file that
-lies beside them is not run: `fill` follows its description.
+`NET.json` names the tensors of a network, `NET.npz` has an input and the outputs. Both are read as data; the Python file beside
+them is not run: `fill` implements its description.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Golden:
         return {key: state}
 
     def difference(self, key: str, output: torch.Tensor) -> float:
-        """How far a whole output is from the golden `key`; infinite where its shape is another."""
+        """The `difference` of a whole output from the golden `key`; infinite if its shape differs."""
         facts = self.facts["outputs"][key]
         if list(output.shape) != list(facts["shape"]):
             return math.inf
@@ -68,7 +68,7 @@ class Golden:
         return difference(output[..., ::stride, ::stride] if output.ndim == 4 else output[:, ::stride], self.arrays[key])
 
     def first_other_group(self, found: Mapping[str, tuple[int, ...]]) -> str | None:
-        """The first layer group (a key without its last part) whose names or shapes differ in `found`, in words; None: none."""
+        """The first layer group (a key without its last part) whose names or shapes differ in `found`, in words; or None."""
         expected = self.shapes
         for name in (*expected, *(name for name in found if name not in expected)):
             if expected.get(name) != found.get(name):
@@ -80,13 +80,13 @@ class Golden:
 
 
 def load_golden(folder: Path, network: str) -> Golden | None:
-    """Read the golden `network` of a parity folder; None where the folder has none.
+    """Read the golden `network` of a parity folder; None if the folder has none.
 
     Raises:
-        GfpupError: there is no such folder, or its files are damaged.
+        GfpupError: the folder does not exist, or its files are damaged.
     """
     if not folder.is_dir():
-        raise GfpupError(f"there is no parity folder at {folder}; give the folder that holds NET.json and NET.npz.")
+        raise GfpupError(f"there is no parity folder at {folder}: give the folder with NET.json and NET.npz.")
     texts, pictures = folder / f"{network}.json", folder / f"{network}.npz"
     if not texts.is_file() or not pictures.is_file():
         return None
@@ -99,14 +99,16 @@ def load_golden(folder: Path, network: str) -> Golden | None:
         wanted = {"tensors", "salt", "gain", "outputs", "checkpoint_key", "parameters"} - set(facts)
         wanted |= {"input_rgb_uint8", *facts.get("outputs", ())} - set(arrays)
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise GfpupError(f"the golden {network} in {folder} is damaged ({error}); copy its .json and .npz again.") from error
+        raise GfpupError(f"the golden {network} in {folder} is damaged ({error}): copy its .json and .npz again.") from error
     if wanted:
-        raise GfpupError(f"the golden {network} in {folder} lacks {', '.join(sorted(wanted))}; copy its .json and .npz again.")
+        raise GfpupError(
+            f"the golden {network} in {folder} does not have {', '.join(sorted(wanted))}: copy its .json and .npz again."
+        )
     return Golden(network, facts, arrays)
 
 
 def difference(mine: torch.Tensor | Array, golden: torch.Tensor | Array) -> float:
-    """The largest |mine - golden| / (std + |golden|), std being the golden's, in float64; NaN and other shapes are infinite.
+    """The largest |mine - golden| / (std + |golden|), std being the golden's, in float64; infinite for NaN or another shape.
 
     Source: the parity folder's README.
     """
@@ -117,15 +119,15 @@ def difference(mine: torch.Tensor | Array, golden: torch.Tensor | Array) -> floa
 
 
 def filled(shapes: Mapping[str, tuple[int, ...]], *, salt: int, gain: Mapping[str, float]) -> dict[str, torch.Tensor]:
-    """A whole state dict by `fill`."""
+    """A whole state dict made by `fill`."""
     return {name: torch.from_numpy(fill(name, shape, salt=salt, gain=gain)) for name, shape in shapes.items()}
 
 
 def fill(name: str, shape: tuple[int, ...], *, salt: int = 0, gain: Mapping[str, float] | None = None) -> Array:
     """The deterministic tensor of state-dict entry `name`: float32, or int64 zeros for a batch norm's counter.
 
-    Uniform numbers, scaled so that activations keep about unit variance through the layer that the name and the shape tell of.
-    `salt` picks another set; `gain` maps a prefix of names to a factor for the weights below it.
+    Uniform numbers, scaled so that activations keep about unit variance through the layer that the name and the shape indicate.
+    `salt` selects another set; `gain` maps a prefix of names to a factor for the weights below it.
 
     Source: deterministic_weights.py of the parity folder, bit for bit.
     """

@@ -1,7 +1,7 @@
-"""The same networks as other projects wrote them: the official packages, and spandrel, each where it is installed.
+"""The same networks as other projects implement them: the official packages and spandrel, if they are installed.
 
-Their old imports are mended in `gfpup.models.backends.upstream_imports`, which is asked first. What is here is how each network
-is built, and which part of its answer is the one that gfpup's own gives.
+`gfpup.models.backends.upstream_imports` makes the official packages importable. Here is how each network is built, and which
+part of its output corresponds to that of gfpup's own network.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Read = Callable[[nn.Module, torch.Tensor], Outputs]
 
 @dataclass(frozen=True)
 class Official:
-    """A network of the official packages: where its class is, what it is built with, and how its answer is read."""
+    """A network of the official packages: where its class is, the arguments it is built with, and how its output is read."""
 
     module: str
     attribute: str
@@ -35,84 +35,65 @@ class Official:
     read: Read
 
 
-def _whole(network: nn.Module, x: torch.Tensor) -> Outputs:
-    return {"output": network(x)}
+def _named(*names: str, **arguments: Any) -> Read:
+    """Call a network with `arguments` and name its first outputs."""
 
+    def read(network: nn.Module, x: torch.Tensor) -> Outputs:
+        answer = network(x, **arguments)
+        return dict(zip(names, (answer,) if isinstance(answer, torch.Tensor) else answer, strict=False))
 
-def _first(network: nn.Module, x: torch.Tensor) -> Outputs:
-    return {"output": network(x)[0]}
-
-
-def _stored_noise(network: nn.Module, x: torch.Tensor) -> Outputs:
-    return {"output": network(x, return_rgb=False, randomize_noise=False)[0]}
-
-
-def _embedding(network: nn.Module, x: torch.Tensor) -> Outputs:
-    return {"embedding": network(x)}
-
-
-def _anchors(network: nn.Module, x: torch.Tensor) -> Outputs:
-    return dict(zip(("loc", "conf", "landmarks"), network(x), strict=True))
+    return read
 
 
 def _fidelities(network: nn.Module, x: torch.Tensor) -> Outputs:
-    painted = {}
+    restored = {}
     for w in (0.0, 0.5, 1.0):
-        painted[f"output_w{w}"], logits = network(x, weight=w)
-    return {"logits": logits, **painted}
+        restored[f"output_w{w}"], logits = network(x, weight=w)
+    return {"logits": logits, **restored}
 
+
+_output = _named("output")
+_stored_noise = _named("output", return_rgb=False, randomize_noise=False)
+_embedding = _named("embedding")
+_anchors = _named("loc", "conf", "landmarks")
 
 _RRDB = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
-_GFPGAN = {
-    "out_size": 512,
-    "num_style_feat": 512,
-    "channel_multiplier": 2,
-    "decoder_load_path": None,
-    "fix_decoder": False,
-    "num_mlp": 8,
-    "input_is_latent": True,
-    "different_w": True,
-    "narrow": 1,
-    "sft_half": True,
-}
+_GFPGAN = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8, "narrow": 1, "sft_half": True}
+_GFPGAN |= {"decoder_load_path": None, "fix_decoder": False, "input_is_latent": True, "different_w": True}
+_FACEXLIB = "facexlib.detection.retinaface"
+_ARCFACE = {"block": "IRBlock", "layers": (2, 2, 2, 2), "use_se": False}
+_IR_SE50 = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
 
 # Source of the arguments: GFPGANer, FaceRestoreHelper, facexlib's init functions and Real-ESRGAN's inference script.
 OFFICIAL: dict[str, Official] = {
     "gfpgan": Official("gfpgan.archs.gfpganv1_clean_arch", "GFPGANv1Clean", _GFPGAN, _stored_noise),
-    "restoreformer": Official("gfpgan.archs.restoreformer_arch", "RestoreFormer", {}, _first),
-    "retinaface-resnet50": Official("facexlib.detection.retinaface", "RetinaFace", {"network_name": "resnet50"}, _anchors),
-    "retinaface-mobilenet0.25": Official(
-        "facexlib.detection.retinaface", "RetinaFace", {"network_name": "mobile0.25"}, _anchors
-    ),
-    "bisenet": Official("facexlib.parsing.bisenet", "BiSeNet", {"num_class": 19}, _first),
-    "parsenet": Official("facexlib.parsing.parsenet", "ParseNet", {"in_size": 512, "out_size": 512, "parsing_ch": 19}, _first),
-    "rrdbnet-x2": Official("basicsr.archs.rrdbnet_arch", "RRDBNet", {**_RRDB, "scale": 2}, _whole),
-    "rrdbnet-x4": Official("basicsr.archs.rrdbnet_arch", "RRDBNet", {**_RRDB, "scale": 4}, _whole),
-    "arcface-resnet18": Official(
-        "gfpgan.archs.arcface_arch", "ResNetArcFace", {"block": "IRBlock", "layers": (2, 2, 2, 2), "use_se": False}, _embedding
-    ),
-    "arcface-ir-se50": Official(
-        "facexlib.recognition.arcface_arch", "Backbone", {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}, _embedding
-    ),
+    "restoreformer": Official("gfpgan.archs.restoreformer_arch", "RestoreFormer", {}, _output),
+    "retinaface-resnet50": Official(_FACEXLIB, "RetinaFace", {"network_name": "resnet50"}, _anchors),
+    "retinaface-mobilenet0.25": Official(_FACEXLIB, "RetinaFace", {"network_name": "mobile0.25"}, _anchors),
+    "bisenet": Official("facexlib.parsing.bisenet", "BiSeNet", {"num_class": 19}, _output),
+    "parsenet": Official("facexlib.parsing.parsenet", "ParseNet", {"in_size": 512, "out_size": 512, "parsing_ch": 19}, _output),
+    "rrdbnet-x2": Official("basicsr.archs.rrdbnet_arch", "RRDBNet", {**_RRDB, "scale": 2}, _output),
+    "rrdbnet-x4": Official("basicsr.archs.rrdbnet_arch", "RRDBNet", {**_RRDB, "scale": 4}, _output),
+    "arcface-resnet18": Official("gfpgan.archs.arcface_arch", "ResNetArcFace", _ARCFACE, _embedding),
+    "arcface-ir-se50": Official("facexlib.recognition.arcface_arch", "Backbone", _IR_SE50, _embedding),
 }
 
 SPANDREL: dict[str, Read] = {
     "gfpgan": _stored_noise,
-    "restoreformer": _first,
+    "restoreformer": _output,
     "codeformer": _fidelities,
-    "rrdbnet-x2": _whole,
-    "rrdbnet-x4": _whole,
+    "rrdbnet-x2": _output,
+    "rrdbnet-x4": _output,
 }
-"""The architectures that spandrel builds from their state dict alone; CodeFormer is in spandrel_extra_arches."""
+"""The architectures that spandrel builds from the state dict alone; CodeFormer is in spandrel_extra_arches."""
 
 PROJECTS = ("upstream", "spandrel")
 
 
 def lacking(project: str, architecture: str) -> str | None:
-    """Why `project` cannot say anything about `architecture`, in one sentence; None: it can. Imports nothing."""
+    """Why `project` cannot check `architecture`, in one sentence; None if it can. Imports nothing."""
     if architecture not in (OFFICIAL if project == "upstream" else SPANDREL):
-        have = "the official packages have" if project == "upstream" else "spandrel has"
-        return f"{have} no {architecture}"
+        return f"{'the official packages do' if project == 'upstream' else 'spandrel does'} not have {architecture}"
     if project == "upstream":
         absent: tuple[str, ...] = upstream_imports.missing()
         return f"not installed: {', '.join(absent)} (after torch: {upstream_imports.INSTALL})" if absent else None
@@ -122,7 +103,7 @@ def lacking(project: str, architecture: str) -> str | None:
 
 
 def outputs(project: str, architecture: str, state: Mapping[str, torch.Tensor], x: torch.Tensor) -> Outputs:
-    """What `project`'s network of `architecture`, strictly filled with `state`, answers to `x`: float32, on the CPU."""
+    """The outputs of `project`'s network of `architecture`, with the weights `state`, for `x`: float32, on the CPU."""
     # RestoreFormer's constructor prints; stdout is for results.
     with warnings.catch_warnings(), redirect_stdout(sys.stderr), torch.inference_mode():
         warnings.simplefilter("ignore")
@@ -147,6 +128,6 @@ def _by_spandrel(architecture: str, state: Mapping[str, torch.Tensor]) -> nn.Mod
     spandrel: Any = import_module("spandrel")
     if architecture == "codeformer":
         import_module("spandrel_extra_arches").install(ignore_duplicates=True)
-    # It may rename and drop entries of the dictionary that it is given.
+    # It may rename and remove entries of the dictionary it is given.
     network: nn.Module = spandrel.ModelLoader(device="cpu").load_from_state_dict(dict(state)).model
     return network.eval().float()
