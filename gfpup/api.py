@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gfpup.evaluation.scorer import PlacedScore
     from gfpup.evaluation.scorer import Scorer as LoadedMetrics
     from gfpup.running.restore_module import PhotoRestorer
-    from gfpup.weights.resolver import Supply
+    from gfpup.weights.resolver import Resolver
 
 __all__ = [
     "Decision",
@@ -166,13 +166,13 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
     from gfpup.planning import planner
     from gfpup.running import components
 
-    with _supply(settings) as supply:
-        made, method = planner.make_plan(settings, hardware.probe(), supply)
+    with _resolver(settings) as resolver:
+        made, method = planner.make_plan(settings, hardware.probe(), resolver)
     for sentence in made.warnings:
         warnings.warn(sentence, stacklevel=2)
-    supply.said()
+    resolver.mark_warnings_shown()
     with _threads(made.threads):
-        return Restorer(made, settings, components.load(settings, made, method, supply))
+        return Restorer(made, settings, components.load(settings, made, method, resolver))
 
 
 def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
@@ -185,8 +185,8 @@ def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
     from gfpup.machine import hardware
     from gfpup.planning import planner
 
-    with _supply(settings) as supply:
-        return planner.make_plan(settings, hardware.probe(), supply)[0]
+    with _resolver(settings) as resolver:
+        return planner.make_plan(settings, hardware.probe(), resolver)[0]
 
 
 def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightOptions]) -> Scorer:
@@ -208,9 +208,9 @@ def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightO
     reason = "it is taken of a whole run, not of one photo: gfpup.run(..., metrics=...) measures it"
     elsewhere = tuple(PlacedScore(row.name, None, row.higher_is_better, reason) for row in of_runs)
     device = str(hardware.choose_device(settings.hardware.device, hardware.probe()).value)
-    with _supply(settings) as supply:
+    with _resolver(settings) as resolver:
         names = [name for name in wanted if facts(name) not in of_runs]
-        return Scorer(load_metrics(names, supply, device=device), elsewhere)
+        return Scorer(load_metrics(names, resolver, device=device), elsewhere)
 
 
 def score(
@@ -246,13 +246,13 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _supply(settings: Settings) -> Iterator[Supply]:
+def _resolver(settings: Settings) -> Iterator[Resolver]:
     """The weights that `settings` allow, with a bar on stderr while one is downloaded to somebody who watches."""
-    from gfpup.planning.planner import open_supply
+    from gfpup.planning.planner import open_resolver
     from gfpup.running.console import Downloads
 
     with Downloads(quiet=not sys.stderr.isatty()) as downloads:
-        yield open_supply(settings, progress=downloads)
+        yield open_resolver(settings, progress=downloads)
 
 
 def compare_runs(

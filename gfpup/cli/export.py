@@ -15,7 +15,7 @@ from gfpup.tools import export as tool
 
 if TYPE_CHECKING:
     from gfpup.weights.catalogue import Checkpoint
-    from gfpup.weights.resolver import Supply
+    from gfpup.weights.resolver import Resolver
 
 HELP = """\
 usage: gfpup export --backend NAME --format onnx|openvino [flags]
@@ -56,13 +56,13 @@ def run(words: Sequence[str]) -> int:
         return 0
     request = _parse(words)
     name, version, output = _checked(request)
-    checkpoint, supply = _supplied(name, version, request)
-    for warning in supply.warnings:
+    checkpoint, resolver = _supplied(name, version, request)
+    for warning in resolver.warnings:
         print(f"gfpup: {warning}", file=sys.stderr)
-    supply.said()
+    resolver.mark_warnings_shown()
     published = request.model_path is None
     facts = {"form": request.format, "output": output, "fidelity": request.fidelity, "published": published}
-    record = tool.export(name, checkpoint, supply, **facts)
+    record = tool.export(name, checkpoint, resolver, **facts)
     found, kept = record["difference"], record["kept"]
     if request.json:
         print(json.dumps(record, indent=1))
@@ -105,11 +105,11 @@ def _checked(request: argparse.Namespace) -> tuple[str, str, Path]:
     return name, version, output
 
 
-def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Checkpoint, Supply]:
+def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Checkpoint, Resolver]:
     """The weights as a run gets them: with consent, verified or downloaded, or the user's own file."""
     from gfpup.models import backends
     from gfpup.weights import catalogue
-    from gfpup.weights.resolver import Supply, open_store
+    from gfpup.weights.resolver import Resolver, open_store
 
     store = open_store(
         request.weights_dir,
@@ -117,13 +117,13 @@ def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Che
         offline=request.no_download,
         trust_first_download=request.trust_first_download,
     )
-    supply = Supply(store, accepted=request.accept_licence)
+    resolver = Resolver(store, accepted=request.accept_licence)
     checkpoint = catalogue.find(backends.facts(name).versions[version])
     if request.model_path is not None:
-        supply.consent(checkpoint)  # weights trained further from published ones are under their licence
-        supply.warnings.append(f"{request.model_path.name} is unverified: nothing says that it holds {checkpoint.name}.")
-    supply.take("backend", checkpoint.name, request.model_path)
-    return checkpoint, supply
+        resolver.consent(checkpoint)  # weights trained further from published ones are under their licence
+        resolver.warnings.append(f"{request.model_path.name} is unverified: nothing says that it holds {checkpoint.name}.")
+    resolver.use("backend", checkpoint.name, request.model_path)
+    return checkpoint, resolver
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
     from gfpup.records.items import Item
     from gfpup.records.rescore import Result
-    from gfpup.weights.resolver import Supply
+    from gfpup.weights.resolver import Resolver
 
 HELP = """\
 usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
@@ -63,11 +63,11 @@ def run(words: Sequence[str]) -> int:
     request = _parse(words)
     metrics = _metrics(request.metrics)
     jobs = _jobs(request)
-    scorer, supply = _load(request, metrics)
+    scorer, resolver = _load(request, metrics)
     from gfpup.records.rescore import score_items, write_scores
 
     if not request.quiet:
-        for warning in supply.warnings:
+        for warning in resolver.warnings:
             print(f"gfpup: {warning}", file=sys.stderr)
     facts = []
     for folder, target, items, said in jobs:
@@ -75,7 +75,7 @@ def run(words: Sequence[str]) -> int:
             result = score_items(bar.track(items, description="scoring"), scorer, memory="peak_memory" in metrics)
         elsewhere = target.resolve() != folder.resolve()
         origin = {"restored": folder if elsewhere else None, "reference": request.reference, "input": request.input}
-        summary = write_scores(target, result, supply=supply, origin=origin)
+        summary = write_scores(target, result, resolver=resolver, origin=origin)
         facts.append(_facts(folder, target, result, summary, said))
         if not request.json:
             _report(facts[-1], quiet=request.quiet)
@@ -143,12 +143,12 @@ def _targets(output: Path, folders: Sequence[Path]) -> list[Path]:
     return [output / name for name in names]
 
 
-def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, Supply]:
+def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, Resolver]:
     from gfpup.evaluation.scorer import require
     from gfpup.machine import hardware
     from gfpup.records.rescore import load_metrics
     from gfpup.running.console import Downloads
-    from gfpup.weights.resolver import Supply, open_store
+    from gfpup.weights.resolver import Resolver, open_store
 
     store = open_store(
         request.weights_dir,
@@ -158,11 +158,11 @@ def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, 
     )
     device = str(hardware.choose_device(request.device, hardware.probe()).value)
     with Downloads(quiet=request.quiet or request.json) as downloads:
-        supply = Supply(store, accepted=request.accept_licence, progress=downloads)
-        scorer = load_metrics(metrics, supply, device=device)
+        resolver = Resolver(store, accepted=request.accept_licence, progress=downloads)
+        scorer = load_metrics(metrics, resolver, device=device)
     if request.require_metrics:
         require(scorer)
-    return scorer, supply
+    return scorer, resolver
 
 
 def _bar(*, quiet: bool) -> Progress:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
 from gfpup.weights import catalogue
-from gfpup.weights.resolver import Supply, open_store
+from gfpup.weights.resolver import Resolver, open_store
 from gfpup.weights.store import Store, Stored
 
 HELP = """\
@@ -103,14 +103,14 @@ def _fetch(store: Store, request: argparse.Namespace) -> int:
     from gfpup.running.console import Downloads
 
     with Downloads(quiet=False) as downloads:
-        supply = Supply(store, accepted=request.accept_licence, progress=downloads)
+        resolver = Resolver(store, accepted=request.accept_licence, progress=downloads)
         for name in request.names:
-            supply.named(name, name)
-    for warning in supply.warnings:
+            resolver.use_published(name, name)
+    for warning in resolver.warnings:
         print(f"gfpup: {warning}", file=sys.stderr)
-    supply.said()
+    resolver.mark_warnings_shown()
     for name in request.names:
-        print(f"{name}  {supply.paths[name]}")
+        print(f"{name}  {resolver.paths[name]}")
     return 0
 
 

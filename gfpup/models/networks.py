@@ -140,7 +140,7 @@ NETWORKS: dict[str, Network] = {name: _network(row) for name, row in ARCHITECTUR
 """By the catalogue's name of the architecture. Salts and gains are those of the parity folder."""
 
 DEFAULTS = {"realesrgan": "realesrgan-x2plus", "retinaface": "retinaface-resnet50", "arcface": "arcface-ir-se50"}
-"""What the name of a family that is no backend stands for."""
+"""The checkpoint that the name of a family, which is not a backend, stands for."""
 
 
 def resolve(name: str) -> Checkpoint:

@@ -227,79 +227,47 @@ TABLE: dict[str, BackendFacts] = {
 
 _GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
 
+# fmt: off
 HELPERS: dict[str, Architecture] = {
     "retinaface-resnet50": Architecture(
-        keys=("ClassHead.0.conv1x1.weight", "body.layer1.0.conv1.weight"),
-        make=f"{_NETS}.retinaface:RetinaFace",
-        memory=Memory(weights=(110, 110), forward=(541, 541)),
-        golden="retinaface_r50",
-        feed="bgr",
-        ask="anchors",
+        ("ClassHead.0.conv1x1.weight", "body.layer1.0.conv1.weight"), make=f"{_NETS}.retinaface:RetinaFace",
+        memory=Memory((110, 110), (541, 541)), golden="retinaface_r50", feed="bgr", ask="anchors",
     ),
     "retinaface-mobilenet0.25": Architecture(
-        keys=("ClassHead.0.conv1x1.weight", "body.stage1.0.0.weight"),
-        make=f"{_NETS}.retinaface:RetinaFace",
-        settings={"backbone": "mobilenet0.25"},
-        memory=Memory(weights=(2, 2), forward=(104, 104)),
-        feed="bgr",
-        ask="anchors",
+        ("ClassHead.0.conv1x1.weight", "body.stage1.0.0.weight"), make=f"{_NETS}.retinaface:RetinaFace",
+        settings={"backbone": "mobilenet0.25"}, memory=Memory((2, 2), (104, 104)), feed="bgr", ask="anchors",
     ),
     "bisenet": Architecture(
-        keys=("cp.resnet.conv1.weight", "ffm.convblk.conv.weight", "conv_out.conv.conv.weight"),
-        make=f"{_NETS}.parsing_bisenet:BiSeNet",
-        memory=Memory(weights=(54, 54), forward=(76, 76)),
-        golden="bisenet",
+        ("cp.resnet.conv1.weight", "ffm.convblk.conv.weight", "conv_out.conv.conv.weight"),
+        make=f"{_NETS}.parsing_bisenet:BiSeNet", memory=Memory((54, 54), (76, 76)), golden="bisenet",
     ),
     "parsenet": Architecture(
-        keys=("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight"),
-        make=f"{_NETS}.parsing_parsenet:ParseNet",
-        memory=Memory(weights=(86, 86), forward=(572, 572), rewritten=(23, 23)),
-        golden="parsenet",
+        ("encoder.0.conv2d.weight", "out_mask_conv.conv2d.weight"),
+        make=f"{_NETS}.parsing_parsenet:ParseNet", memory=Memory((86, 86), (572, 572), (23, 23)), golden="parsenet",
     ),
+    # Upsamplers' memory is in bytes a pixel: the highest of tiles of 128, 256 and 384 px.
     "rrdbnet-x2": Architecture(
-        keys=("body.0.rdb1.conv1.weight",),
-        shapes={"conv_first.weight": (64, 12, 3, 3)},
-        make=f"{_NETS}.rrdbnet:RRDBNet",
-        settings={"scale": 2},
-        # Bytes a pixel: the highest of tiles of 128, 256 and 384 px.
-        memory=Memory(weights=(67, 34), forward=(3300, 1900)),
-        golden="rrdbnet_x2",
-        feed="corner",
-        tolerance="calm",
+        ("body.0.rdb1.conv1.weight",), shapes={"conv_first.weight": (64, 12, 3, 3)}, make=f"{_NETS}.rrdbnet:RRDBNet",
+        settings={"scale": 2}, memory=Memory((67, 34), (3300, 1900)), golden="rrdbnet_x2", feed="corner", tolerance="calm",
         gain=_GAIN_RRDB,
     ),
     "rrdbnet-x4": Architecture(
-        keys=("body.0.rdb1.conv1.weight",),
-        shapes={"conv_first.weight": (64, 3, 3, 3)},
-        make=f"{_NETS}.rrdbnet:RRDBNet",
-        settings={"scale": 4},
-        memory=Memory(weights=(67, 34), forward=(11000, 5800)),
-        feed="corner",
-        tolerance="calm",
-        gain=_GAIN_RRDB,
+        ("body.0.rdb1.conv1.weight",), shapes={"conv_first.weight": (64, 3, 3, 3)}, make=f"{_NETS}.rrdbnet:RRDBNet",
+        settings={"scale": 4}, memory=Memory((67, 34), (11000, 5800)), feed="corner", tolerance="calm", gain=_GAIN_RRDB,
     ),
     "arcface-ir-se50": Architecture(
-        keys=("input_layer.0.weight", "body.23.res_layer.5.fc1.weight"),
-        make=f"{_NETS}.arcface:ArcFaceIRSE50",
-        memory=Memory(weights=(176, 176), forward=(34, 34)),
-        golden="arcface_ir_se50",
-        feed="rgb_112",
-        ask="embedding",
-        tolerance="calm",
+        ("input_layer.0.weight", "body.23.res_layer.5.fc1.weight"), make=f"{_NETS}.arcface:ArcFaceIRSE50",
+        memory=Memory((176, 176), (34, 34)), golden="arcface_ir_se50", feed="rgb_112", ask="embedding", tolerance="calm",
     ),
     "arcface-resnet18": Architecture(
-        keys=("layer4.1.conv2.weight", "fc5.weight"),
-        shapes={"conv1.weight": (64, 1, 3, 3)},
-        make=f"{_NETS}.arcface:ArcFaceResNet18",
-        golden="arcface_r18",
-        feed="grey_128",
-        ask="embedding",
-        tolerance="calm",
+        ("layer4.1.conv2.weight", "fc5.weight"), shapes={"conv1.weight": (64, 1, 3, 3)},
+        make=f"{_NETS}.arcface:ArcFaceResNet18", golden="arcface_r18", feed="grey_128", ask="embedding", tolerance="calm",
     ),
     # Recognised, to be named in messages, and not built by gfpup: facexlib's landmarks, and GFPGAN with its CUDA operators.
-    "alignment-wflw-4hg": Architecture(keys=("conv1.conv.weight", "m0.b1_4.bn1.weight")),
-    "gfpgan-original": Architecture(keys=("conv_body_first.0.weight", "stylegan_decoder.constant_input.weight")),
+    "alignment-wflw-4hg": Architecture(("conv1.conv.weight", "m0.b1_4.bn1.weight")),
+    "gfpgan-original": Architecture(("conv_body_first.0.weight", "stylegan_decoder.constant_input.weight")),
 }
+# fmt: on
 """Detectors, parsers, upsamplers and recognition networks."""
 
 ARCHITECTURES: dict[str, Architecture] = {

@@ -14,7 +14,7 @@ from gfpup.core.types import BackendSpec
 from gfpup.models import backends
 from gfpup.planning.settings import Settings
 from gfpup.weights import catalogue
-from gfpup.weights.resolver import Supply
+from gfpup.weights.resolver import Resolver
 
 ROLE = "backend"
 """The role under which a method's checkpoint is supplied; a member has `backend.NAME`, by its backend or its `key`."""
@@ -50,21 +50,21 @@ class Method:
         facts = {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
         return {"method": self.key, **facts} if of.name == "auto" else {**facts, "weight": round(self.weight, 6)}
 
-    def spec(self, supply: Supply, **common: Any) -> BackendSpec:
+    def spec(self, resolver: Resolver, **common: Any) -> BackendSpec:
         """What the backend is loaded with; `common` are the fields that all members share (device, dtype, seed)."""
         checkpoints: dict[str, Path] = {}
-        if self.role in supply.paths:
-            checkpoints[ROLE] = supply.paths[self.role]
+        if self.role in resolver.paths:
+            checkpoints[ROLE] = resolver.paths[self.role]
         return BackendSpec(
             name=self.name,
             checkpoints=checkpoints,
             parameters=self.parameters,
-            members=tuple((member.spec(supply, **common), member.weight) for member in self.members),
+            members=tuple((member.spec(resolver, **common), member.weight) for member in self.members),
             **common,
         )
 
 
-def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method:
+def plan_method(settings: Settings, resolver: Resolver, *, sweeping: bool) -> Method:
     """Choose the method's parameters and obtain its checkpoints.
 
     In a sweep, parameters that mean nothing to a method are dropped with a reason; in a single run they are refused.
@@ -74,7 +74,7 @@ def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method
     """
     name = settings.backend.name
     if name == "ensemble":
-        return _plan_ensemble(settings, supply, sweeping=sweeping)
+        return _plan_ensemble(settings, resolver, sweeping=sweeping)
     if (settings.ensemble.backends or settings.ensemble.weights) and not sweeping:
         raise GfpupError(
             f"--ensemble-backends and --ensemble-weights mean nothing to backend {name!r}; use --backend ensemble."
@@ -86,8 +86,8 @@ def plan_method(settings: Settings, supply: Supply, *, sweeping: bool) -> Method
     if settings.weights.model is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
         raise GfpupError(f"backend {name!r} has no weights of its own; leave out --model-path.")
     if name == "auto":
-        return _plan_auto(supply, dropped)
-    version, reason = _choose_checkpoint(name, parameters, ROLE, supply, model_path=settings.weights.model)
+        return _plan_auto(resolver, dropped)
+    version, reason = _choose_checkpoint(name, parameters, ROLE, resolver, model_path=settings.weights.model)
     results = settings.precomputed.folder.absolute() if name == "precomputed" and settings.precomputed.folder else None
     return Method(name, {**parameters, **version}, results=results, reasons=(reason, *dropped))
 
@@ -108,14 +108,14 @@ def _sift(
 
 
 def _choose_checkpoint(
-    name: str, parameters: Mapping[str, Any], role: str, supply: Supply, *, model_path: Path | None = None
+    name: str, parameters: Mapping[str, Any], role: str, resolver: Resolver, *, model_path: Path | None = None
 ) -> tuple[dict[str, str], Decision[str]]:
     """Obtain the checkpoint of `name` under `role`; returns the version it stands for, where the method has versions."""
     facts = backends.facts(name)
     if facts.own_file:
         if model_path is None:
             raise GfpupError(f"backend {name!r} restores with a checkpoint of yours; name it with --model-path.")
-        supply.given(role, model_path)
+        resolver.use_file(role, model_path)
         return {}, Decision("backend", name, f"the file {model_path.name}, unverified")
     if not facts.versions:
         return {}, Decision("backend", name, facts.summary)
@@ -125,21 +125,21 @@ def _choose_checkpoint(
     chosen = {"version": version} if "version" in facts.parameters else {}
     published = facts.versions[version]
     if model_path is None:
-        supply.named(role, published)
-        own = supply.files.get(published)
+        resolver.use_published(role, published)
+        own = resolver.files.get(published)
         said = f"the published weights {published}" if own is None else f"the file {own.name} for {published}, unverified"
         return chosen, Decision("backend", name, said)
-    supply.consent(catalogue.find(published))  # who trains on from published weights does so under their licence
-    supply.given(role, model_path)
-    if supply.dry_run:
+    resolver.consent(catalogue.find(published))  # who trains on from published weights does so under their licence
+    resolver.use_file(role, model_path)
+    if resolver.dry_run:
         from gfpup.weights.checkpoint import read_state_dict
 
         read_state_dict(model_path)  # a run refuses a damaged one when it loads it; a dry run never would
-    supply.warnings.append(f"{model_path.name} is unverified: nothing says that it holds {published}.")
+    resolver.warnings.append(f"{model_path.name} is unverified: nothing says that it holds {published}.")
     return chosen, Decision("backend", name, f"the file {model_path.name}, unverified")
 
 
-def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Method:
+def _plan_ensemble(settings: Settings, resolver: Resolver, *, sweeping: bool) -> Method:
     """Members that cannot run here are left out with their reason, and the others' weights are raised to a sum of 1."""
     if settings.weights.model is not None:
         raise GfpupError("--model-path names one method's checkpoint and an ensemble has several; import the files instead.")
@@ -152,10 +152,10 @@ def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Met
     for name, weight in zip(names, weights, strict=True):
         own = {key: value for key, value in parameters.items() if key in _known(name)}
         try:
-            version, reason = _choose_checkpoint(name, own, f"{ROLE}.{name}", supply)
+            version, reason = _choose_checkpoint(name, own, f"{ROLE}.{name}", resolver)
         except GfpupError as error:
             reasons.append(Decision(f"ensemble.{name}", "left out", str(error)))
-            supply.warnings.append(f"the ensemble goes on without {name}: {error}")
+            resolver.warnings.append(f"the ensemble goes on without {name}: {error}")
             continue
         members.append(Method(name, {**own, **version}, role=f"{ROLE}.{name}", weight=weight))
         reasons.append(Decision(f"ensemble.{name}", weight, reason.why))
@@ -170,7 +170,7 @@ def _plan_ensemble(settings: Settings, supply: Supply, *, sweeping: bool) -> Met
     return Method("ensemble", {}, members=shares, reasons=(first, *reasons, *dropped))
 
 
-def _plan_auto(supply: Supply, dropped: list[Decision[Any]]) -> Method:
+def _plan_auto(resolver: Resolver, dropped: list[Decision[Any]]) -> Method:
     """The methods of the rules that can run here: nothing is downloaded for them, and what is left out says why."""
     from gfpup.restoration.auto import rules
 
@@ -179,16 +179,16 @@ def _plan_auto(supply: Supply, dropped: list[Decision[Any]]) -> Method:
     for key, facts in rules()["methods"].items():
         backend, parameters, role = facts["backend"], dict(facts["parameters"]), f"{ROLE}.{key}"
         published = _published(backend, parameters)
-        own = published in supply.files
-        lack = None if published is None or own else supply.store.missing(published)
+        own = published in resolver.files
+        lack = None if published is None or own else resolver.store.missing(published)
         if lack is None:
             try:
-                version, reason = _choose_checkpoint(backend, parameters, role, supply)
+                version, reason = _choose_checkpoint(backend, parameters, role, resolver)
             except GfpupError as error:
                 if own and not isinstance(error, LicenceError):
                     raise  # the user named this very file
                 lack = str(error)
-                supply.warnings.append(f"--auto goes on without {key}: {error}")
+                resolver.warnings.append(f"--auto goes on without {key}: {error}")
         if lack is not None:
             reasons.append(Decision(f"auto.{key}", "left out", lack))
             continue
@@ -197,7 +197,7 @@ def _plan_auto(supply: Supply, dropped: list[Decision[Any]]) -> Method:
     if not members:
         raise GfpupError("none of the methods that --auto chooses from can run here; name one with --backend.")
     if not any(backends.facts(member.name).versions for member in members):
-        supply.warnings.append(
+        resolver.warnings.append(
             f"--auto downloads nothing and no learned method is here, so it chooses among {_listed(members)}; "
             "gfpup weights fetch brings others."
         )

@@ -18,7 +18,7 @@ from gfpup.planning.resources import Placement
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
-from gfpup.weights.resolver import Progress, Supply, open_store
+from gfpup.weights.resolver import Progress, Resolver, open_store
 
 GPU_PHOTO_BATCH = 4
 """Photos whose faces share forwards on a GPU."""
@@ -27,12 +27,12 @@ GPU_PHOTO_BATCH = 4
 def make_plan(
     settings: Settings,
     machine: hardware.Machine,
-    supply: Supply,
+    resolver: Resolver,
     *,
     sweeping: bool = False,
     earlier: Mapping[str, Any] | None = None,
 ) -> tuple[Plan, Method]:
-    """Decide everything that can be decided without a photo; `supply` afterwards holds the checkpoints it takes.
+    """Decide everything that can be decided without a photo; `resolver` afterwards holds the checkpoints it takes.
 
     In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
     `earlier` is the recorded recipe of results that are to be added to, for `place`.
@@ -41,17 +41,17 @@ def make_plan(
         GfpupError: the request cannot be carried out, with what to change.
     """
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
-        method = plan_method(settings, supply, sweeping=sweeping)
+        method = plan_method(settings, resolver, sweeping=sweeping)
         members = tuple(member.name for member in method.members)
         placement = place(settings.changed({"ensemble.backends": members}), machine, sweeping=sweeping, earlier=earlier)
     else:
         placement = place(settings, machine, sweeping=sweeping, earlier=earlier)
-        method = plan_method(settings, supply, sweeping=sweeping)
+        method = plan_method(settings, resolver, sweeping=sweeping)
     _refuse_what_whole_photos_lack(settings, method)
-    detector = _plan_detector(settings, supply)
-    mask = _plan_mask(settings, supply, method)
-    guard = _plan_guard(settings, supply)
-    background = _plan_background(settings, supply, placement)
+    detector = _plan_detector(settings, resolver)
+    mask = _plan_mask(settings, resolver, method)
+    guard = _plan_guard(settings, resolver)
+    background = _plan_background(settings, resolver, placement)
     tiles = _plan_tiles(settings, background.value, placement)
     workers = _plan_workers(settings, machine)
     threads = _plan_threads(settings, machine)
@@ -77,7 +77,7 @@ def make_plan(
         device=placement.device.value.kind,
         # Sums are taken in another order with another number of threads; nobody sees it, but the bytes differ.
         threads=threads.value if placement.on_cpu else None,
-        checkpoints=dict(sorted(supply.digests.items())),
+        checkpoints=dict(sorted(resolver.digests.items())),
         write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
     )
     plan = Plan(
@@ -91,8 +91,8 @@ def make_plan(
             *(placement.tier, placement.device, *method.reasons, placement.dtype, placement.engine),
             *(detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory),
         ),
-        warnings=(*supply.warnings, *placement.warnings),
-        missing=tuple(supply.missing),
+        warnings=(*resolver.warnings, *placement.warnings),
+        missing=tuple(resolver.missing),
     )
     return plan, method
 
@@ -119,7 +119,7 @@ def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
             raise GfpupError(f"{flag} means nothing to backend {method.name!r}, which delivers whole photos; leave it out.")
 
 
-def _plan_detector(settings: Settings, supply: Supply) -> Decision[str]:
+def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
     if settings.restore.aligned:
         return Decision("detector", "none", "the photos are aligned faces")
     name, path = settings.detect.name, settings.detect.path
@@ -129,25 +129,25 @@ def _plan_detector(settings: Settings, supply: Supply) -> Decision[str]:
         found = detect.architecture_of(path)
         if name not in ("auto", found):
             raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
-        supply.given("detector", path)
+        resolver.use_file("detector", path)
         return Decision("detector", found, f"the file {path.name} was given")
     if settings.backend.name == "upstream" and name == "auto":
         name = "retinaface-resnet50"  # the official path knows no other
     if name == "cascade":
         return Decision("detector", name, "asked for; it finds upright frontal faces")
     if name != "auto":
-        supply.named("detector", name)
+        resolver.use_published("detector", name)
         return Decision("detector", name, "asked for")
-    lack = supply.try_named("detector", "retinaface-resnet50")
-    if lack is None:
+    unavailable = resolver.try_published("detector", "retinaface-resnet50")
+    if unavailable is None:
         return Decision("detector", "retinaface-resnet50", "the most exact one")
-    supply.warnings.append(
-        f"no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. {lack}"
+    resolver.warnings.append(
+        f"no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. {unavailable}"
     )
-    return Decision("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {lack}")
+    return Decision("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {unavailable}")
 
 
-def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Decision[str]:
+def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decision[str]:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
     facts = [backends.facts(one.name) for one in (method, *method.members)]
     if settings.restore.aligned:
@@ -155,9 +155,9 @@ def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Decision[s
     if settings.backend.name == "precomputed":
         return Decision("mask", "none", "the results are pasted already")
     if settings.backend.name == "upstream":
-        return _plan_official_mask(settings, supply)
+        return _plan_official_mask(settings, resolver)
     if settings.paste.mask in ("bisenet", "parsenet"):
-        supply.take("mask", settings.paste.mask, settings.paste.mask_path)
+        resolver.use("mask", settings.paste.mask, settings.paste.mask_path)
         return Decision("mask", settings.paste.mask, "asked for")
     if settings.paste.mask == "feather":
         return Decision("mask", "feather", "asked for")
@@ -165,31 +165,31 @@ def _plan_mask(settings: Settings, supply: Supply, method: Method) -> Decision[s
         names = " and ".join(one.name for one in method.members or (method,))
         changes = "changes" if len(method.members) < 2 else "change"
         return Decision("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
-    lack = supply.try_named("mask", "bisenet")
-    if lack is None:
+    unavailable = resolver.try_published("mask", "bisenet")
+    if unavailable is None:
         return Decision("mask", "bisenet", "the parsed face: hair, hats and background stay")
-    supply.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {lack}")
-    return Decision("mask", "feather", lack)
+    resolver.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {unavailable}")
+    return Decision("mask", "feather", unavailable)
 
 
-def _plan_official_mask(settings: Settings, supply: Supply) -> Decision[str]:
+def _plan_official_mask(settings: Settings, resolver: Resolver) -> Decision[str]:
     if settings.paste.mask == "bisenet":
         raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
     if settings.paste.mask == "parsenet":
-        supply.take("mask", "parsenet", settings.paste.mask_path)
+        resolver.use("mask", "parsenet", settings.paste.mask_path)
         return Decision("mask", "parsenet", "asked for")
-    lack = "asked for" if settings.paste.mask == "feather" else supply.try_named("mask", "parsenet")
-    return Decision("mask", "parsenet", "the official one") if lack is None else Decision("mask", "feather", lack)
+    unavailable = "asked for" if settings.paste.mask == "feather" else resolver.try_published("mask", "parsenet")
+    return Decision("mask", "parsenet", "the official one") if unavailable is None else Decision("mask", "feather", unavailable)
 
 
-def _plan_guard(settings: Settings, supply: Supply) -> Decision[float | None]:
+def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None]:
     if settings.guard.identity_min is None:
         return Decision("identity_min", None, "no face is held to its likeness; --identity-min does")
-    supply.take("guard", "arcface-ir-se50", settings.guard.path)
+    resolver.use("guard", "arcface-ir-se50", settings.guard.path)
     return Decision("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
 
 
-def _plan_background(settings: Settings, supply: Supply, placement: Placement) -> Decision[str]:
+def _plan_background(settings: Settings, resolver: Resolver, placement: Placement) -> Decision[str]:
     if settings.restore.aligned:
         return Decision("background", "none", "an aligned face has no background")
     if backends.facts(settings.backend.name).whole_photos:
@@ -199,19 +199,19 @@ def _plan_background(settings: Settings, supply: Supply, placement: Placement) -
     if settings.background.name == "spandrel":
         if settings.background.path is None:
             raise GfpupError("--background spandrel opens a checkpoint of yours; name it with --background-path.")
-        supply.given("background", settings.background.path)
+        resolver.use_file("background", settings.background.path)
         return Decision("background", "spandrel", f"the file {settings.background.path.name}, unverified")
     name = "realesrgan-x2plus" if settings.restore.upscale <= 2 else "realesrgan-x4plus"
     if settings.background.name == "realesrgan":
-        supply.take("background", name, settings.background.path)
+        resolver.use("background", name, settings.background.path)
         return Decision("background", "realesrgan", f"asked for: {name}")
     if not placement.upsampler.value:
         return Decision("background", "none", placement.upsampler.why)
-    lack = supply.try_named("background", name)
-    if lack is None:
+    unavailable = resolver.try_published("background", name)
+    if unavailable is None:
         return Decision("background", "realesrgan", f"{name}, {placement.upsampler.why}")
-    supply.warnings.append(f"the background is enlarged by Lanczos. {lack}")
-    return Decision("background", "none", f"Lanczos: {lack}")
+    resolver.warnings.append(f"the background is enlarged by Lanczos. {unavailable}")
+    return Decision("background", "none", f"Lanczos: {unavailable}")
 
 
 def _plan_tiles(settings: Settings, background: str, placement: Placement) -> Decision[tuple[int | None, int] | None]:
@@ -252,7 +252,7 @@ def fingerprint(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supply:
+def open_resolver(settings: Settings, *, progress: Progress | None = None) -> Resolver:
     """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
     store = open_store(
         settings.weights.dir,
@@ -261,7 +261,7 @@ def open_supply(settings: Settings, *, progress: Progress | None = None) -> Supp
         offline=not settings.weights.download,
         trust_first_download=settings.weights.trust_first_download,
     )
-    return Supply(
+    return Resolver(
         store,
         accepted=settings.weights.accept_licences,
         dry_run=settings.dry_run,

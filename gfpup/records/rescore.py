@@ -22,7 +22,7 @@ from gfpup.records.manifest import DOCUMENT
 from gfpup.records.scores import RUN, SUMMARY, TABLE, ScoreRow, as_csv, read, rows_of, summarise
 from gfpup.weights import licences
 from gfpup.weights.catalogue import METRIC_FILES
-from gfpup.weights.resolver import Supply
+from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import locate
 
 _MEMORY: Final = "it is measured while photos are restored: ask for it with gfpup run --metrics fast"
@@ -38,8 +38,8 @@ class Result:
     said: dict[str, int] = field(default_factory=dict)
 
 
-def load_metrics(names: Sequence[str], supply: Supply, *, device: str = "cpu") -> Scorer:
-    """Load the metrics `names` (presets allowed) from the files of `supply`; what cannot be had is missing with its reason.
+def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu") -> Scorer:
+    """Load the metrics `names` (presets allowed) from the files of `resolver`; what is not available is missing with its reason.
 
     Raises:
         MetricError: no metric has one of the names.
@@ -48,12 +48,12 @@ def load_metrics(names: Sequence[str], supply: Supply, *, device: str = "cpu") -
 
     def find(name: str) -> Path:
         if name in own:
-            return locate(name, supply.store)
-        supply.named(name, name)
-        return supply.paths[name]
+            return locate(name, resolver.store)
+        resolver.use_published(name, name)
+        return resolver.paths[name]
 
     def allow(licence_id: str, what: str) -> None:
-        licences.require_licence(licence_id, what=what, accepted=supply.accepted)
+        licences.require_licence(licence_id, what=what, accepted=resolver.accepted)
 
     # What restoring needed of memory cannot be measured afterwards.
     wanted = [name for name in expand(names) if name != "peak_memory"]
@@ -106,7 +106,7 @@ def score_earlier(
     return found
 
 
-def lacking_metrics(names: Sequence[str], supply: Supply) -> list[str]:
+def lacking_metrics(names: Sequence[str], resolver: Resolver) -> list[str]:
     """Of each of the metrics (presets allowed) that could not be computed here why not, as far as files and consents say."""
     own = {row.name for row in METRIC_FILES}
     found = []
@@ -114,13 +114,13 @@ def lacking_metrics(names: Sequence[str], supply: Supply) -> list[str]:
         row = facts(name)
         try:
             if row.licence_id == POLYFORM:
-                licences.require_licence(row.licence_id, what=f"the metric {name}", accepted=supply.accepted)
+                licences.require_licence(row.licence_id, what=f"the metric {name}", accepted=resolver.accepted)
             for weight in own.intersection(row.weights):
-                locate(weight, supply.store)
+                locate(weight, resolver.store)
         except GfpupError as error:
             found.append(f"metric {name}: {error}")
             continue
-        lacks = [supply.store.missing(weight) for weight in row.weights if weight not in own]
+        lacks = [resolver.store.missing(weight) for weight in row.weights if weight not in own]
         found += [f"metric {name}: {lack}" for lack in lacks if lack is not None]
     return found
 
@@ -150,7 +150,7 @@ def check_target(target: Path, folder: Path) -> None:
         raise GfpupError(f"{target} holds the scores of {before}: give another --output for those of {folder}")
 
 
-def write_scores(target: Path, result: Result, *, supply: Supply, origin: Mapping[str, Path | None]) -> dict[str, Any]:
+def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Mapping[str, Path | None]) -> dict[str, Any]:
     """Write `scores.csv` and `scores.json`: metrics scored now replace their earlier lines, the others stay.
 
     The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, and the folders
@@ -171,7 +171,7 @@ def write_scores(target: Path, result: Result, *, supply: Supply, origin: Mappin
     computed = _summary(target).get("computed", {})
     for metric in sorted(new):
         row = facts(metric)
-        weights = {name: supply.store.digest(supply.paths[name]) for name in row.weights if name in supply.paths}
+        weights = {name: resolver.store.digest(resolver.paths[name]) for name in row.weights if name in resolver.paths}
         known = {"implementation": row.implementation, "licence": row.licence_id, "weights": weights or list(row.weights)}
         computed[metric] = {**known, "reference": paths.get("reference"), "input": paths.get("input")}
     document |= {"restored": paths.get("restored"), "computed": computed}

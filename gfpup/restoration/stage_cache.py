@@ -1,7 +1,7 @@
 """Results of stages on disk, so that the jobs of a sweep compute once what does not depend on their method.
 
-An entry is named by everything that decides its bytes, so it is never wrong, only missing: whatever is damaged, foreign or
-gone is computed again, and a folder that cannot be written costs time and stops nothing.
+An entry is named by everything that decides its bytes: a damaged, foreign or missing one is computed again, and a folder that
+cannot be written costs time and stops nothing.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class StageCache:
 
     What this instance stored or used is not driven out by itself: a set of photos that is larger than the limit keeps its
     first ones, where plain "least recently used" would lose each one just before the next job asks for it.
-    `warn` is told once that the folder cannot be written, and once a stage that there is no room for more of it.
+    `warn` is called once if the folder cannot be written, and once for each stage that has no room left.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int, warn: Callable[[str], None] | None = None) -> None:
@@ -146,7 +146,7 @@ class StageCache:
         return arrays
 
     def _lock(self, stage: str, path: Path) -> filelock.BaseFileLock | None:
-        """The lock of one entry, or None where it cannot be had or nothing would be kept anyway."""
+        """The lock of one entry, or None if it is not available or nothing would be kept anyway."""
         if not self._writable or stage in self._full:
             return None
         lock = filelock.FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS)

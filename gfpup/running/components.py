@@ -34,46 +34,46 @@ from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
 from gfpup.running.restore_module import PhotoRestorer
 from gfpup.weights import licences
-from gfpup.weights.resolver import Supply
+from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import locate
 
 VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
 
 
 @lasting_memory()
-def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
+def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
     """Load the detector, the method and whatever else `plan` names."""
     torch.set_num_threads(plan.threads)
     cv2.setNumThreads(plan.threads)
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
     if method.name == "upstream" and not settings.restore.aligned:
-        return _load_upstream(settings, plan, method, supply)
+        return _load_upstream(settings, plan, method, resolver)
     detector = None
     if not settings.restore.aligned:
         detector = load_detector(
             plan.recipe.detector,
-            path=supply.paths.get("detector"),
+            path=resolver.paths.get("detector"),
             threshold=settings.detect.threshold,
             detect_size=settings.detect.size,
             device=plan.device,
         )
-    upsample, align = _load_background(plan, supply), align_faces
-    shared = load_shared(settings, plan, supply, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
+    upsample, align = _load_background(plan, resolver), align_faces
+    shared = load_shared(settings, plan, resolver, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
     if shared is not None and detector is not None:
         detector, upsample, align = shared.detector(detector), shared.upsampler(upsample), shared.align
     if method.name == "precomputed":
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
-    mask = load_mask(plan.recipe.mask, supply.paths["mask"], device=plan.device) if "mask" in supply.paths else None
-    guard = _load_guard(settings, plan, supply)
+    mask = load_mask(plan.recipe.mask, resolver.paths["mask"], device=plan.device) if "mask" in resolver.paths else None
+    guard = _load_guard(settings, plan, resolver)
     exact = plan.recipe.dtype == "float32"
 
     @lasting_memory()
     def make(one: Method) -> Restorer:
         return Restorer(
-            backend=_load_backend(settings, plan, one, supply, dtype=plan.recipe.dtype),
-            fallback=None if exact else _load_backend(settings, plan, one, supply, dtype="float32"),
+            backend=_load_backend(settings, plan, one, resolver, dtype=plan.recipe.dtype),
+            fallback=None if exact else _load_backend(settings, plan, one, resolver, dtype="float32"),
             detector=detector,
             upscale=settings.restore.upscale,
             strength=settings.restore.strength,
@@ -93,10 +93,10 @@ def load(settings: Settings, plan: Plan, method: Method, supply: Supply) -> Phot
     return AutoRestorer(detector, makers, selection=settings.faces, from_files=settings.source.kind != "synthetic")
 
 
-def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply, *, dtype: str) -> Backend:
+def _load_backend(settings: Settings, plan: Plan, method: Method, resolver: Resolver, *, dtype: str) -> Backend:
     memory_efficient = settings.mode == "memory-efficient"
     spec = method.spec(
-        supply,
+        resolver,
         device=plan.device,
         dtype=dtype,
         seed=settings.seed,
@@ -108,13 +108,13 @@ def _load_backend(settings: Settings, plan: Plan, method: Method, supply: Supply
     return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
 
 
-def _load_guard(settings: Settings, plan: Plan, supply: Supply) -> Guard | None:
+def _load_guard(settings: Settings, plan: Plan, resolver: Resolver) -> Guard | None:
     if settings.guard.identity_min is None:
         return None
-    return load_guard(supply.paths["guard"], minimum=settings.guard.identity_min, device=plan.device)
+    return load_guard(resolver.paths["guard"], minimum=settings.guard.identity_min, device=plan.device)
 
 
-def _load_background(plan: Plan, supply: Supply) -> Upsampler:
+def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
     if plan.recipe.background == "none":
         return resize
     assert plan.recipe.tiles is not None, "every network that enlarges a background has tiles"
@@ -125,7 +125,7 @@ def _load_background(plan: Plan, supply: Supply) -> Upsampler:
 
         load = AnyUpsampler.load
     return load(
-        supply.paths["background"],
+        resolver.paths["background"],
         device=plan.device,
         dtype=plan.recipe.dtype,
         tile_px=tile_px,
@@ -133,18 +133,18 @@ def _load_background(plan: Plan, supply: Supply) -> Upsampler:
     )
 
 
-def _load_upstream(settings: Settings, plan: Plan, method: Method, supply: Supply) -> PhotoRestorer:
+def _load_upstream(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
     """The official path over whole photos: its own detection, alignment and paste."""
     from gfpup.models.backends.upstream import Upstream, UpstreamRestorer
 
-    spec = method.spec(supply, device=plan.device, seed=settings.seed)
+    spec = method.spec(resolver, device=plan.device, seed=settings.seed)
     roles = {"detector": "detector", "mask": "parsenet"}
-    checkpoints = {name: supply.paths[role] for role, name in roles.items() if role in supply.paths}
+    checkpoints = {name: resolver.paths[role] for role, name in roles.items() if role in resolver.paths}
     loaded = Upstream.load(replace(spec, checkpoints={**spec.checkpoints, **checkpoints}))
     return UpstreamRestorer(loaded, upscale=settings.restore.upscale, only_center=settings.faces.which == "center")
 
 
-def load_metrics(settings: Settings, plan: Plan, supply: Supply) -> Scorer | None:
+def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer | None:
     """Load the metrics that were asked for; what cannot be had is missing with its reason.
 
     Raises:
@@ -154,9 +154,11 @@ def load_metrics(settings: Settings, plan: Plan, supply: Supply) -> Scorer | Non
         return None
 
     def allow(licence_id: str, what: str) -> None:
-        licences.require_licence(licence_id, what=what, accepted=supply.accepted)
+        licences.require_licence(licence_id, what=what, accepted=resolver.accepted)
 
-    scorer = load_scorer(settings.metrics.names, find=lambda name: locate(name, supply.store), device=plan.device, allow=allow)
+    scorer = load_scorer(
+        settings.metrics.names, find=lambda name: locate(name, resolver.store), device=plan.device, allow=allow
+    )
     if settings.metrics.require:
         require(scorer)
     return scorer
@@ -176,7 +178,7 @@ def metrics_record(scorer: Scorer) -> list[dict[str, Any]]:
     ]
 
 
-def load_shared(settings: Settings, plan: Plan, supply: Supply, *, warn: Callable[[str], None]) -> SharedStages | None:
+def load_shared(settings: Settings, plan: Plan, resolver: Resolver, *, warn: Callable[[str], None]) -> SharedStages | None:
     """The stages that `plan` shares, or None where it shares none; `warn` hears once of a folder that cannot be written."""
     if not plan.share_stages:
         return None
@@ -186,13 +188,13 @@ def load_shared(settings: Settings, plan: Plan, supply: Supply, *, warn: Callabl
         "name": plan.recipe.detector,
         "threshold": settings.detect.threshold,
         "size": settings.detect.size,
-        "weights": supply.digests.get("detector"),
+        "weights": resolver.digests.get("detector"),
     }
     enlarged = {
         "name": plan.recipe.background,
         "tiles": plan.recipe.tiles,
         "dtype": plan.recipe.dtype,
-        "weights": supply.digests.get("background"),
+        "weights": resolver.digests.get("background"),
     }
     return SharedStages(store, {"detect": detector | computed, "background": enlarged | computed})
 

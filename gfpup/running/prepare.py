@@ -10,11 +10,11 @@ from typing import Any
 from gfpup.core.errors import GfpupError
 from gfpup.core.plan import Plan
 from gfpup.planning.method import Method
-from gfpup.planning.planner import open_supply
+from gfpup.planning.planner import open_resolver
 from gfpup.planning.settings import Settings
 from gfpup.running.distributed import rank as ranks
 from gfpup.running.distributed.rank import Rank
-from gfpup.weights.resolver import Supply
+from gfpup.weights.resolver import Resolver
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Prepared:
     machine: Any
     plan: Plan
     method: Method
-    supply: Supply
+    resolver: Resolver
     rank: Rank = field(default_factory=Rank)
     sweeping: bool = False
 
@@ -56,14 +56,14 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     machine = hardware.probe()
     earlier = manifest.earlier_pixels(settings.output) if settings.existing == "resume" else None
     with console.Downloads(quiet=settings.screen.quiet or settings.screen.json) as downloads:
-        supply = open_supply(settings, progress=downloads)
-        supply.warnings += notes
-        plan, method = planner.make_plan(settings, ranks.share_of(machine, rank), supply, sweeping=sweeping, earlier=earlier)
+        resolver = open_resolver(settings, progress=downloads)
+        resolver.warnings += notes
+        plan, method = planner.make_plan(settings, ranks.share_of(machine, rank), resolver, sweeping=sweeping, earlier=earlier)
         plan = decide(plan, settings, sweeping=sweeping)
     if settings.dry_run and settings.metrics.names:
         from gfpup.records.rescore import lacking_metrics
 
-        plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics.names, supply)))
+        plan = replace(plan, missing=(*plan.missing, *lacking_metrics(settings.metrics.names, resolver)))
     if rank.ddp:
         plan = replace(plan, reasons=(rank.decision, *plan.reasons))
-    return Prepared(settings, tasks, machine, plan, method, supply, rank, sweeping)
+    return Prepared(settings, tasks, machine, plan, method, resolver, rank, sweeping)

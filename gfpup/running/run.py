@@ -122,7 +122,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     if not settings.screen.quiet:
         for warning in plan.warnings:
             print(f"gfpup: {warning}", file=sys.stderr)
-        prepared.supply.said()
+        prepared.resolver.mark_warnings_shown()
     overwrite = settings.existing == "overwrite"
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.recipe.facts(), overwrite=overwrite)
@@ -130,8 +130,8 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     document = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
     if document is not None:
         return _summarise(prepared, document, skipped=len(tasks), began=began)
-    scorer = components.load_metrics(settings, plan, prepared.supply)
-    restorer = components.load(settings, plan, prepared.method, prepared.supply)
+    scorer = components.load_metrics(settings, plan, prepared.resolver)
+    restorer = components.load(settings, plan, prepared.method, prepared.resolver)
     with Manifest(settings.output, _header(prepared, fingerprint, scorer), overwrite=overwrite) as manifest:
         document, skipped = _restore(prepared, manifest, restorer, scorer)
     return _summarise(prepared, document, skipped=skipped, began=began)
@@ -154,7 +154,7 @@ def _header(prepared: Prepared, fingerprint: str, scorer: Scorer | None) -> dict
         "commit": commit(),
         "hardware": asdict(prepared.machine),
         "plan": prepared.plan.facts(),
-        **supply_facts(prepared.supply),
+        **supply_facts(prepared.resolver),
         "metrics": [] if scorer is None else components.metrics_record(scorer),
         "tracking": None if settings.existing == "overwrite" else session.before(settings.output),
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from gfpup.weights.catalogue import Checkpoint
-    from gfpup.weights.resolver import Supply
+    from gfpup.weights.resolver import Resolver
 
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 
@@ -42,11 +42,11 @@ class _Subject:
 
 
 def export(
-    name: str, checkpoint: Checkpoint, supply: Supply, *, form: str, output: Path, fidelity: float | None, published: bool
+    name: str, checkpoint: Checkpoint, resolver: Resolver, *, form: str, output: Path, fidelity: float | None, published: bool
 ) -> dict[str, Any]:
     """Write the network of backend `name` to `output` in the format `form`, check it, and keep it if it is right.
 
-    The weights are `supply`'s for the role "backend", under the licence of `checkpoint`, and its file if `published`.
+    The weights are `resolver`'s for the role "backend", under the licence of `checkpoint`, and its file if `published`.
     `fidelity` fixes CodeFormer's; None leaves it an input. Returns the record, which is also written beside the graph.
 
     Raises:
@@ -60,7 +60,7 @@ def export(
         "onnx": (graphs.write_onnx, graphs.load_onnx),
         "openvino": (graphs.write_openvino, graphs.load_openvino),
     }[form]
-    subject = _subject(name, supply.paths["backend"], fidelity=fidelity)
+    subject = _subject(name, resolver.paths["backend"], fidelity=fidelity)
     try:
         with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as folder:
             fresh = Path(folder) / output.name
@@ -74,7 +74,7 @@ def export(
                 "format": form,
                 "backend": name,
                 "fidelity": fidelity,
-                **_facts(checkpoint, supply, subject, form, published=published),
+                **_facts(checkpoint, resolver, subject, form, published=published),
             }
             if record["kept"]:
                 fresh.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -152,18 +152,18 @@ def _levels(picture: torch.Tensor) -> torch.Tensor:
     return ((picture.double() + 1) * 127.5).clamp(0, 255).round()
 
 
-def _facts(checkpoint: Checkpoint, supply: Supply, subject: _Subject, form: str, *, published: bool) -> dict[str, Any]:
+def _facts(checkpoint: Checkpoint, resolver: Resolver, subject: _Subject, form: str, *, published: bool) -> dict[str, Any]:
     """What the graph was made from, its licence, and its inputs."""
     from gfpup.models import engines
 
     return {
         "checkpoint": {
-            "file": supply.paths["backend"].name,
-            "sha256": supply.digests["backend"],
+            "file": resolver.paths["backend"].name,
+            "sha256": resolver.digests["backend"],
             "published_as": checkpoint.name if published else None,
         },
         "licence": {"id": checkpoint.licence_id, "name": checkpoint.licence, "commercial_use": checkpoint.commercial_use},
-        "consent": dict(supply.consents),
+        "consent": dict(resolver.consents),
         "inputs": {name: list(probe.shape) for name, probe in zip(subject.names, subject.probes[0], strict=True)},
         "range": [-1, 1],
         "colour": "RGB",

@@ -132,9 +132,10 @@ _NOTES: Final = {"clip-rn50": "which has answered 404 since 2025, so a copy with
 
 
 def _checkpoint(row: tuple[str, str, str, str | None, int | None, str | None, str, str], *, metric: bool) -> Checkpoint:
-    name, file, address, *rest = row
+    name, file, address, sha256, size_bytes, key, licence_id, architecture = row
     url = address + file if address.endswith("/") else address
-    return Checkpoint(name, file, url, *rest, metric=metric, note=_NOTES.get(name, ""))
+    note = _NOTES.get(name, "")
+    return Checkpoint(name, file, url, sha256, size_bytes, key, licence_id, architecture, metric=metric, note=note)
 
 
 METRIC_FILES: Final = tuple(_checkpoint(row, metric=True) for row in _METRIC_ROWS)

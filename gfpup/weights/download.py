@@ -23,7 +23,7 @@ Progress = Callable[[int, int | None], None]
 STALL_SECONDS = 30.0
 RETRIES = 4
 BACKOFF_SECONDS = 1.0
-# A retry that brought this much more is no failure: a poor line may break many times and still deliver.
+# A retry that added this much does not count as a failure: a poor connection may break many times and still deliver.
 PROGRESS_BYTES = 4 << 20
 CHUNK_BYTES = 1 << 16
 # Answers that a later try may better: timeout, too early, too many requests, and the server's own troubles.

@@ -69,7 +69,7 @@ def accept(licence_id: str) -> None:
 
 
 def how_accepted(licence_id: str, accepted: Collection[str] = ()) -> str | None:
-    """How consent to a licence was given, for the manifest, or None where it was not.
+    """How consent to a licence was given, for the manifest, or None if it was not.
 
     `accepted` holds the ids that were given with this command.
 
@@ -115,7 +115,7 @@ def require_licence(licence_id: str, *, what: str, accepted: Collection[str] = (
 
 
 def warning_for(checkpoint: Checkpoint) -> str | None:
-    """What a user should know about a contested or unknown licence, or None where it is clear or was said before."""
+    """The warning about a contested or unknown licence, or None if it is clear or the warning was shown before."""
     if checkpoint.commercial_use not in ("contested", "unknown"):
         return None
     if _topic(checkpoint) in _read().get("warned", {}):
@@ -129,13 +129,13 @@ def warning_for(checkpoint: Checkpoint) -> str | None:
 
 
 def warn_once(checkpoint: Checkpoint) -> str | None:
-    """The same as `warning_for`, and it counts as said from now on."""
+    """The same as `warning_for`, and counts as shown from now on."""
     warning = warning_for(checkpoint)
     if warning is not None:
         try:
             _update("warned", _topic(checkpoint), datetime.datetime.now(datetime.UTC).date().isoformat())
         except OSError:
-            return warning  # nowhere to remember it: saying it again next time is the lesser harm
+            return warning  # it cannot be remembered, so it is shown again next time
     return warning
 
 
@@ -156,7 +156,7 @@ def _refuse_unknown(licence_id: str, *, said_by: str) -> None:
     if licence_id not in table:
         near = difflib.get_close_matches(licence_id.lower(), table, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else f"those that need consent are {', '.join(needing_consent())}"
-        raise LicenceError(f"{said_by} names {licence_id!r}, which is no licence known here: {remedy}")
+        raise LicenceError(f"{said_by} names {licence_id!r}, which is not a known licence: {remedy}")
 
 
 def needing_consent() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The checkpoints of one run: from the user's file, from the store, by download; in a dry run only what would be lacking."""
+"""The checkpoints of one run: the user's own files, the store's, or downloads; in a dry run only what would be missing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gfpup.weights import catalogue, licences
 from gfpup.weights.store import Store, default_folder, mirrors_from_environment
 
 Progress = Callable[[str, int, int | None], None]
-"""Called with a checkpoint's name, the bytes done and the bytes in all (None where the server does not say)."""
+"""Called with a checkpoint's name, the bytes done and the bytes in all (None if the server does not say)."""
 
 
 @dataclass
-class Supply:
-    """Collects what the parts of a run need. `paths` and `digests` (SHA-256) are by role: "backend", "detector", "mask", ..."""
+class Resolver:
+    """Finds a run's checkpoints. `paths` and `digests` (SHA-256) are by role: "backend", "detector", "mask", ..."""
 
     store: Store
     accepted: Collection[str] = ()
@@ -29,74 +29,77 @@ class Supply:
     missing: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     consents: dict[str, str] = field(default_factory=dict)
-    unsaid: list[catalogue.Checkpoint] = field(default_factory=list)
+    not_yet_shown: list[catalogue.Checkpoint] = field(default_factory=list)
 
-    def given(self, role: str, path: Path) -> None:
-        """Take the user's own file for `role`; nothing vouches for it, and the record says so by its hash.
+    def use_file(self, role: str, path: Path) -> None:
+        """Use the user's own file for `role`; it is unverified, and the record states its hash.
 
         Raises:
-            CheckpointError: there is no such file.
+            CheckpointError: the file does not exist.
         """
         if not path.is_file():
             raise CheckpointError(f"the checkpoint {path} is not there; check its path.")
         self.paths[role] = path
         self.digests[role] = self.store.digest(path)
 
-    def named(self, role: str, name: str) -> None:
-        """Take the published checkpoint `name` for `role`, downloaded if need be.
+    def use_published(self, role: str, name: str) -> None:
+        """Use the published checkpoint `name` for `role`, downloaded if necessary.
 
         Raises:
             LicenceError: its licence needs a consent that was not given.
-            CheckpointError: it cannot be had.
+            CheckpointError: it is not available.
         """
         checkpoint = catalogue.find(name)
         if name in self.files:
             self.consent(checkpoint)
-            self.given(role, self.files[name])
-            self.warnings.append(f"{self.files[name].name} is unverified: nothing says that it holds {name}.")
+            self.use_file(role, self.files[name])
+            self.warnings.append(f"{self.files[name].name} is unverified: it was not checked to be {name}.")
             return
-        if self.dry_run:
-            lack = self.store.missing(name)
-            if lack is not None:
-                if self.store.could_download(name):
-                    lack = f"{name} is not in {self.store.folder}; a run would download it from {checkpoint.url}"
-                self.missing.append(lack)
-                self.digests[role] = checkpoint.sha256 or "unknown"
-                return
-            try:
-                self.store.ensure(name)
-            except CheckpointError as error:  # it is there, and cannot be verified
-                if role.startswith("backend."):
-                    raise  # one of several methods: it is left out, as in a run
-                self.missing.append(str(error))
-                self.digests[role] = checkpoint.sha256 or "unknown"
-                return
+        if self.dry_run and not self._is_present(role, checkpoint):
+            self.digests[role] = checkpoint.sha256 or "unknown"
+            return
         self.consent(checkpoint)
         progress = self.progress
         path = self.store.ensure(name, progress=None if progress is None else lambda done, total: progress(name, done, total))
         self.paths[role] = path
         self.digests[role] = self.store.digest(path)
 
-    def take(self, role: str, name: str, path: Path | None) -> None:
-        """Take the user's own file for `role` if one is given, else the published checkpoint `name`."""
-        if path is None:
-            self.named(role, name)
-        else:
-            self.given(role, path)
+    def _is_present(self, role: str, checkpoint: catalogue.Checkpoint) -> bool:
+        """Whether a verified file is there; otherwise `missing` gets the reason."""
+        reason = self.store.missing(checkpoint.name)
+        if reason is not None and self.store.could_download(checkpoint.name):
+            reason = f"{checkpoint.name} is not in {self.store.folder}; a run would download it from {checkpoint.url}"
+        if reason is None:
+            try:
+                self.store.ensure(checkpoint.name)
+            except CheckpointError as error:  # it is there, and cannot be verified
+                if role.startswith("backend."):
+                    raise  # one of several methods: it is left out, as in a run
+                reason = str(error)
+        if reason is not None:
+            self.missing.append(reason)
+        return reason is None
 
-    def try_named(self, role: str, name: str) -> str | None:
-        """Like `named`, but where it cannot be had the reason is returned instead of raised (None: it was taken)."""
-        lack = self.store.missing(name) if self.dry_run and name not in self.files else None
-        if lack is not None and not self.store.could_download(name):
-            return lack
+    def use(self, role: str, name: str, path: Path | None) -> None:
+        """Use the user's own file for `role` if one is given, else the published checkpoint `name`."""
+        if path is None:
+            self.use_published(role, name)
+        else:
+            self.use_file(role, path)
+
+    def try_published(self, role: str, name: str) -> str | None:
+        """Like `use_published`, but returns the reason if it is not available, None if it is used."""
+        reason = self.store.missing(name) if self.dry_run and name not in self.files else None
+        if reason is not None and not self.store.could_download(name):
+            return reason
         try:
-            self.named(role, name)
+            self.use_published(role, name)
         except GfpupError as error:
             return str(error)
         return None
 
     def consent(self, checkpoint: catalogue.Checkpoint) -> None:
-        """Hold the licence's gate, and say once what is contested or unknown about it."""
+        """Require the consent that the licence needs, and warn once of a contested or unknown licence."""
         licences.require(checkpoint, self.accepted)
         how = licences.how_accepted(checkpoint.licence_id, self.accepted)
         if how is not None:
@@ -104,13 +107,13 @@ class Supply:
         warning = licences.warning_for(checkpoint)
         if warning is not None and warning not in self.warnings:
             self.warnings.append(warning)
-            self.unsaid.append(checkpoint)
+            self.not_yet_shown.append(checkpoint)
 
-    def said(self) -> None:
-        """Remember that the warnings about licences were shown to the user; until then they come again."""
-        for checkpoint in self.unsaid:
+    def mark_warnings_shown(self) -> None:
+        """Remember that the user has seen the warnings about licences; until then they are repeated."""
+        for checkpoint in self.not_yet_shown:
             licences.warn_once(checkpoint)
-        self.unsaid.clear()
+        self.not_yet_shown.clear()
 
 
 def open_store(
@@ -136,9 +139,9 @@ def open_store(
     )
 
 
-def facts(supply: Supply) -> Mapping[str, object]:
-    """What the manifest keeps of it."""
+def facts(resolver: Resolver) -> Mapping[str, object]:
+    """What the manifest records of it."""
     return {
-        "checkpoints": {role: {"file": path.name, "sha256": supply.digests[role]} for role, path in supply.paths.items()},
-        "licences": dict(supply.consents),
+        "checkpoints": {role: {"file": path.name, "sha256": resolver.digests[role]} for role, path in resolver.paths.items()},
+        "licences": dict(resolver.consents),
     }

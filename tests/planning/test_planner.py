@@ -18,7 +18,7 @@ from gfpup.machine.hardware import Machine
 from gfpup.models import engines
 from gfpup.models.backends.identity import Identity
 from gfpup.planning.planner import fingerprint, make_plan
-from gfpup.weights.resolver import Supply
+from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import Store
 
 GPU = machine(gpu(24))
@@ -30,8 +30,8 @@ def plan(tmp_path: Path):
 
     def make(faked: Machine, *overrides: str, offline: bool = False, sweeping: bool = False) -> Plan:
         store = Store(tmp_path, mirrors={}, offline=offline, trust_first_download=True)
-        supply = Supply(store, accepted=("s-lab-1.0",), dry_run=True)
-        return make_plan(request(*overrides), faked, supply, sweeping=sweeping)[0]
+        resolver = Resolver(store, accepted=("s-lab-1.0",), dry_run=True)
+        return make_plan(request(*overrides), faked, resolver, sweeping=sweeping)[0]
 
     return make
 

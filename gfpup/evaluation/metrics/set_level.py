@@ -132,7 +132,7 @@ class Inception:
         path = files["inception-fid"]
         state = read_state_dict(path)
         original = module.torch
-        # Its constructor opens the file with pickle; it is handed the weights that are read already.
+        # Its constructor opens the file with pickle; it is given the weights that were read before.
         module.torch = _Handing(original, state)  # type: ignore[attr-defined]
         try:
             network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
@@ -153,7 +153,7 @@ class Inception:
 
 
 class _Handing:
-    """torch, but for `load`, which hands over a state dict that is there."""
+    """torch, except that `load` returns a state dict that was read before."""
 
     def __init__(self, torch: Any, state: Any) -> None:
         self._torch = torch

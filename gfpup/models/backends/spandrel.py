@@ -184,7 +184,7 @@ def open_checkpoint(path: Path, *, device: str = "cpu", dtype: str = "float32") 
 
     Raises:
         GfpupError: spandrel is not installed, or a precision that the architecture cannot compute in.
-        CheckpointError: the file is no checkpoint, spandrel knows no architecture that fits, or one that takes other inputs.
+        CheckpointError: the file is not a checkpoint, or spandrel does not know its architecture, or it takes other inputs.
     """
     spandrel = _spandrel()
     if dtype not in DTYPES:
@@ -216,7 +216,7 @@ def compute(model: Any, picture: torch.Tensor) -> torch.Tensor:
     """Run a descriptor: (1, 3, h, w) float32 RGB in [0, 1] to (1, 3, h * scale, w * scale) float32 in [0, 1].
 
     spandrel pads what its architecture asks for and cuts it off again, and clips the output. Its GFPGAN alone is called past
-    it: spandrel 0.4.2 hands that network [0, 1] where it was trained on [-1, 1], and draws fresh noise for every call.
+    it: spandrel 0.4.2 hands that network [0, 1] where it was trained on [-1, 1], and draws new noise in every call.
     """
     given = picture.to(model.dtype)
     if model.architecture.id == "GFPGAN":

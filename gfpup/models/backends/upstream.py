@@ -8,7 +8,7 @@ the place of the whole pipeline and runs the official one over a photo. What the
   checkpoint or, with a seed, on those that backend gfpgan draws for the same face and seed, so that both can be compared.
 - It detects at full size, keeps every box, and pastes half a pixel too far right and down whenever it enlarges.
 - Its paste cuts fractions of a level off instead of rounding, and the later of two overlapping faces covers the earlier.
-- A face that fails is pasted unrestored without a word; here it is named as failed and not pasted.
+- A face that fails is pasted unrestored and not reported; here it is reported as failed and not pasted.
 
 Source: gfpgan/utils.py (GFPGANer), facexlib/utils/face_restoration_helper.py (FaceRestoreHelper).
 """

@@ -97,7 +97,7 @@ def official() -> Official:
 def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
     """Build the official network that `path` belongs to, GFPGAN (clean) or RestoreFormer, as GFPGANer does; strictly filled.
 
-    Raises: GfpupError, CheckpointError: the packages are missing; the file is no checkpoint of either network.
+    Raises: GfpupError, CheckpointError: the packages are missing; the file is not a checkpoint of either network.
     """
     state = read_state_dict(path)
     name = recognise(state)
@@ -119,7 +119,7 @@ def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
     elif name == "restoreformer":
         network = found.restoreformer()
     else:
-        holds = name or "no network that is known here"
+        holds = name or "no known network"
         raise CheckpointError(f"{path} holds {holds}; give backend 'upstream' a GFPGAN 1.2, 1.3 or 1.4, or a RestoreFormer.")
     return _filled(network, state, name=name, path=path, device=device)
 
@@ -129,7 +129,7 @@ def detection_network(path: Path, *, device: str) -> torch.nn.Module:
     state = read_state_dict(path)
     name = recognise(state)
     if name not in RETINAFACES:
-        raise CheckpointError(f"{path} holds {name or 'no network that is known here'}; give a RetinaFace checkpoint.")
+        raise CheckpointError(f"{path} holds {name or 'no known network'}; give a RetinaFace checkpoint.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torchvision's, about an argument's old name
         network = official().retinaface(network_name=RETINAFACES[name], device=torch.device(device))

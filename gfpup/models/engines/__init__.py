@@ -154,7 +154,7 @@ def prepare(
 
 
 def require(engine: str, *, device: str = "cpu", dtype: str = "float32") -> None:
-    """Refuse `engine` before anything is loaded; a missing compiler is no reason yet, as the graph may lie in the cache.
+    """Refuse `engine` before anything is loaded; a missing compiler is not one yet, as the graph may be in the cache.
 
     Raises:
         GfpupError: there is no such engine, or it cannot be used here.

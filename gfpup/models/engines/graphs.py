@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,9 @@ def write(network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, fo
     Raises:
         GfpupError: the engine cannot make one, with its own first line why.
     """
-    log = logging.getLogger(__name__)
-    log.info("making a graph for engine %s; later runs find it on disk", engine)
-    if engine == "compile":
-        _write_compiled(network, inputs, folder / COMPILED)
-    elif engine == "openvino":
-        write_openvino(network, inputs, folder / OPENVINO)
-    else:
-        write_onnx(network, inputs, folder / ONNX)
+    logging.getLogger(__name__).info("making a graph for engine %s; later runs find it on disk", engine)
+    row = FORMATS[engine]
+    row.write(network, inputs, folder / row.file)
 
 
 def load(folder: Path, *, engine: str, dtype: str) -> Callable[..., Tensors]:
@@ -48,11 +44,8 @@ def load(folder: Path, *, engine: str, dtype: str) -> Callable[..., Tensors]:
     Raises:
         GfpupError: this machine cannot compute it in `dtype`.
     """
-    if engine == "compile":
-        return _load_compiled(folder / COMPILED)
-    if engine == "openvino":
-        return load_openvino(folder / OPENVINO, dtype=dtype)
-    return load_onnx(folder / ONNX)
+    row = FORMATS[engine]
+    return row.load(folder / row.file, dtype)
 
 
 def write_openvino(
@@ -82,7 +75,7 @@ def load_openvino(path: Path, *, dtype: str = "float32") -> Callable[..., Tensor
 
     core = openvino.Core()
     if dtype == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise GfpupError("this processor has no bfloat16 for engine 'openvino': use --precision fp32.")
+        raise GfpupError("this processor does not support bfloat16 with engine 'openvino': use --precision fp32.")
     settings = {
         # Without a hint it computes float32 graphs in bfloat16 wherever the processor can.
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == "bfloat16" else "f32",
@@ -177,6 +170,22 @@ def _load_compiled(path: Path) -> Callable[..., Tensors]:
     return run
 
 
+@dataclass(frozen=True)
+class Format:
+    """How an engine's graph is written and loaded, and the name of its file."""
+
+    file: str
+    write: Callable[[nn.Module, Sequence[torch.Tensor], Path], None]
+    load: Callable[[Path, str], Callable[..., Tensors]]
+
+
+FORMATS: dict[str, Format] = {
+    "compile": Format(COMPILED, _write_compiled, lambda path, dtype: _load_compiled(path)),
+    "openvino": Format(OPENVINO, write_openvino, lambda path, dtype: load_openvino(path, dtype=dtype)),
+    "onnxruntime": Format(ONNX, write_onnx, lambda path, dtype: load_onnx(path)),
+}
+
+
 def _captured(network: nn.Module, inputs: Sequence[torch.Tensor]) -> torch.export.ExportedProgram:
     with torch.no_grad():
         return torch.export.export(network, tuple(inputs), strict=False)
@@ -196,7 +205,7 @@ def _cannot(engine: str, error: BaseException) -> GfpupError:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' notes on their own future from the user, who can do nothing about them."""
+    """Keep the exporters' deprecation notes from the user, who can do nothing about them."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [each.level for each in loggers]
     for each in loggers:

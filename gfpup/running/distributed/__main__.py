@@ -45,10 +45,10 @@ def follow(prepared: Prepared) -> None:
     from gfpup.running.predict import predict
 
     settings, plan = prepared.settings, prepared.plan
-    scorer = components.load_metrics(settings, plan, prepared.supply)
+    scorer = components.load_metrics(settings, plan, prepared.resolver)
     if scorer is not None:
         scorer.sets = None  # rank 0 takes the faces of all ranks from their results
-    restorer = components.load(settings, plan, prepared.method, prepared.supply)
+    restorer = components.load(settings, plan, prepared.method, prepared.resolver)
     with Part(settings.output, prepared.rank.global_rank) as part:
         scores = [] if scorer is None else [ScoreWriter(part.folder, fresh=True)]
         predict([], restorer, scorer, prepared, part, scores, shared=PartOfRecord(part))

@@ -21,7 +21,8 @@ from gfpup.core.torchvision_shim import cure
 from gfpup.core.types import UInt8
 from gfpup.evaluation import metrics
 from gfpup.evaluation.metrics import MetricError
-from gfpup.evaluation.metrics.full_reference import NETWORK_PIXELS, PSNR, SSIM, MultiScaleSSIM, psnr, ssim
+from gfpup.evaluation.metrics.base import NETWORK_PIXELS
+from gfpup.evaluation.metrics.full_reference import PSNR, SSIM, MultiScaleSSIM, psnr, ssim
 
 WANG = {"channel_axis": 2, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
 needs_torchvision = pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
