@@ -21,10 +21,10 @@ class Device(str):
         return self.partition(":")[0]
 
     @property
-    def index(self) -> int | None:  # type: ignore[override]
+    def number(self) -> int | None:
         """The number of a GPU; None where the name has none."""
-        number = self.partition(":")[2]
-        return int(number) if number else None
+        text = self.partition(":")[2]
+        return int(text) if text else None
 
 
 @dataclass(frozen=True)

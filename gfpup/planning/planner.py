@@ -281,7 +281,6 @@ def decide(plan: Plan, settings: Settings, *, sweeping: bool) -> Plan:
     elif plan.recipe.backend == "upstream":
         why = "the official path finds and aligns faces by itself"
     elif asked is not False:
-        folder = settings.cache.dir or stage_cache.default_folder()
-        shared = True
-        why = f"faces, crops and backgrounds are computed once for all jobs, kept in {folder}, at most {settings.cache.max_gb:g} GB"
+        where = f"{settings.cache.dir or stage_cache.default_folder()}, at most {settings.cache.max_gb:g} GB"
+        shared, why = True, f"faces, crops and backgrounds are computed once for all jobs, kept in {where}"
     return replace(plan, share_stages=shared, reasons=(*plan.reasons, Decision("shared_stages", shared, why)))

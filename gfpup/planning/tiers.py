@@ -54,7 +54,7 @@ def _size(gpu: Gpu) -> int:
 
 def gpu_of(device: Device, machine: Machine) -> Gpu | None:
     """The CUDA device that "cuda:N" names, or None for another device."""
-    return machine.gpus[device.index or 0] if device.kind == "cuda" else None
+    return machine.gpus[device.number or 0] if device.kind == "cuda" else None
 
 
 def choose(settings: Settings, machine: Machine) -> tuple[Decision[str], Decision[Device]]:

@@ -65,12 +65,13 @@ _REFERENCE = re.compile(r"[\w.\[\]#/@-]+")
 @contextmanager
 def checked_composition() -> Iterator[None]:
     """Let Hydra compose its configurations with `CheckedLoader` for the length of the block."""
-    before = hydra_internals.ConfigLoaderImpl  # Hydra has no setting for it
-    hydra_internals.ConfigLoaderImpl = CheckedLoader  # type: ignore[misc]
+    # Hydra has no setting for its loader.
+    before = hydra_internals.ConfigLoaderImpl  # type: ignore[attr-defined]
+    hydra_internals.ConfigLoaderImpl = CheckedLoader  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        hydra_internals.ConfigLoaderImpl = before  # type: ignore[misc]
+        hydra_internals.ConfigLoaderImpl = before  # type: ignore[attr-defined]
 
 
 class CheckedLoader(ConfigLoaderImpl):
@@ -142,7 +143,7 @@ def _count_values(path: Path) -> None:
         if isinstance(event, yaml.CollectionEndEvent):
             anchor, size = open_nodes.pop()
         elif isinstance(event, yaml.AliasEvent):
-            anchor, size = None, sizes.get(event.anchor, MOST_VALUES)  # unknown while it is open: it contains itself
+            anchor, size = None, sizes.get(str(event.anchor), MOST_VALUES)  # unknown while it is open: it contains itself
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         else:

@@ -45,7 +45,7 @@ def predict(
     _quiet_lightning()
     from lightning import Trainer
 
-    kind, index = plan.device.kind, plan.device.index
+    kind, index = plan.device.kind, plan.device.number
     options = photos.WriteOptions(
         jpeg_quality=settings.write.jpeg_quality,
         webp_quality=settings.write.webp_quality,

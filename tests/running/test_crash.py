@@ -1,4 +1,4 @@
-"""A run killed at any moment resumes to the bytes of an undisturbed one; Ctrl-C ends cleanly."""
+"""A run killed at any moment resumes to the bytes of an undisturbed one; a signal to end it does so cleanly."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 DRIVER = Path(__file__).with_name("crash_driver.py")
 COMMON = ["--backend", "classical", "--detector", "cascade", "--quiet", "hardware.workers=0", "hardware.threads=1"]
@@ -71,6 +73,47 @@ def test_ctrl_c_ends_cleanly_and_can_be_resumed(photos: Path, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-m", "gfpup", *words], check=False)
     assert done.returncode == 0
     assert json.loads((tmp_path / "out/manifest.json").read_text())["status"] == "done"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=["SIGTERM", "SIGHUP", "SIGINT"])
+def test_a_signal_to_the_whole_process_group_ends_cleanly(photos: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Data workers get it too. A closing terminal and its shell both send theirs: twice is once."""
+    for i in range(12):
+        (photos / f"copy{i}.png").write_bytes((photos / "a.png").read_bytes())
+    words = ["run", "-i", str(photos), "--backend", "classical", "--detector", "cascade", "-q", "hardware.workers=2"]
+    for moment in (2, 4, 7):
+        out = tmp_path / f"out{moment}"
+        running = subprocess.Popen(
+            [sys.executable, "-m", "gfpup", *words, "-o", str(out)], stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        lines = out / "manifest.jsonl"
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (lines.exists() and lines.read_text().count("\n") >= moment):
+            time.sleep(0.01)
+        os.killpg(running.pid, number)
+        if running.poll() is None:
+            os.killpg(running.pid, number)
+        _, err = running.communicate(timeout=60)
+        assert (running.returncode, err) == (128 + number, "gfpup: interrupted; run the same command again to resume.\n")
+        assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
+        assert not _alive(running.pid)
+    done = subprocess.run([sys.executable, "-m", "gfpup", *words, "-o", str(out)], check=False)
+    assert done.returncode == 0
+    assert len(json.loads((out / "manifest.json").read_text())["photos"]) == 15
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_below_nohup_a_run_outlives_its_terminal(photos: Path, tmp_path: Path) -> None:
+    words = ["run", "-i", str(photos), *COMMON, "-o", str(tmp_path / "out")]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "gfpup", *words], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    )
+    lines = tmp_path / "out/manifest.jsonl"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not lines.exists():
+        time.sleep(0.01)
+    running.send_signal(signal.SIGHUP)
+    assert running.wait(timeout=60) == 0
 
 
 def test_a_killed_run_leaves_no_reader_behind(photos: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A face in a batch against the same face alone: what `footing.BATCH_TOLERANCE` promises of float32 on a GPU."""
+"""A face in a batch against the same face alone: what `placement.BATCH_TOLERANCE` promises of float32 on a GPU."""
 
 from __future__ import annotations
 
