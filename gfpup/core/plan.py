@@ -72,6 +72,7 @@ class Recipe:
     aligned: bool
     strength: float
     match_color: bool
+    keep_tone: bool
     detector: str
     detection_threshold: float
     detect_size: int | None
@@ -88,7 +89,7 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """Ready for JSON. The names and what is left out are those of all manifests so far, which must stay readable."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {key: value for key, value in found.items() if value or key not in ("results", "rules", "members")}
+        return {key: value for key, value in found.items() if value or key not in ("results", "rules", "members", "keep_tone")}
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,19 @@ Float32 = npt.NDArray[np.float32]
 class Metadata:
     """What a file carries beside its pixels, to be put back into the result.
 
-    `exif` has its orientation reset to upright. `format` is Pillow's name of the file's format ("JPEG", "PNG", ...).
+    `exif` has its orientation reset to upright. `format` is Pillow's name of the file's format ("JPEG", "PNG", ...). `iptc` is
+    the bare IPTC-IIM data, `texts` are PNG's. `modified_ns` is the file's date, in nanoseconds since 1970.
     """
 
     format: str
     icc_profile: bytes | None = None
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    comment: bytes | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+    modified_ns: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,7 +46,11 @@ PICTURE_EXTENSIONS: Final = frozenset(ext for _, extensions in READABLE.values()
 """Extensions of the files that can be read, lower case, without the dot."""
 
 FOREIGN_EXTENSIONS: Final = frozenset({"heic", "heif", "hif", "jxl"})
-"""Photos of formats that no dependency decodes: they are refused by name, for a silently missing photo is a lost one."""
+"""Photos that gfpup alone does not decode (HEIC takes the package pillow-heif, JPEG XL none): where one cannot be read it is
+refused by name, because a photo that is left out without a word is lost."""
+
+HEIC_BRANDS: Final = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+"""What stands behind `ftyp` in a HEIC file. Source: ISO 23008-12, annex B."""
 
 _SAME_FORMAT: Final = {"jpe": "jpg", "jfif": "jpg", "mpo": "jpg"}
 
@@ -112,8 +116,8 @@ def format_of(path: Path) -> str:
 
 def foreign_kind(head: bytes) -> str:
     """Say in words what a file that is no readable picture seems to be, from its first bytes (64 are enough)."""
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"):
-        return "it is HEIC, which gfpup does not decode: convert it to JPEG or PNG first"
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        return "it is HEIC, which takes the package pillow-heif: pip install 'gfpup[heic]', or convert it to JPEG or PNG first"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "it is JPEG XL, which gfpup does not decode: convert it to PNG first"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):

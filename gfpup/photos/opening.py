@@ -16,7 +16,7 @@ from PIL import Image, ImageFile
 
 from gfpup.core.errors import PhotoError
 from gfpup.photos import exif
-from gfpup.photos.formats import MAX_PIXELS, READABLE, foreign_kind
+from gfpup.photos.formats import HEIC_BRANDS, MAX_PIXELS, READABLE, foreign_kind
 from gfpup.photos.stderr import collected_warnings
 
 MAX_FILE_BYTES: Final = 2**32
@@ -131,10 +131,13 @@ def open_picture(file: IO[bytes], path: Path, *, max_pixels: int = MAX_PIXELS) -
         PhotoError: no format fits, the header is damaged, or the size is out of bounds; the message names `path`.
     """
     head = file.read(64)
-    for name, (module, _) in READABLE.items():
+    formats = {name: module for name, (module, _) in READABLE.items()}
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS and _heif_is_registered():
+        formats["HEIF"] = "pillow_heif"
+    for name, module in formats.items():
         importlib.import_module(module)
         factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None or accept is None or accept(head[:16]) is not True:
+        if factory is None or accept is None or accept(head if name == "HEIF" else head[:16]) is not True:
             continue
         file.seek(0)
         try:
@@ -153,6 +156,15 @@ def open_picture(file: IO[bytes], path: Path, *, max_pixels: int = MAX_PIXELS) -
             )
         return image
     raise PhotoError(f"{path} cannot be read: {foreign_kind(head)}")
+
+
+def _heif_is_registered() -> bool:
+    """Register the HEIC decoder of the optional package pillow-heif with Pillow; False where that is not installed."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return False
+    return True
 
 
 def format_name(image: ImageFile.ImageFile) -> str:

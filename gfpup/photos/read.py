@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +18,7 @@ from PIL import ExifTags, Image, ImageFile
 from gfpup.core.errors import PhotoError
 from gfpup.core.types import Metadata, Photo, Pixels
 from gfpup.photos import exif
+from gfpup.photos.annotations import read_annotations
 from gfpup.photos.formats import MAX_PIXELS
 from gfpup.photos.modes import fitting_profile, to_rgb8
 from gfpup.photos.opening import DECODING_ERRORS, bits_of, format_name, header_orientation, open_picture, open_regular
@@ -107,7 +109,14 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
         except ValueError as error:
             warnings.append(f"its EXIF data was dropped: {error}")
             block = None
-    metadata = Metadata(format=format_name(image), icc_profile=icc, exif=block, dpi=_dpi(image, turn))
+    metadata = Metadata(
+        format=format_name(image),
+        icc_profile=icc,
+        exif=block,
+        dpi=_dpi(image, turn),
+        **read_annotations(image),
+        modified_ns=os.fstat(file.fileno()).st_mtime_ns,
+    )
     alpha = None if alpha is None else _turned(alpha, turn)
     return Photo(path=path, pixels=_turned(pixels, turn), metadata=metadata, alpha=alpha, warnings=tuple(warnings))
 

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -15,6 +16,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
 from gfpup.photos.formats import FOREIGN_EXTENSIONS, PICTURE_EXTENSIONS, output_extension
 
+_NAMED: Final = 5
 _TAKEN: Final = PICTURE_EXTENSIONS | FOREIGN_EXTENSIONS
 
 
@@ -46,6 +48,55 @@ def expand(inputs: Sequence[str], *, recursive: bool, exclude: Path | None = Non
                 seen.add(real)
                 photos.append(photo)
     return photos
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What input folders hold beside the photos that are taken: sub-folders without --recursive, and files of other kinds."""
+
+    folders: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def sentences(self) -> tuple[str, ...]:
+        """What was left out, counted and named, for the screen."""
+        said = []
+        if self.folders:
+            said.append(
+                f"{_counted(self.folders, 'sub-folder')} skipped ({_named(self.folders)}): add --recursive to take them"
+            )
+        if self.files:
+            said.append(f"{_counted(self.files, 'file')} skipped, not a photo by the extension ({_named(self.files)})")
+        return tuple(said)
+
+
+def left_out(inputs: Sequence[str], *, recursive: bool, exclude: Path | None = None) -> LeftOut:
+    """What the folders among `inputs` hold that `expand` does not take; hidden files and the output folder do not count."""
+    barred = _real(exclude) if exclude is not None else None
+    folders: list[Path] = []
+    files: list[Path] = []
+    for given in inputs:
+        todo, seen = [Path(given)] if Path(given).is_dir() else [], set()
+        while todo:
+            folder = todo.pop(0)
+            if (real := _real(folder)) == barred or real in seen:
+                continue
+            seen.add(real)
+            for path in sorted(folder.iterdir()):
+                if path.name.startswith(".") or (barred is not None and _real(path) == barred):
+                    continue
+                if path.is_dir():
+                    (todo if recursive else folders).append(path)
+                elif not _is_taken(path):
+                    files.append(path)
+    return LeftOut(tuple(folders), tuple(files))
+
+
+def _counted(paths: Sequence[Path], what: str) -> str:
+    return f"1 {what} was" if len(paths) == 1 else f"{len(paths)} {what}s were"
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in paths[:_NAMED]) + (", ..." if len(paths) > _NAMED else "")
 
 
 def pictures_in(folder: Path) -> list[SourcePhoto]:
@@ -123,7 +174,7 @@ def _photos_of_folder(folder: Path, *, recursive: bool, barred: Path | None) -> 
     found = _ordered(_walk(folder, PurePosixPath(), deep=recursive, barred=barred, seen=set()))
     if not found:
         deeper = not recursive and next(_walk(folder, PurePosixPath(), deep=True, barred=barred, seen=set()), None)
-        hint = "its sub-folders do, so add --recursive" if deeper else f"extensions that are taken: {', '.join(sorted(_TAKEN))}"
+        hint = "its sub-folders do, so add --recursive" if deeper else f"extensions that are taken: {', '.join(_readable())}"
         raise GfpupError(f"input folder {str(folder)!r} holds no photo: {hint}")
     return found
 
@@ -183,6 +234,12 @@ def _ordered(photos: Iterator[SourcePhoto] | list[SourcePhoto]) -> list[SourcePh
 
 def _is_taken(path: Path) -> bool:
     return path.suffix.lower().removeprefix(".") in _TAKEN
+
+
+def _readable() -> list[str]:
+    """The extensions to offer: those of HEIC only where the package that reads them is installed."""
+    heic = FOREIGN_EXTENSIONS - {"jxl"} if find_spec("pillow_heif") else frozenset()
+    return sorted(PICTURE_EXTENSIONS | heic)
 
 
 def _key(name: PurePosixPath) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from gfpup.core.types import Pixels
 from gfpup.photos import exif as blocks
 
-_SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7
+_BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 3, 4, 5, 7
 _FORM: Final = {_SHORT: "H", _LONG: "I", _RATIONAL: "II"}
 _DEFLATE, _RGB, _TOP_LEFT, _CONTIGUOUS, _HORIZONTAL, _UNASSOCIATED, _INCH = 8, 2, 1, 1, 2, 2, 2
 _STRIP_BYTES: Final = 2**18  # large enough to compress well, small enough for a reader's cache
@@ -28,7 +28,14 @@ _STORAGE_TAGS: Final = frozenset(
 
 
 def encode_tiff(
-    pixels: Pixels, *, icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None, level: int = 6
+    pixels: Pixels,
+    *,
+    icc: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None,
+    xmp: bytes | None = None,
+    iptc: bytes | None = None,
+    level: int = 6,
 ) -> bytes:
     """Encode (h, w, 3) RGB or (h, w, 4) RGBA, uint8 or uint16, as a TIFF compressed by deflate.
 
@@ -69,6 +76,10 @@ def encode_tiff(
         put(0x0128, _SHORT, _INCH)
     if icc is not None:
         tags[0x8773] = _UNDEFINED, len(icc), icc
+    if xmp is not None:
+        tags[0x02BC] = _BYTE, len(xmp), xmp
+    if iptc is not None:
+        tags[0x83BB] = _UNDEFINED, len(iptc), iptc
     directory = {tag: _packed(file, order, tag, *value) for tag, value in tags.items()}
     if exif is not None:
         for entry in blocks.entries(exif, blocks.first_directory(exif)):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +20,7 @@ from gfpup.core.errors import PhotoError
 from gfpup.core.files import write_atomic
 from gfpup.core.types import Metadata, Pixels, UInt8
 from gfpup.photos import exif
+from gfpup.photos.annotations import fitting_annotations, png_texts, with_iptc
 from gfpup.photos.formats import check_size, format_of
 from gfpup.photos.modes import rounded_to_8
 from gfpup.photos.opening import DECODING_ERRORS
@@ -58,6 +62,9 @@ def write_photo(
     """
     data, warnings = encode(format_of(path), pixels, alpha=alpha, metadata=metadata, options=options, name=str(path))
     write_atomic(path, data)
+    if metadata.modified_ns is not None and (options is None or options.keep_metadata):
+        with suppress(OSError):  # some file systems take no dates; the photo is there all the same
+            os.utime(path, ns=(time.time_ns(), metadata.modified_ns))
     return warnings
 
 
@@ -100,7 +107,7 @@ def encode(
 
 def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Metadata, list[str]]:
     """What of the metadata the format can carry, with the size in EXIF corrected, and words for what it cannot."""
-    said = []
+    metadata, said = fitting_annotations(form, metadata)
     block = metadata.exif
     if block is not None:
         try:
@@ -129,7 +136,7 @@ def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Meta
 
 def _encoded(form: str, whole: Pixels, kept: Metadata, options: WriteOptions) -> bytes:
     if form == "TIFF":
-        return encode_tiff(whole, icc=kept.icc_profile, exif=kept.exif, dpi=kept.dpi)
+        return encode_tiff(whole, icc=kept.icc_profile, exif=kept.exif, dpi=kept.dpi, xmp=kept.xmp, iptc=kept.iptc)
     if form == "PNG":
         return _png(whole, kept, options.png_compression)
     return _by_pillow(form, rounded_to_8(whole), kept, options)
@@ -143,6 +150,10 @@ def _by_pillow(form: str, whole: UInt8, kept: Metadata, options: WriteOptions) -
         settings["exif"] = (b"Exif\0\0" if form == "JPEG" else b"") + kept.exif
     if kept.dpi is not None and form in ("JPEG", "BMP"):
         settings["dpi"] = kept.dpi
+    if kept.xmp is not None:
+        settings["xmp"] = kept.xmp
+    if kept.comment is not None:
+        settings["comment"] = kept.comment
     if form == "JPEG":
         settings |= {"quality": options.jpeg_quality, "subsampling": 0}
     elif form == "WEBP":
@@ -152,7 +163,7 @@ def _by_pillow(form: str, whole: UInt8, kept: Metadata, options: WriteOptions) -
         settings |= {"quality": options.avif_quality, "subsampling": "4:4:4", "speed": 6, "max_threads": 1}
     file = io.BytesIO()
     Image.fromarray(whole).save(file, form, **settings)
-    return file.getvalue()
+    return file.getvalue() if kept.iptc is None else with_iptc(file.getvalue(), kept.iptc)
 
 
 def _png(whole: Pixels, kept: Metadata, compression: int) -> bytes:
@@ -170,6 +181,8 @@ def _png(whole: Pixels, kept: Metadata, compression: int) -> bytes:
         chunks += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
     if kept.exif is not None:
         chunks += _chunk(b"eXIf", kept.exif)
+    for text in png_texts(kept):
+        chunks += _chunk(b"iTXt", text)
     header = 8 + 25  # signature and IHDR
     return data[:header] + chunks + data[header:]
 

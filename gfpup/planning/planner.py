@@ -66,6 +66,7 @@ def make_plan(
         aligned=settings.restore.aligned,
         strength=settings.restore.strength,
         match_color=settings.restore.match_color,
+        keep_tone=settings.restore.keep_tone,
         detector=detector.value,
         detection_threshold=settings.detect.threshold,
         detect_size=settings.detect.size,
@@ -104,6 +105,7 @@ def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
     asked = {
         "--strength": settings.restore.strength != 1,
         "--match-color": settings.restore.match_color,
+        "--keep-tone": settings.restore.keep_tone,
         "--identity-min": settings.guard.identity_min is not None,
         "--background realesrgan": settings.background.name == "realesrgan",
     }

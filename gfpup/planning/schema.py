@@ -84,6 +84,9 @@ class Restore:
         1.0, Flag("--strength", "blend in this much of the restored face", "X"), low=0, high=1, shown="1"
     )  # fmt: skip
     match_color: bool = option(False, Flag("--match-color", "give restored faces the colours of the photo", sets=True))
+    keep_tone: bool = option(
+        False, Flag("--keep-tone", "keep a sepia or toned photo in its one tone, as grey ones are", sets=True)
+    )
     upscale: float = option(
         2.0, Flag("--upscale", "enlarge the photo this many times", "X", common=True), low=1 / 16, high=16, shown="2"
     )  # fmt: skip

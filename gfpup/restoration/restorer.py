@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from gfpup.core.types import AlignedCrop, Backend, Detector, Face, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
@@ -16,6 +18,7 @@ from gfpup.ops import geometry
 from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
 from gfpup.ops.feather import feather_mask
 from gfpup.ops.resize import output_size, resize
+from gfpup.ops.tone import GREY, Tone, is_grey, keep_tone, tone_of
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
@@ -25,6 +28,7 @@ from gfpup.restoration.stage_cache import Reuse, noting
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
 Align = Callable[[UInt8, Sequence[Face]], list[AlignedCrop | str]]
 Masker = Callable[[Float32], Float32 | None]
+P = TypeVar("P", bound=npt.NDArray[Any])
 Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
 
 
@@ -53,7 +57,7 @@ class Restorer:
     background to a size; `mask` makes the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in
     [0, 255], or None where it sees no face in it; then, and without it, the mask is a feathered square. At most `face_batch`
     faces share a forward; 1 makes a face's bytes independent of its neighbours. A batch that runs out of memory is halved for
-    the rest of the run, and the photos in it say so.
+    the rest of the run, and the photos in it say so. A grey photo stays grey, and with `keep_tone` a sepia one sepia.
     """
 
     backend: Backend
@@ -61,6 +65,7 @@ class Restorer:
     upscale: float = 2.0
     strength: float = 1.0
     match_colors: bool = False
+    keep_tone: bool = False
     choice: FaceChoice = field(default_factory=FaceChoice)
     face_batch: int = 1
     device: str = "cpu"
@@ -84,14 +89,14 @@ class Restorer:
         """Restore `photos`, whose faces are known: `detections` has those of each photo."""
         work = []
         for photo, detection in zip(photos, detections, strict=True):
-            work.append(item := _Work(photo, seconds={"detect": detection.seconds}, reuse=detection.reuse))
+            work.append(item := _Work(photo, self._tone(photo), seconds={"detect": detection.seconds}, reuse=detection.reuse))
             self._align(item, detection.faces)
         self._restore_crops(work)
         return [self._finish(item) for item in work]
 
     def _restore_aligned(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Take each photo for one aligned face: the result is the restored crop, without a paste."""
-        work = [_Work(photo) for photo in photos]
+        work = [_Work(photo, self._tone(photo)) for photo in photos]
         for item in work:
             with _clock(item, "align"):
                 crop = aligned_crop(item.photo.rgb8)
@@ -110,9 +115,15 @@ class Restorer:
                     alpha = ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
             h, w = item.photo.size_hw
             squeezed = () if h == w else (f"an aligned face is square, this one of {w}x{h} px was squeezed",)
-            warnings = (*squeezed, *item.warnings)
+            warnings = (*squeezed, *item.said_of_tone(), *item.warnings)
             done.append(RestoredPhoto(item.photo, pixels, alpha, tuple(item.results), dict(item.seconds), warnings=warnings))
         return done
+
+    def _tone(self, photo: Photo) -> Tone | None:
+        """The tone to keep the photo within; None where it may have any colours."""
+        if self.keep_tone:
+            return tone_of(photo.pixels)
+        return GREY if is_grey(photo.pixels) else None
 
     def _align(self, item: _Work, faces: Sequence[Face]) -> None:
         rgb = item.photo.rgb8
@@ -144,6 +155,7 @@ class Restorer:
                 if pixels is None:
                     item.results[i] = replace(item.results[i], failed=True, reason=note)
                 else:
+                    pixels = item.within_tone(pixels)
                     item.results[i] = replace(item.results[i], restored=True, reason=note, output=to_uint8(to_unit(pixels)))
                     item.restored[i] = pixels
                     if self.guard is not None:
@@ -205,6 +217,7 @@ class Restorer:
                     item.say(i, "pasted with a feathered square: the parser sees no face in it")
                 patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
             paste_faces(canvas, patches)
+            canvas = item.within_tone(canvas)
         warnings = () if item.results else ("no face was found; the photo was only resized",)
         return RestoredPhoto(
             photo,
@@ -212,7 +225,7 @@ class Restorer:
             alpha,
             tuple(item.results),
             dict(item.seconds),
-            warnings=(*warnings, *item.warnings, *item.reuse.remarks),
+            warnings=(*warnings, *item.said_of_tone(), *item.warnings, *item.reuse.remarks),
             reused=dict(item.reuse.seconds),
         )
 
@@ -222,11 +235,27 @@ class _Work:
     """One photo on its way through the stages."""
 
     photo: Photo
+    tone: Tone | None = None
+    recoloured: bool = False
     results: list[FaceResult] = field(default_factory=list)
     restored: dict[int, Float32] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     reuse: Reuse = field(default_factory=Reuse)
+
+    def within_tone(self, pixels: P) -> P:
+        """Pixels of the result, brought back to the photo's tone where the photo has only one."""
+        if self.tone is None:
+            return pixels
+        pixels, changed = keep_tone(pixels, self.tone)
+        self.recoloured |= changed
+        return pixels
+
+    def said_of_tone(self) -> tuple[str, ...]:
+        """What is to be said where the method added colours to a photo of one tone."""
+        if not self.recoloured or self.tone is None:
+            return ()
+        return (f"the photo is {self.tone.name}: colours that were added to it have been removed",)
 
     def say(self, i: int, remark: str) -> None:
         """Add a remark to what is said of face `i`."""

@@ -78,6 +78,7 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
             upscale=settings.restore.upscale,
             strength=settings.restore.strength,
             match_colors=settings.restore.match_color,
+            keep_tone=settings.restore.keep_tone,
             choice=settings.faces,
             face_batch=plan.face_batch,
             device=plan.device,

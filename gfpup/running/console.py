@@ -28,6 +28,7 @@ from gfpup.records.manifest import reused
 
 FAILURES_SHOWN = 20
 NOTES_SHOWN = 20
+NAMES_SHOWN = 5
 
 
 class ProgressBar:
@@ -127,9 +128,36 @@ def summary(document: Mapping[str, Any], *, skipped: int, seconds: float) -> dic
     }
 
 
+def headline(facts: Mapping[str, Any]) -> str:
+    """How a run ended, in words: "8 of 9 photos restored, 1 failed"."""
+    done = facts["photos"] - facts["failed"]
+    ended = "" if facts["status"] in ("done", "failed") else f"{facts['status']}: "
+    said = [f"{done} of {facts['photos']} photo{'s' * (facts['photos'] != 1)} restored"]
+    said += [f"{facts['failed']} failed"] if facts["failed"] else []
+    said += [f"{facts['faces_failed']} face{'s' * (facts['faces_failed'] != 1)} failed"] if facts["faces_failed"] else []
+    return ended + ", ".join(said)
+
+
+def _print_remarks(photos: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print each warning once, with the names of the photos that it is about."""
+    named: dict[str, list[str]] = {}
+    for photo in photos:
+        for warning in dict.fromkeys(photo.get("warnings", ())):
+            named.setdefault(warning, []).append(photo["name"])
+    for warning, names in list(named.items())[:NOTES_SHOWN]:
+        console.print(f"{escape(_some(names))}: {escape(warning)}", highlight=False, soft_wrap=True)
+    if len(named) > NOTES_SHOWN:
+        console.print(f"and {len(named) - NOTES_SHOWN} more warnings: see the record", highlight=False)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]], *, console: Console) -> None:
     """Print the closing table, and below it each failure with its reason."""
-    table = Table(title=f"gfpup: {facts['status']}", show_header=False, title_justify="left")
+    table = Table(title=f"gfpup: {headline(facts)}", show_header=False, title_justify="left")
     left_alone = facts["faces"] - facts["faces_restored"] - facts["faces_failed"]
     table.add_row("photos", _count(facts["photos"], skipped=facts["skipped"], failed=facts["failed"]))
     counts = {"failed": facts["faces_failed"], "left_alone": left_alone, "guarded": facts["faces_guarded"]}
@@ -152,6 +180,7 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
         console.print(escape(note), highlight=False, soft_wrap=True)
     if len(notes) > NOTES_SHOWN:
         console.print(f"and {len(notes) - NOTES_SHOWN} more: see the record", highlight=False)
+    _print_remarks(photos, console)
     failures = [photo["error"] for photo in photos if photo["error"]]
     failures += [
         f"{photo['input']}: face {i}: {face['reason']}"

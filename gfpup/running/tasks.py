@@ -56,7 +56,8 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
                 large=size_hw is not None and size_hw[0] * size_hw[1] > LARGE_PIXELS,
             )
         )
-    return tasks, notes
+    skipped = sources.left_out(settings.source.paths, recursive=settings.source.recursive, exclude=exclude)
+    return tasks, (*notes, *(f"{sentence}." for sentence in skipped.sentences()))
 
 
 def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], tuple[str, ...]]:

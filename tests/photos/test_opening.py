@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import sys
+import types
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageFile
 
 from gfpup.core.errors import PhotoError
 from gfpup.photos import probe, read_photo
@@ -58,3 +61,34 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
     data = os.urandom(3_000_000)
     (tmp_path / "a.jpg").write_bytes(data)
     assert photo_sha256(tmp_path / "a.jpg") == hashlib.sha256(data).hexdigest()
+
+
+HEIC = b"\0\0\0\x18ftypheic" + b"\0" * 60
+
+
+def test_heic_without_its_package_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    with pytest.raises(PhotoError, match=r"takes the package pillow-heif: pip install 'gfpup\[heic\]'"):
+        read_photo(tmp_path / "a.heic")
+
+
+def test_heic_is_read_through_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Decoder(ImageFile.ImageFile):
+        format = "HEIF"
+
+        def _open(self) -> None:
+            self._size, self._mode = (3, 2), "RGB"
+
+        def load(self) -> None:
+            self.im = Image.new("RGB", (3, 2), (9, 8, 7)).im
+
+    package = types.ModuleType("pillow_heif")
+    accepts = lambda head: head[4:12] == b"ftypheic"  # noqa: E731 (Pillow takes a function of the first bytes)
+    package.register_heif_opener = lambda: Image.register_open("HEIF", Decoder, accepts)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    (tmp_path / "a.heic").write_bytes(HEIC)
+    photo = read_photo(tmp_path / "a.heic")
+    assert photo.metadata.format == "HEIF" and photo.pixels.tolist() == [[[9, 8, 7]] * 3] * 2

@@ -9,7 +9,7 @@ import pytest
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
-from gfpup.photos.sources import SourcePhoto, expand, plan_outputs
+from gfpup.photos.sources import SourcePhoto, expand, left_out, plan_outputs
 
 
 def make(root: Path, *names: str) -> Path:
@@ -89,6 +89,27 @@ def test_nothing_found_says_what_to_do(tmp_path: Path) -> None:
         expand([str(tmp_path / "empty")], recursive=True)
     with pytest.raises(GfpupError, match=r"'gone\.jpg' does not exist"):
         expand(["gone.jpg"], recursive=False)
+
+
+def test_only_what_can_be_read_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for installed in (None, object()):
+        monkeypatch.setattr("gfpup.photos.sources.find_spec", lambda name, found=installed: found)
+        with pytest.raises(GfpupError) as refusal:
+            expand([str(tmp_path)], recursive=False)
+        assert ("heic" in str(refusal.value)) == (installed is not None)
+        assert "jxl" not in str(refusal.value)
+
+
+def test_what_a_folder_holds_beside_photos_is_counted_and_named(tmp_path: Path) -> None:
+    make(tmp_path, "a.jpg", "notes.txt", ".hidden", "sub/b.jpg", "sub/list.csv", "out/a.png", "more/c.jpg")
+    out = tmp_path / "out"
+    flat, deep = (left_out([str(tmp_path)], recursive=deep, exclude=out).sentences() for deep in (False, True))
+    assert flat == (
+        "2 sub-folders were skipped (more, sub): add --recursive to take them",
+        "1 file was skipped, not a photo by the extension (notes.txt)",
+    )
+    assert deep == ("2 files were skipped, not a photo by the extension (notes.txt, list.csv)",)
+    assert left_out([str(tmp_path / "a.jpg"), str(tmp_path / "*.jpg")], recursive=False).sentences() == ()
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

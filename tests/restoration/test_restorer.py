@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+import skimage.data
 import torch
 
 from gfpup.core.types import Face, Metadata, Photo
@@ -117,3 +119,49 @@ def test_landmarks_that_fit_nothing_fail_that_face_alone() -> None:
     result = Restorer(Paint(0.0), detector, upscale=1)([photo()])[0]
     assert [face.restored for face in result.faces] == [True, False]
     assert result.faces[1].failed
+
+
+class Blush:
+    """Adds a colour to every face, as learned methods do to grey ones."""
+
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        return (crops + torch.tensor([0.2, 0.0, -0.1]).view(1, 3, 1, 1)).clamp(0, 1)
+
+
+def coloured(pixels: np.ndarray, to_hw: tuple[int, int]) -> np.ndarray:
+    """Enlarges a background, and adds a colour to it."""
+    enlarged = resize(pixels, to_hw)
+    enlarged[..., 0] += 30 * (1 if pixels.dtype == np.uint8 else 257)
+    return enlarged
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_grey_photo_stays_grey_and_says_so(dtype: type) -> None:
+    restorer = Restorer(Blush(), Found((10, 10)), upscale=1, upsample=coloured)
+    result = restorer([photo(dtype=dtype)])[0]
+    assert np.ptp(result.pixels, axis=2).max() == 0
+    output = result.faces[0].output
+    assert output is not None and np.ptp(output, axis=2).max() == 0
+    assert result.pixels[138, 138, 0] != result.pixels[5, 5, 0], "the face is still restored"
+    assert "the photo is grey: colours that were added to it have been removed" in result.warnings
+    aligned = Restorer(Blush(), None, upscale=1)([photo(512, 512)])[0]
+    assert np.ptp(aligned.pixels, axis=2).max() == 0 and any("grey" in warning for warning in aligned.warnings)
+
+
+def test_a_photo_of_one_tone_keeps_it_only_where_asked() -> None:
+    shades = np.tile(np.linspace(0, 255, 600), (300, 1))[..., None]
+    pixels = np.clip(shades * [1.0, 0.8, 0.6], 0, 255).round().astype(np.uint8)
+    sepia = Photo(Path("p.png"), pixels, Metadata("PNG"))
+    free, kept = (Restorer(Blush(), Found((10, 10)), upscale=1, keep_tone=keep)([sepia])[0] for keep in (False, True))
+    assert np.abs(free.pixels.astype(int) - pixels).max() > 20 and not free.warnings
+    bright = kept.pixels.astype(float) @ [0.299, 0.587, 0.114]
+    expected = (bright / (0.299 + 0.8 * 0.587 + 0.6 * 0.114))[..., None] * [1.0, 0.8, 0.6]
+    assert np.abs(kept.pixels - expected)[bright < 200].max() < 4
+    assert "toned" in kept.warnings[0]
+
+
+def test_photos_with_colours_are_not_touched() -> None:
+    vivid = Photo(Path("p.png"), np.ascontiguousarray(skimage.data.astronaut()[:300]), Metadata("PNG"))
+    for keep in (False, True):
+        result = Restorer(Blush(), Found((10, 10)), upscale=1, keep_tone=keep)([vivid])[0]
+        assert np.ptp(result.pixels, axis=2).max() > 50 and not result.warnings
