@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gfpup.cli.main import main
-from gfpup.records.scores import ScoreRow, write
+from gfpup.core.types import Score
+from gfpup.records.scores import write
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def scored(folder: Path, gain: float, n: int = 12, *, missing: str = "") -> None
     """A scored run whose PSNR is `gain` above that of the run with gain 0, give or take."""
     rng = np.random.default_rng(5)
     base, jitter = rng.normal(25, 2, n), np.random.default_rng(len(folder.name)).normal(0, 0.1, n)
-    rows = [ScoreRow(f"{i}.png", None, "psnr", float(base[i] + gain + jitter[i] * bool(gain)), True) for i in range(n)]
-    rows += [ScoreRow(f"{i}.png", None, "seconds", 1 + gain, False) for i in range(n)]
+    rows = [Score("psnr", float(base[i] + gain + jitter[i] * bool(gain)), True, photo=f"{i}.png") for i in range(n)]
+    rows += [Score("seconds", 1 + gain, False, photo=f"{i}.png") for i in range(n)]
     rows = [row for row in rows if row.photo != missing]
     folder.mkdir(parents=True)
     write(folder, rows)

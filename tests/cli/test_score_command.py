@@ -15,7 +15,7 @@ from pictures import read, save
 from skimage.metrics import peak_signal_noise_ratio
 
 from gfpup.cli.main import main
-from gfpup.records.scores import ScoreRow
+from gfpup.core.types import Score
 from gfpup.records.scores import read as read_scores
 
 FACE = np.ascontiguousarray(skimage.data.astronaut())
@@ -34,7 +34,7 @@ def noisy(seed: int, sigma: float, side: int = 512) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def rows_of(folder: Path) -> dict[tuple[str, int | None, str], ScoreRow]:
+def rows_of(folder: Path) -> dict[tuple[str, int | None, str], Score]:
     rows = read_scores(folder / "scores.csv")
     found = {(row.photo, row.face, row.metric): row for row in rows}
     assert len(found) == len(rows), "a line is there twice"
