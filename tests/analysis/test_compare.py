@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,37 @@ def test_only_shared_photos_count_and_it_is_said() -> None:
 
 
 def test_a_photo_is_known_by_its_name_whatever_format_it_was_written_in() -> None:
-    comparison = compare([run("a", {"x.png": 1.0, "y.png": 2.0}), run("b", {"x.jpg": 1.0, "y.jpg": 3.0})])
+    other = run("b", {"x.jpg": 1.0, "y.jpg": 3.0})
+    written = replace(other, scores=tuple(replace(score, taken_from="JPEG 95") for score in other.scores))
+    comparison = compare([run("a", {"x.png": 1.0, "y.png": 2.0}), written])
     assert comparison.photos == 2 and line_of(comparison, "b").difference == pytest.approx(0.5)
+
+
+def test_numbers_from_memory_and_from_lossy_files_are_never_in_one_table() -> None:
+    memory, files = ({f"{i}.jpg": float(i) for i in range(12)} for _ in range(2))
+    written = run("files", files)
+    written = replace(written, scores=tuple(replace(score, taken_from="JPEG 95") for score in written.scores))
+    with pytest.raises(GfpupError, match="gfpup score measures the files of both"):
+        compare([run("memory", memory), written])
+    assert compare([written, replace(written, name="again")]).tests == 1
+
+
+def test_cost_is_not_among_the_tests_and_other_tools_results_have_no_time() -> None:
+    runs = [
+        run(name, {f"{i}.png": i + gain for i in range(12)}, seconds=took)
+        for name, gain, took in (("a", 0.0, 1.0), ("b", 0.1, 2.0), ("theirs", 0.2, 0.001))
+    ]
+    runs[2] = replace(runs[2], document={"plan": {"pixels": {"backend": "precomputed"}}})
+    comparison = compare(runs)
+    assert comparison.tests == 2 and {line.run for line in comparison.of("seconds", "photo")} == {"a", "b"}
+    assert line_of(comparison, "theirs").on_front is None and line_of(comparison, "a").on_front
+    assert any("theirs has no time of its own" in note for note in comparison.notes)
+
+
+def test_an_interval_stays_inside_the_bounds_of_its_metric() -> None:
+    values = {f"{i}.png": 1.0 if i % 4 else 0.9 for i in range(12)}
+    line = line_of(compare([run("a", values), run("b", dict.fromkeys(values, 0.5))]), "a")
+    assert line.interval is not None and line.interval[1] <= 1.0
 
 
 def test_faces_of_a_photo_are_averaged_first() -> None:
@@ -162,7 +192,7 @@ def test_infinite_values_are_left_out_and_it_is_said() -> None:
     ("runs", "baseline", "said"),
     [
         ([run("a", {"x.png": 1.0})], None, "two runs"),
-        ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0})], "c", "'c' is none of the runs"),
+        ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0})], "c", "unknown baseline 'c'"),
         ([run("a", {"x.png": 1.0}), run("b", {"y.png": 1.0})], None, "share no photo"),
         ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0}, metric="psnr")], None, "share no metric"),
     ],
@@ -180,6 +210,7 @@ def test_runs_are_read_and_named(tmp_path: Path) -> None:
     assert [r.name for r in read_scored([tmp_path / "one/out", tmp_path / "two/out/scores.csv"])] == ["one/out", "two/out"]
     with pytest.raises(GfpupError, match="given twice"):
         read_scored([tmp_path / "one/out", tmp_path / "one/out"])
+    (tmp_path / "nowhere").mkdir()
     with pytest.raises(GfpupError, match="gfpup score"):
         read_scored([tmp_path / "one/out", tmp_path / "nowhere"])
 

@@ -175,10 +175,10 @@ def test_the_set_gathers_every_face() -> None:
         restored = 0
         reference = 0
 
-        def add_restored(self, crop: UInt8) -> None:
+        def add_restored(self, crop: UInt8, *, of: object) -> None:
             self.restored += 1
 
-        def add_reference(self, crop: UInt8) -> None:
+        def add_reference(self, crop: UInt8, *, of: object) -> None:
             self.reference += 1
 
         def scores(self) -> tuple[Score, ...]:
