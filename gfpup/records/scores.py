@@ -109,7 +109,8 @@ def summarise(scores: Iterable[Score]) -> dict[str, Any]:
 def _means(group: Sequence[Score]) -> list[dict[str, Any]]:
     """The summary of one metric at one level: one line, or one for each kind of pixels that it was taken from."""
     kinds = dict.fromkeys(pixels_of(score) for score in group if score.value is not None)
-    if len(kinds) < 2 or is_cost(group[0].metric) or not group[0].photo:
+    earlier = not any(score.taken_from for score in group)  # a table of an earlier version: all of one kind, whichever it was
+    if len(kinds) < 2 or earlier or is_cost(group[0].metric) or not group[0].photo:
         return [_mean(group)]
     names = {"": "unknown"}
     parts = [[score for score in group if score.value is not None and pixels_of(score) == kind] for kind in kinds]
