@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os import fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -28,17 +28,11 @@ from gfpup.core.types import Face, FaceResult, Photo, RestoredPhoto, Score
 from gfpup.photos.coerce import Picture, as_photo, read_photo, write_photo
 from gfpup.planning.options import Options, WeightOptions, settings_of
 from gfpup.planning.settings import Settings
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.run_record import RunRecord, folders_with, read_run, read_runs
-from gfpup.records.scores import TABLE
+from gfpup.records.run_record import File, RunRecord, chosen, read_run, read_runs, read_scored
 from gfpup.running.launch import run, sweep
 
 if TYPE_CHECKING:
     from gfpup.analysis.compare import Comparison
-from gfpup.records.run_record import File
-
-if TYPE_CHECKING:
-    from gfpup.evaluation.scorer import PlacedScore
     from gfpup.evaluation.scorer import Scorer as LoadedMetrics
     from gfpup.running.restore_module import PhotoRestorer
     from gfpup.weights.resolver import Resolver
@@ -118,7 +112,7 @@ class Scorer:
     """Loaded metrics. `missing` says of each metric that cannot be computed here why."""
 
     _metrics: LoadedMetrics = field(repr=False)
-    _elsewhere: tuple[PlacedScore, ...] = ()
+    _elsewhere: tuple[Score, ...] = ()
 
     @property
     def missing(self) -> dict[str, str]:
@@ -126,7 +120,7 @@ class Scorer:
 
     def __call__(
         self, restored: Picture, reference: Picture | None = None, *, degraded: Picture | None = None
-    ) -> tuple[PlacedScore, ...]:
+    ) -> tuple[Score, ...]:
         """Score one photo and its faces, as a run does; a score has a `value`, or a `missing_reason` and never neither.
 
         A result of `Restorer` brings its input and its faces along. Of another picture `degraded` is the input, and one of
@@ -136,8 +130,10 @@ class Scorer:
         from gfpup.evaluation.metrics.cost import unshared
         from gfpup.evaluation.scorer import Pictures, affines_of
         from gfpup.ops import geometry
+        from gfpup.records.written import MEMORY, file_kind
 
         pixels = as_photo(restored).rgb8
+        taken_from = file_kind(Path(restored)) if isinstance(restored, str | PathLike) else MEMORY
         truth = None if reference is None else as_photo(reference).rgb8
         before = None if degraded is None else as_photo(degraded).rgb8
         if isinstance(restored, RestoredPhoto):
@@ -148,7 +144,7 @@ class Scorer:
             side = geometry.CROP_PX
             h, w = (pixels if before is None else before).shape[:2]
             own = {0: geometry.resize_affine((h, w), (side, side))} if pixels.shape[:2] == (side, side) else {}
-            pictures = Pictures(pixels, before, truth, own)
+            pictures = Pictures(pixels, before, truth, own, taken_from=taken_from)
         return self._metrics(pictures) + self._elsewhere
 
 
@@ -196,7 +192,6 @@ def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightO
         GfpupError: no metric has one of the names, or an option means nothing.
     """
     from gfpup.evaluation.metrics import expand, facts
-    from gfpup.evaluation.scorer import PlacedScore
     from gfpup.machine import hardware
     from gfpup.records.rescore import load_metrics
 
@@ -206,7 +201,7 @@ def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightO
         raise GfpupError(f"metrics={metrics!r} names no metric; give fast, full or names such as psnr,ssim.")
     of_runs = [facts(name) for name in wanted if facts(name).level in ("set", "run")]
     reason = "it is taken of a whole run, not of one photo: gfpup.run(..., metrics=...) measures it"
-    elsewhere = tuple(PlacedScore(row.name, None, row.higher_is_better, reason) for row in of_runs)
+    elsewhere = tuple(Score(row.name, None, row.higher_is_better, reason) for row in of_runs)
     device = str(hardware.choose_device(settings.hardware.device, hardware.probe()).value)
     with _resolver(settings) as resolver:
         names = [name for name in wanted if facts(name) not in of_runs]
@@ -220,7 +215,7 @@ def score(
     metrics: str | Sequence[str] = "fast",
     degraded: Picture | None = None,
     **options: Unpack[WeightOptions],
-) -> tuple[PlacedScore, ...]:
+) -> tuple[Score, ...]:
     """Score one picture; of many, `load_scorer` loads the metrics once. See `Scorer` for what is taken against what.
 
     Raises:
@@ -267,15 +262,9 @@ def compare_runs(
         GfpupError: fewer than two runs, no scores, or nothing that all runs share.
     """
     from gfpup.analysis.compare import compare
-    from gfpup.analysis.compare import read_runs as scored_runs
 
-    folders = folders_with(TABLE, [given.folder if isinstance(given, RunRecord) else Path(given) for given in runs])
-    scored = scored_runs(folders)
-    base = None if baseline is None else fspath(baseline)
-    if base is not None and base not in [found.name for found in scored]:
-        places = {folder.resolve(): found.name for folder, found in zip(folders, scored, strict=True)}
-        base = places.get(Path(base).resolve(), base)
-    return compare(scored, baseline=base, confidence=confidence, seed=seed)
+    scored = read_scored([given.folder if isinstance(given, RunRecord) else Path(given) for given in runs])
+    return compare(scored, baseline=chosen(scored, baseline), confidence=confidence, seed=seed)
 
 
 def track(folder: File, *, uri: str | None = None, experiment: str = "gfpup") -> list[str]:
@@ -288,10 +277,6 @@ def track(folder: File, *, uri: str | None = None, experiment: str = "gfpup") ->
     """
     from gfpup.tracking import backfill
     from gfpup.tracking.store import store_uri
-    from gfpup.tracking.tracker import Target
+    from gfpup.tracking.target import Target
 
-    target = Target(store_uri(uri), experiment)
-    found = folders_with(DOCUMENT, [Path(folder)])
-    if found == [Path(folder)]:
-        return [backfill.track(found[0], target)]
-    return backfill.track_sweep(Path(folder), found, target)[1]
+    return list(backfill.track_folder(Path(folder), Target(store_uri(uri), experiment)).runs.values())

@@ -1,36 +1,31 @@
-"""Runs side by side, photo by photo: which method is better by each metric, by how much, and whether that can be believed."""
+"""Runs side by side, photo by photo: which method is better by each metric, by how much, and with what confidence."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
 
 from gfpup.analysis import statistics
 from gfpup.core.errors import GfpupError
+from gfpup.core.types import IDENTICAL, Float64, Score
+from gfpup.evaluation.metrics import TABLE as METRICS
 from gfpup.evaluation.metrics import TO_INPUT
-from gfpup.records.scores import RUN, TABLE, ScoreRow, per_photo, read
+from gfpup.records.run_record import RunRecord
+from gfpup.records.scores import RUN, is_cost, per_photo, pixels_of
 
 ALPHA: Final = 0.05
-
-
-@dataclass(frozen=True)
-class Run:
-    """The scores of one finished run under the name it has in the table."""
-
-    name: str
-    rows: tuple[ScoreRow, ...]
 
 
 @dataclass(frozen=True)
 class Line:
     """One run by one metric: `interval` and `difference_interval` are at the comparison's confidence, None for too few photos.
 
-    What compares with the baseline is None on the baseline's own line. `p_value` is corrected for all tests of the comparison.
+    What compares with the baseline is None on the baseline's own line. `p_value` is corrected for the number of tests: those of
+    quality among themselves, and those of cost (seconds) among themselves.
     """
 
     metric: str
@@ -46,12 +41,15 @@ class Line:
     p_value: float | None = None
     win_rate: float | None = None
     on_front: bool | None = None
-    """Whether no other run is better and as fast; None where seconds were not measured."""
+    """Whether no other run is better and as fast; None where this run's seconds were not measured."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that is printed or written: `photos` is how many all runs share, `left_out` how many each has besides."""
+    """Everything that is printed or written: `photos` is how many all runs share, `left_out` how many more each has.
+
+    `tests` counts the tests of quality; tests of cost are not among them.
+    """
 
     runs: tuple[str, ...]
     baseline: str
@@ -72,91 +70,88 @@ class Comparison:
         return list(dict.fromkeys((line.metric, line.level) for line in self.lines))
 
 
-def read_runs(paths: Sequence[Path]) -> list[Run]:
-    """Read the runs' `scores.csv`, named by their folders; folders of one name get their parents' names too.
-
-    Raises:
-        GfpupError: a folder has no scores, or is named twice.
-    """
-    folders = [path.parent if path.name == TABLE else path for path in paths]
-    resolved = [folder.resolve() for folder in folders]
-    if len(set(resolved)) < len(resolved):
-        raise GfpupError("one run is given twice: name different runs to compare")
-    return [Run(name, tuple(read(folder / TABLE))) for name, folder in zip(names_of(folders), folders, strict=True)]
-
-
-def names_of(folders: Sequence[Path]) -> list[str]:
-    """What different runs are called: by their folders, with as many parents as tell them apart."""
-    resolved = [folder.resolve() for folder in folders]
-    names, depth = [folder.name for folder in resolved], 1
-    while len(set(names)) < len(names):
-        depth += 1
-        names = ["/".join(folder.parts[-depth:]) for folder in resolved]
-    return names
-
-
-def compare(runs: Sequence[Run], *, baseline: str | None = None, confidence: float = 0.95, seed: int = 0) -> Comparison:
+def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidence: float = 0.95, seed: int = 0) -> Comparison:
     """Compare runs by every metric that all of them have, on the photos that all of them share.
 
-    `baseline` names the run that the others are held against, the first by default. The unit is the photo: of its faces the
-    mean is taken first. The same scores and seed give the same table.
+    `baseline` names the run that the others are compared with, the first by default. The unit is the photo: of its faces the
+    mean is taken first. The same scores and seed give the same table. Seconds are compared among the runs that have them.
 
     Raises:
         GfpupError: fewer than two runs, an unknown baseline, or no photo and no metric that all runs share.
     """
     if len(runs) < 2:
-        raise GfpupError(f"a comparison takes two runs or more, and {len(runs)} was given: name their folders")
+        raise GfpupError(f"a comparison needs at least two runs, and {len(runs)} was given: name their folders")
     names = [run.name for run in runs]
     base = names[0] if baseline is None else baseline
     if base not in names:
-        raise GfpupError(f"the baseline {base!r} is none of the runs: choose one of {', '.join(names)}")
+        raise GfpupError(f"unknown baseline {base!r}: choose one of {'; '.join(names)}")
     tables = [_by_metric(run) for run in runs]
-    photos = [_photos(run) for run in runs]
+    photos = [{run.matches[photo] for photo in _scored(run)} for run in runs]
     shared = set.intersection(*photos)
     if not shared:
         raise GfpupError(f"the runs {', '.join(names)} share no photo: compare runs over the same input")
-    common = [key for key in tables[0] if all(key in table for table in tables)]
-    aligned = [key for key in common if key[1] == "faces" and _is_its_face(key[0], tables)]
+    common = [key for key in dict.fromkeys(key for table in tables for key in table) if _is_common(key, tables)]
     notes = _notes(runs, tables, shared, photos, common)
-    if aligned:
+    if aligned := [key for key in common if key[1] == "faces" and _is_its_face(key[0], tables)]:
         notes.append("every photo is its own face, so scores of faces are those of photos and are not repeated")
-    common = [key for key in common if key not in aligned]
-    seconds = _mean_seconds(tables, shared)
+    seconds = _mean_seconds(names, tables, shared)
     lines: list[Line] = []
-    for key in common:
-        columns = [table[key][0] for table in tables]
+    for key in (key for key in common if key not in aligned):
+        those = [i for i, table in enumerate(tables) if key in table]
+        if names.index(base) not in those:
+            continue
+        columns, differing = _same_pixels([tables[i][key] for i in those])
         of_metric = sorted(shared.intersection(*columns))
+        if differing and not of_metric:
+            notes.append(f"{_title(key)} is not compared: {_MIXED}")
+            continue
         if not of_metric:
             notes.append(f"{_title(key)} has no photo on which all runs have a value")
             continue
         values = np.array([[column[photo] for column in columns] for photo in of_metric])
-        better = tables[0][key][1]
-        lines += _lines(key, values, names, base, higher_is_better=better, confidence=confidence, seed=seed, seconds=seconds)
+        lines += _lines(
+            key,
+            values,
+            [names[i] for i in those],
+            base,
+            confidence=confidence,
+            seed=seed,
+            seconds=seconds,
+            higher_is_better=tables[those[0]][key].higher_is_better,
+        )
         if len(of_metric) < len(shared):
-            notes.append(f"{_title(key)} is compared on {len(of_metric)} photos: on the others a run has no value")
+            why = _MIXED if differing else "on the others a run has no value"
+            notes.append(f"{_title(key)} is compared on {len(of_metric)} photos: {why}")
         if len(of_metric) < statistics.FEWEST_FOR_CLAIM <= len(shared):
             notes.append(_too_few(f"the {len(of_metric)} photos that have {_title(key)}", len(of_metric)))
     if not lines:
-        raise GfpupError(f"the runs {', '.join(names)} share no metric that has values: score them with the same --metrics")
-    tested = [i for i, line in enumerate(lines) if line.p_value is not None]
-    for i, p_value in zip(tested, statistics.holm([lines[i].p_value or 0.0 for i in tested]), strict=True):
-        lines[i] = replace(lines[i], p_value=p_value)
+        raise GfpupError(
+            f"the runs {', '.join(names)} share no metric that has values: score them with the same --metrics"
+            + (f" ({notes[-1]})" if notes else "")
+        )
+    for cost in (False, True):
+        _correct(lines, [i for i, line in enumerate(lines) if line.p_value is not None and is_cost(line.metric) == cost])
     return Comparison(
         runs=tuple(names),
         baseline=base,
         photos=len(shared),
         left_out={name: len(own - shared) for name, own in zip(names, photos, strict=True)},
         confidence=confidence,
-        tests=len(tested),
+        tests=sum(line.p_value is not None and not is_cost(line.metric) for line in lines),
         lines=tuple(lines),
         notes=tuple(notes),
     )
 
 
-def verdict(line: Line) -> str:
-    """What may be said of a run against the baseline: "baseline", "better", "worse", "no difference shown" or "too few".
+def _correct(lines: list[Line], tested: Sequence[int]) -> None:
+    for i, p_value in zip(tested, statistics.holm([lines[i].p_value or 0.0 for i in tested]), strict=True):
+        lines[i] = replace(lines[i], p_value=p_value)
 
-    By a metric against the input it is "nearer the input" or "farther from the input": that is not yet good or bad.
+
+def verdict(line: Line) -> str:
+    """How a run compares with the baseline: "baseline", "better", "worse", "no difference shown" or "too few".
+
+    By a metric against the input it is "nearer the input" or "farther from the input", which by itself is neither good nor bad.
     """
     if line.difference is None or line.p_value is None:
         return "baseline"
@@ -172,44 +167,44 @@ def verdict(line: Line) -> str:
 
 def _lines(
     key: tuple[str, str],
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    values: Float64,
     names: Sequence[str],
     base: str,
     *,
     higher_is_better: bool,
     confidence: float,
     seed: int,
-    seconds: Sequence[float] | None,
+    seconds: Mapping[str, float],
 ) -> list[Line]:
-    """The lines of one metric; `values` is (photos, runs)."""
+    """The lines of one metric; `values` is (photos, runs) float64."""
     # Its own stream of chance for each metric: adding another metric changes no number.
     stream = zlib.crc32("/".join(key).encode()) + (seed << 32)
     reference = names.index(base)
-    differences = values - values[:, reference : reference + 1]
+    differences = values - values[:, reference, None]
+    low, high = METRICS[key[0].removesuffix(TO_INPUT)].bounds if key[0].removesuffix(TO_INPUT) in METRICS else (None, None)
+    span = None if low is None or high is None else high - low
     bounds = statistics.intervals(np.hstack([values, differences]), confidence=confidence, seed=stream)
     means = values.mean(axis=0)
     order = np.sort(means)[:: -1 if higher_is_better else 1].tolist()
-    front = None
-    if seconds is not None and key[0] != "seconds":
-        front = statistics.pareto(list(zip(seconds, means.tolist(), strict=True)), higher_is_better=higher_is_better)
+    front = {} if is_cost(key[0]) else _front(names, means, seconds, higher_is_better=higher_is_better)
     lines = []
     for i, name in enumerate(names):
+        rank = order.index(float(means[i])) + 1
         line = Line(
-            metric=key[0],
-            level=key[1],
-            higher_is_better=higher_is_better,
-            run=name,
-            n=len(values),
-            mean=float(means[i]),
-            rank=order.index(float(means[i])) + 1,
-            interval=bounds[i],
-            on_front=None if front is None else i in front,
+            *key,
+            higher_is_better,
+            name,
+            len(values),
+            float(means[i]),
+            rank,
+            _clipped(bounds[i], low, high),
+            on_front=front.get(name),
         )
         if i != reference:
             line = replace(
                 line,
                 difference=float(differences[:, i].mean()),
-                difference_interval=bounds[len(names) + i],
+                difference_interval=_clipped(bounds[len(names) + i], None if span is None else -span, span),
                 p_value=statistics.sign_flip(differences[:, i], seed=stream),
                 win_rate=statistics.win_rate(differences[:, i], higher_is_better=higher_is_better),
             )
@@ -217,47 +212,94 @@ def _lines(
     return lines
 
 
-Table = dict[tuple[str, str], tuple[dict[str, float], bool]]
+def _front(names: Sequence[str], means: Float64, seconds: Mapping[str, float], *, higher_is_better: bool) -> dict[str, bool]:
+    """Of the runs that have seconds, which are on the Pareto front of this metric against them."""
+    timed = [(name, float(mean)) for name, mean in zip(names, means, strict=True) if name in seconds]
+    front = statistics.pareto([(seconds[name], mean) for name, mean in timed], higher_is_better=higher_is_better)
+    return {name: i in front for i, (name, _) in enumerate(timed)}
 
 
-def _by_metric(run: Run) -> Table:
-    """By metric and level one value a photo, and whether more is better."""
-    key_of = _keys(run)
-    groups: dict[tuple[str, str], list[ScoreRow]] = {}
-    for row in run.rows:
-        if row.photo != RUN:
-            groups.setdefault((row.metric, row.level), []).append(row)
+def _clipped(interval: statistics.Interval | None, low: float | None, high: float | None) -> statistics.Interval | None:
+    """An interval inside the bounds of its metric: no mean of SSIMs is above 1."""
+    if interval is None:
+        return None
+    return max(interval[0], interval[0] if low is None else low), min(interval[1], interval[1] if high is None else high)
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One metric of one run: by what photos are matched, a value a photo, and which pixels it was taken from."""
+
+    values: Mapping[str, float]
+    pixels: Mapping[str, str]
+    higher_is_better: bool
+
+
+Table = Mapping[tuple[str, str], _Column]
+_MIXED: Final = (
+    "some runs were measured in memory, as earlier versions did, and others on the files that were written, whose lossy format "
+    "changes pixels: gfpup score measures the files of both"
+)
+
+
+def _by_metric(run: RunRecord) -> Table:
+    """By metric and level what a run has; of seconds nothing where the method's own time is not known."""
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in run.scores:
+        if score.photo != RUN and not (score.metric == "seconds" and run.pixels.get("backend") == "precomputed"):
+            groups.setdefault((score.metric, score.level), []).append(score)
     return {
-        key: ({key_of[photo]: value for photo, value in per_photo(group).items()}, group[0].higher_is_better)
+        key: _Column(
+            {run.matches[photo]: value for photo, value in per_photo(group).items()},
+            {run.matches[score.photo]: pixels_of(score) for score in group if score.is_finite},
+            group[0].higher_is_better,
+        )
         for key, group in groups.items()
-        if any(row.value is not None for row in group)
+        if any(score.value is not None for score in group)
     }
+
+
+def _same_pixels(columns: Sequence[_Column]) -> tuple[list[Mapping[str, float]], bool]:
+    """The values of photos that all runs measured on the same kind of pixels, and whether others were left out."""
+    differing = {
+        photo
+        for photo in set.intersection(*(set(column.values) for column in columns))
+        if len({column.pixels[photo] for column in columns}) > 1
+    }
+    return [{photo: v for photo, v in column.values.items() if photo not in differing} for column in columns], bool(differing)
+
+
+def _is_common(key: tuple[str, str], tables: Sequence[Table]) -> bool:
+    """Whether a metric can be compared: all runs have it, or, of a cost, at least two."""
+    having = sum(key in table for table in tables)
+    return having == len(tables) or (is_cost(key[0]) and having > 1)
 
 
 def _is_its_face(metric: str, tables: Sequence[Table]) -> bool:
     """Whether a metric says the same of photos and of their faces, as it does of aligned crops: it would be tested twice."""
-    return all(table.get((metric, "photo"), ({}, True))[0] == table[metric, "faces"][0] for table in tables)
+    return all(
+        (metric, "photo") in table and table[metric, "photo"].values == table[metric, "faces"].values for table in tables
+    )
 
 
-def _photos(run: Run) -> set[str]:
-    return set(_keys(run).values())
+def _scored(run: RunRecord) -> list[str]:
+    """The photos that a run has scores of."""
+    return list(dict.fromkeys(score.photo for score in run.scores if score.photo != RUN))
 
 
-def _keys(run: Run) -> dict[str, str]:
-    """What a photo is called when runs are matched: its name without the extension, where that names one photo only."""
-    photos = list(dict.fromkeys(row.photo for row in run.rows if row.photo != RUN))
-    short = {photo: str(PurePosixPath(photo).with_suffix("")) for photo in photos}
-    return short if len(set(short.values())) == len(photos) else {photo: photo for photo in photos}
-
-
-def _mean_seconds(tables: Sequence[Table], shared: set[str]) -> list[float] | None:
-    columns = [table.get(("seconds", "photo"), ({}, False))[0] for table in tables]
-    timed = shared.intersection(*columns)
-    return [sum(column[photo] for photo in timed) / len(timed) for column in columns] if timed else None
+def _mean_seconds(names: Sequence[str], tables: Sequence[Table], shared: set[str]) -> dict[str, float]:
+    """By run the mean seconds, of the photos that all timed runs share."""
+    columns = {
+        name: table["seconds", "photo"].values
+        for name, table in zip(names, tables, strict=True)
+        if ("seconds", "photo") in table
+    }
+    timed = shared.intersection(*columns.values())
+    return {name: sum(column[photo] for photo in timed) / len(timed) for name, column in columns.items()} if timed else {}
 
 
 def _notes(
-    runs: Sequence[Run],
+    runs: Sequence[RunRecord],
     tables: Sequence[Table],
     shared: set[str],
     photos: Sequence[set[str]],
@@ -272,9 +314,15 @@ def _notes(
     for key in dict.fromkeys(key for table in tables for key in table if key not in common):
         without = ", ".join(run.name for run, table in zip(runs, tables, strict=True) if key not in table)
         notes.append(f"{_title(key)} is not compared: {without} lacks it")
-    infinite = sorted({row.metric for run in runs for row in run.rows if row.value is not None and not np.isfinite(row.value)})
+    if untimed := [run.name for run in runs if run.pixels.get("backend") == "precomputed"]:
+        notes.append(f"{', '.join(untimed)} has no time of its own, so it is not on a Pareto front")
+    infinite = sorted({score.metric for run in runs for score in run.scores if score.missing_reason == IDENTICAL})
     if infinite:
-        notes.append(f"{', '.join(infinite)} is infinite on some photos (equal pictures), and those are left out")
+        notes.append(f"{', '.join(infinite)} is infinite on some photos ({IDENTICAL}), and those are left out")
+    kinds = {run.name: sorted({score.taken_from for score in run.scores} - {""}) for run in runs}
+    if len({tuple(kind) for kind in kinds.values() if kind}) > 1:
+        said = "; ".join(f"{name}: {', '.join(kind)}" for name, kind in kinds.items() if kind)
+        notes.append(f"the results are of different formats or qualities, and what writing lost counts too ({said})")
     return notes
 
 

@@ -12,7 +12,7 @@ from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
-    from gfpup.analysis.compare import Comparison, Run
+    from gfpup.analysis.compare import Comparison
 
 HELP = """\
 usage: gfpup compare RUN RUN [RUN ...] [flags]
@@ -43,13 +43,11 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.analysis.compare import compare, read_runs
-    from gfpup.records.run_record import folders_with
-    from gfpup.records.scores import TABLE
+    from gfpup.analysis.compare import compare
+    from gfpup.records.run_record import chosen, read_scored
 
-    folders = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in request.runs])
-    runs = read_runs(folders)
-    baseline = _baseline(request.baseline, runs, folders)
+    runs = read_scored(request.runs)
+    baseline = chosen(runs, request.baseline)
     comparison = compare(runs, baseline=baseline, confidence=request.confidence, seed=request.seed)
     if request.published is not None:
         _check_published(request.published, comparison)
@@ -81,15 +79,6 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     if request.seed < 0:
         raise GfpupError(f"--seed {request.seed} is below 0: give 0 or more.")
     return request
-
-
-def _baseline(given: str | None, runs: Sequence[Run], folders: Sequence[Path]) -> str | None:
-    """The baseline by its name in the table; a folder's path stands for its run."""
-    if given is None or given in [run.name for run in runs]:
-        return given
-    return next(
-        (run.name for run, folder in zip(runs, folders, strict=True) if folder.resolve() == Path(given).resolve()), given
-    )
 
 
 def _check_published(protocol: str, comparison: Comparison) -> None:

@@ -81,15 +81,13 @@ def _advice(request: argparse.Namespace, question: Question, hardware: Hardware,
         return recommend(question, hardware)
     from gfpup.analysis.recommend.candidates import fetch
     from gfpup.analysis.recommend.measured import from_runs
-    from gfpup.records.run_record import folders_with
-    from gfpup.records.scores import TABLE
 
     with ExitStack() as stack:
         if request.experiment is not None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folders = fetch(request.experiment, request.tracking_uri, folder)
         else:
-            folders = folders_with(TABLE, request.measured)
+            folders = request.measured
         options: dict[str, Any] = {"metric": request.metric, "confidence": request.confidence, "seed": request.seed}
         return from_runs(folders, question, hardware, machine=machine, **options)
 
@@ -124,7 +122,8 @@ def _table(advice: Advice) -> list[str]:
         low_high = "" if row["interval"] is None else "{:.4g} to {:.4g}".format(*row["interval"])
         front = "yes" if row["on_front"] else "no"
         said = "left out" if row["refused"] else row["verdict"]
-        rows.append([row["run"], f"{row['mean']:.4g}", low_high, f"{row['seconds']:.3g}", front, row["commercial_use"], said])
+        took = "" if row["seconds"] is None else f"{row['seconds']:.3g}"
+        rows.append([row["run"], f"{row['mean']:.4g}", low_high, took, front, row["commercial_use"], said])
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

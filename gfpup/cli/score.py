@@ -114,22 +114,20 @@ def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
 def _jobs(request: argparse.Namespace) -> list[tuple[Path, Path, list[Item], list[str]]]:
     """What is to be scored, all of it found before a metric is loaded: folder, where to write, photos, what to say."""
     from gfpup.records.items import items_of_folder, items_of_run
-    from gfpup.records.manifest import DOCUMENT
+    from gfpup.records.layout import DOCUMENT
     from gfpup.records.rescore import check_target
-    from gfpup.records.run_record import folders_with
+    from gfpup.records.run_record import read_runs
 
     given = {"reference": request.reference, "degraded": request.input}
     if request.restored is not None and not (request.restored / DOCUMENT).is_file():
-        folders, find = [request.restored], items_of_folder
-    else:
-        folders, find = folders_with(DOCUMENT, request.runs or [request.restored]), items_of_run
+        check_target(request.output, request.restored)
+        return [(request.restored, request.output, *items_of_folder(request.restored, **given))]
+    records = read_runs(*(request.runs or [request.restored]))
+    folders = [record.folder for record in records]
     targets = folders if request.output is None else _targets(request.output, folders)
-    jobs = []
     for folder, target in zip(folders, targets, strict=True):
         check_target(target, folder)
-        items, said = find(folder, **given)
-        jobs.append((folder, target, items, said))
-    return jobs
+    return [(record.folder, target, *items_of_run(record, **given)) for record, target in zip(records, targets, strict=True)]
 
 
 def _targets(output: Path, folders: Sequence[Path]) -> list[Path]:

@@ -13,8 +13,8 @@ from gfpup.core.errors import GfpupError
 HELP = """\
 usage: gfpup track RUN [RUN ...] [--uri URI] [--experiment NAME] [flags]
 
-Log finished runs to MLflow from what lies in their folders: after a server was gone, or because they ran without tracking.
-A run that is there already is left alone, what an interrupted tracking left of it is replaced.
+Log finished runs to MLflow from their folders: after a server was down, or because they ran without tracking. A run that is
+there already is left alone; what an interrupted tracking left of it is replaced.
 
 RUN is the --output folder of gfpup run, or a sweep's with several runs in it, which are logged below one run of the sweep.
 
@@ -38,27 +38,15 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.records.manifest import DOCUMENT
-    from gfpup.records.run_record import folders_with
-    from gfpup.tracking.backfill import track, track_sweep
-    from gfpup.tracking.store import shown, store_uri
-    from gfpup.tracking.tracker import Target
+    from gfpup.tracking.backfill import track_folder
+    from gfpup.tracking.store import store_uri
+    from gfpup.tracking.target import Target, shown
 
-    found = []
-    for folder in request.runs:
-        try:
-            found.append((folder, folders_with(DOCUMENT, [folder])))
-        except GfpupError:
-            raise GfpupError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
     target = Target(store_uri(request.uri), request.experiment, max_images=request.max_images, image_px=request.image_px)
     logged = []
-    for folder, runs in found:
-        parent = None
-        if runs == [folder]:
-            ids = [track(folder, target)]
-        else:
-            parent, ids = track_sweep(folder, runs, target)
-        logged += [{"run": str(run), "run_id": run_id, "sweep": parent} for run, run_id in zip(runs, ids, strict=True)]
+    for folder in request.runs:
+        found = track_folder(folder, target)
+        logged += [{"run": str(run), "run_id": run_id, "sweep": found.sweep} for run, run_id in found.runs.items()]
     if request.json:
         print(json.dumps({"uri": shown(target.uri), "experiment": target.experiment, "runs": logged}, indent=1))
         return 0
@@ -77,5 +65,5 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     request = parser.parse_intermixed_args(list(words))
     if request.max_images < 0 or request.image_px < 1:
-        raise GfpupError("gfpup track takes --max-images from 0 and --image-px from 1.")
+        raise GfpupError("invalid --max-images or --image-px: expected at least 0 pictures of at least 1 px")
     return request

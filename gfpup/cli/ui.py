@@ -46,13 +46,16 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.tracking.store import database, shown, store_uri
+    from gfpup.tracking.store import database, follow_folder, store_uri
+    from gfpup.tracking.target import shown
 
     uri = store_uri(request.uri)
     path = database(uri)
     base = shown(uri).rstrip("/") if uri.startswith("http") else f"http://{request.host}:{request.port}"
     if path is not None and not path.is_file():
         raise GfpupError(f"there is no store at {path}; track a run first: gfpup track out/, or give its folder with --uri.")
+    if path is not None and follow_folder(path):
+        print("gfpup: the store was moved; the addresses of its pictures were corrected.", file=sys.stderr)
     lines = addresses(uri, base, experiment=request.experiment)
     if request.print or uri.startswith("http"):
         print("\n".join(lines))
@@ -68,7 +71,8 @@ def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str
         GfpupError: the store cannot be used, or has no such experiment.
     """
     from gfpup.tracking import ui_view
-    from gfpup.tracking.store import children, last_sweep, opened, shown
+    from gfpup.tracking.store import children, last_sweep, opened
+    from gfpup.tracking.target import shown
     from gfpup.tracking.ui_view import VIEW_TAG
 
     with opened(uri) as store:
@@ -81,9 +85,13 @@ def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str
         tags = {} if sweep is None else store.get_experiment(sweep.info.experiment_id).tags
     if sweep is None:
         return [f"runs     {base}/#/experiments/{ids[-1]}/runs" if len(ids) == 1 else f"runs     {base}/#/experiments"]
+    key = ui_view.numbers_key(sweep.info.run_id)
+    numbers = numbers_address(base, str(sweep.info.experiment_id), [job.info.run_id for job in jobs])
+    if VIEW_TAG + key in tags:
+        numbers = ui_view.shared_address(base, sweep, key)
     return [
         f"pictures {ui_view.address(base, sweep, jobs=len(jobs), shared=VIEW_TAG + sweep.info.run_id in tags)}",
-        f"numbers  {numbers_address(base, str(sweep.info.experiment_id), [job.info.run_id for job in jobs])}",
+        f"numbers  {numbers}",
     ]
 
 

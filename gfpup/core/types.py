@@ -6,6 +6,7 @@ integer coordinates, as in OpenCV: the top-left pixel covers [-0.5, 0.5). `affin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,18 +105,43 @@ class FaceResult:
     """Whether the identity guard blended the face back, or left it as it was."""
 
 
+IDENTICAL = "the pictures are identical"
+"""Why a score has no finite value: the PSNR of two equal pictures is infinite."""
+
+
 @dataclass(frozen=True)
 class Score:
-    """One measured number, or the reason why there is none (never both, never neither)."""
+    """One measured number, and what it was measured on.
+
+    A score without a finite `value` has a `missing_reason`, and one with a finite value has none. `photo` is the name of the
+    result, "" for the whole run; `face` is the number of the face in the record, None for the whole photo. `taken_from` names
+    the pixels: "memory", or the format of the file that holds them, a JPEG's with its quality ("PNG", "JPEG 95"). It is "" for
+    what is not measured on pixels, and for tables of earlier versions, which do not say.
+    """
 
     metric: str
     value: float | None
     higher_is_better: bool
     missing_reason: str | None = None
+    photo: str = ""
+    face: int | None = None
+    taken_from: str = ""
 
     def __post_init__(self) -> None:
-        if (self.value is None) == (self.missing_reason is None):
-            raise ValueError(f"score {self.metric!r} needs a value or a missing_reason, and not both")
+        if self.value is not None and math.isinf(self.value) and self.missing_reason is None:
+            object.__setattr__(self, "missing_reason", IDENTICAL)
+        if self.is_finite != (self.missing_reason is None):
+            raise ValueError(f"score {self.metric!r} needs either a finite value or a missing_reason")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is a number that can enter a mean."""
+        return self.value is not None and math.isfinite(self.value)
+
+    @property
+    def level(self) -> str:
+        """What was measured: "photo", "faces" or "run"."""
+        return "run" if not self.photo else "photo" if self.face is None else "faces"
 
 
 @dataclass(frozen=True, eq=False)

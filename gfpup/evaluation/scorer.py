@@ -29,19 +29,13 @@ ASPECT_TOLERANCE: Final = 0.02
 """Pictures whose aspects differ by more show different things; less is the rounding of small sizes."""
 
 
-@dataclass(frozen=True)
-class PlacedScore(Score):
-    """A score and what it was taken of: the face of that number in the manifest, or None for the whole photo (or the run)."""
-
-    face: int | None = None
-
-
 @dataclass(frozen=True, eq=False)
 class Pictures:
     """What one photo is scored from, all uint8 (h, w, 3) RGB: sizes may differ, aspects may not.
 
     `affines` are (2, 3) float64 by the number of the face in the manifest, from the degraded photo's pixels to its crop's.
-    `stages` are the seconds of the photo, None where the run did not time them.
+    `stages` are the seconds of the photo, None where the run did not time them. The scores carry `photo`, the name of the
+    result, and `taken_from`, which says where the restored pixels come from (see `Score`).
     """
 
     restored: UInt8
@@ -49,6 +43,8 @@ class Pictures:
     reference: UInt8 | None = None
     affines: Mapping[int, Float64] | None = None
     stages: Mapping[str, float] | None = None
+    photo: str = ""
+    taken_from: str = "memory"
 
 
 class Scorer:
@@ -61,7 +57,7 @@ class Scorer:
         self.device = device
         self.sets: Any = None
 
-    def __call__(self, pictures: Pictures) -> tuple[PlacedScore, ...]:
+    def __call__(self, pictures: Pictures) -> tuple[Score, ...]:
         """Score one photo, and remember its faces for the metrics of the whole set."""
         scores = score_photo(pictures, metrics=self.loaded, missing=self.missing, names=self.names)
         self.remember(pictures)
@@ -71,22 +67,32 @@ class Scorer:
         """Take a photo's faces into the metrics of the whole set, where such were asked for."""
         if self.sets is None:
             return
-        for affine in (pictures.affines or {}).values():
+        for face, affine in (pictures.affines or {}).items():
             restored, _, reference = _face_crops(pictures, affine)
-            self.sets.add_restored(restored)
+            self.sets.add_restored(restored, of=(pictures.photo, face))
             if reference is not None:
-                self.sets.add_reference(reference)
+                self.sets.add_reference(reference, of=(pictures.photo, face))
 
-    def finish(self) -> tuple[PlacedScore, ...]:
+    def finish(self) -> tuple[Score, ...]:
         """The scores of the whole run: set-level metrics and peak memory."""
-        scores = [] if self.sets is None else [_placed(score, None) for score in self.sets.scores()]
+        scores: list[Score] = [] if self.sets is None else list(self.sets.scores())
         for name in self.names:
             row = facts(name)
             if row.level == "set" and name in self.missing:
-                scores.append(PlacedScore(name, None, row.higher_is_better, self.missing[name]))
+                scores.append(Score(name, None, row.higher_is_better, self.missing[name]))
         if "peak_memory" in self.names:
-            scores.append(_placed(cost.peak_memory(self.device), None))
+            scores.append(cost.peak_memory(self.device))
         return tuple(scores)
+
+    def unmeasured(self, photo: str, reason: str, *, referenced: bool) -> tuple[Score, ...]:
+        """The scores of a photo that cannot be measured: each is there, with the reason."""
+        found = []
+        for name in self.names:
+            row = facts(name)
+            if row.level not in ("set", "run"):
+                targets = [("", "")] if row.kind == "cost" else _targets(row.kind, name, referenced=referenced)
+                found += [Score(f"{name}{suffix}", None, row.higher_is_better, reason, photo) for suffix, _ in targets]
+        return tuple(found)
 
 
 def load_scorer(
@@ -139,44 +145,47 @@ def require(scorer: Scorer) -> None:
 
 def score_photo(
     pictures: Pictures, *, metrics: Mapping[str, Metric], missing: Mapping[str, str], names: Sequence[str]
-) -> tuple[PlacedScore, ...]:
+) -> tuple[Score, ...]:
     """Score a photo and its faces with the loaded `metrics`; `names` gives the order, `missing` the reasons of the others.
 
     Without a reference, full-reference metrics and `deg` are taken against the degraded photo and called `<name>_to_input`;
     `identity` is taken against both where there are both. Never is one put in the other's place. A pair of different
     aspect is missing with that reason.
     """
-    scores: list[PlacedScore] = []
+    scores: list[Score] = []
     whole = _whole_pairs(pictures)
     crops = {face: _face_crops(pictures, affine) for face, affine in (pictures.affines or {}).items()}
+    of, taken = pictures.photo, pictures.taken_from
     for name in names:
         row = facts(name)
         if row.kind == "cost":
-            scores += [_placed(cost.seconds(pictures.stages or {}), None)] if name == "seconds" else []
+            if name == "seconds":
+                known = name not in missing
+                timed = cost.seconds(pictures.stages or {}) if known else Score(name, None, False, missing[name])
+                scores.append(replace(timed, photo=of))
             continue
         if row.level == "set":
             continue
-        for suffix, against in _targets(row.kind, name, pictures):
+        for suffix, against in _targets(row.kind, name, referenced=pictures.reference is not None):
             called = f"{name}{suffix}"
-            if name in missing:
-                scores.append(PlacedScore(called, None, row.higher_is_better, missing[name]))
-                continue
             photo, other = whole.get(against, (pictures.restored, None))
-            if isinstance(other, str):  # said once, of the whole photo
-                scores.append(PlacedScore(called, None, row.higher_is_better, other))
+            if name in missing or isinstance(other, str):  # stated once, of the whole photo
+                reason = missing.get(name) or str(other)
+                scores.append(Score(called, None, row.higher_is_better, reason, of, taken_from=taken))
                 continue
             of_photo = None
             if row.level == "photo and faces":
                 of_photo = metrics[name].score(photo, other)
-                scores.append(_placed(replace(of_photo, metric=called), None))
+                scores.append(replace(of_photo, metric=called, photo=of, taken_from=taken))
             elif not crops:
-                scores.append(PlacedScore(called, None, row.higher_is_better, "no face of this photo was restored"))
+                reason = "no face of this photo was restored"
+                scores.append(Score(called, None, row.higher_is_better, reason, of, taken_from=taken))
             for face, (crop, degraded, reference) in crops.items():
                 partner = {"input": degraded, "reference": reference}.get(against)
                 # An aligned photo is its own face: the same pixels need no second pass through a network.
                 again = of_photo is not None and _equal(crop, photo) and _equal(partner, other)
                 score = of_photo if again and of_photo is not None else metrics[name].score(crop, partner)
-                scores.append(_placed(replace(score, metric=called), face))
+                scores.append(replace(score, metric=called, photo=of, face=face, taken_from=taken))
     return tuple(scores)
 
 
@@ -210,11 +219,10 @@ def as_8_bit(pixels: Pixels) -> UInt8:
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _targets(kind: Kind, name: str, pictures: Pictures) -> list[tuple[str, str]]:
+def _targets(kind: Kind, name: str, *, referenced: bool) -> list[tuple[str, str]]:
     """The suffixes of a metric's names and the pictures that it is taken against: "reference", "input" or none."""
     if kind == "no_reference":
         return [("", "")]
-    referenced = pictures.reference is not None
     if name == "identity":
         return [("", "reference"), (TO_INPUT, "input")] if referenced else [(TO_INPUT, "input")]
     return [("", "reference")] if referenced else [(TO_INPUT, "input")]
@@ -268,7 +276,3 @@ def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
 
 def _size(picture: UInt8) -> tuple[int, int]:
     return picture.shape[0], picture.shape[1]
-
-
-def _placed(score: Score, face: int | None) -> PlacedScore:
-    return PlacedScore(score.metric, score.value, score.higher_is_better, score.missing_reason, face)

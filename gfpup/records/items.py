@@ -1,8 +1,7 @@
-"""Results that lie on disk: photos of a finished run by its record, or of a folder by name, with what they are held against."""
+"""Results on disk: photos of a finished run by its record, or of a folder by name, with what they are compared with."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,19 +17,20 @@ from gfpup.photos.matching import Match, key_of, match
 from gfpup.photos.opening import photo_sha256
 from gfpup.photos.sources import SourcePhoto
 from gfpup.records import layout
-from gfpup.records.manifest import DOCUMENT
+from gfpup.records.run_record import RunRecord
 
-_NO_FACES: Final = "a folder records no faces: metrics of faces are given where a picture is an aligned face, 512x512 pixels"
+_NO_FACES: Final = "a folder records no faces: only an aligned picture of 512x512 pixels is taken for a face"
 _NO_PARTNER: Final = "there is no picture to compare with: give --input or --reference"
+NOT_TIMED: Final = "the results were made by another tool, which did not record its time"
 
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One photo to score, by files. `refusal` says why there is no result, `no_input` and `no_faces` why those are not there.
+    """One photo to score, by its files. `refusal` says why there is no result, the `no_` fields why other things are missing.
 
-    `referenced` says that it is to be held against a reference, there or not. `affines` None means that an aligned 512-pixel
-    picture is its own face; with a `damage` (protocol, seed) the file `degraded` is the reference, and what was restored is
-    made from it.
+    `referenced` says that it is to be compared with a reference, whether there is one or not. With `affines` None an aligned
+    picture of 512 pixels is its own face. With a `damage` (protocol, seed) the file `degraded` is the reference, and the
+    degraded photo is made from it.
     """
 
     name: str
@@ -44,28 +44,32 @@ class Item:
     damage: tuple[str, int] | None = None
     no_input: str = _NO_PARTNER
     no_faces: str | None = None
+    no_seconds: str | None = None
 
 
-def items_of_run(folder: Path, *, reference: Path | None = None, degraded: Path | None = None) -> tuple[list[Item], list[str]]:
-    """The photos of a run by its record, and what has to be said; references and inputs are its own, or from other folders.
+def items_of_run(
+    record: RunRecord, *, reference: Path | None = None, degraded: Path | None = None
+) -> tuple[list[Item], list[str]]:
+    """The photos of a run, and notes for the user; references and inputs are the run's own, or from other folders.
 
     Raises:
-        GfpupError: the record cannot be read, the run goes on still, or no photo has a reference in `reference`.
+        GfpupError: the run is still going on, or no photo has a reference in `reference`.
     """
-    document = _document(folder)
+    folder = record.ended().folder
     said = []
     if reference is None:
-        recorded = document.get("configuration", {}).get("source", {}).get("reference")
+        recorded = record.configuration.get("source", {}).get("reference")
         reference = None if recorded is None else Path(recorded)
         if reference is not None and not reference.is_dir():
             said.append(f"the references of {folder} are not at {reference}: give them with --reference")
             reference = None
-    lines = document["photos"]
-    gfpgan = document.get("configuration", {}).get("write", {}).get("layout") == "gfpgan"
+    lines = record.photos
+    gfpgan = record.configuration.get("write", {}).get("layout") == "gfpgan"
     photos = [_source(line, gfpgan=gfpgan) for line in lines]
     references = _partners(reference, "reference", photos)
     inputs = _partners(degraded, "input", photos)
-    damage = document.get("plan", {}).get("pixels", {}).get("damage")
+    damage = record.pixels.get("damage")
+    untimed = record.pixels.get("backend") == "precomputed"
     items = []
     for line, source in zip(lines, photos, strict=True):
         path, no_input = _input(line) if inputs is None else _found_in(inputs[source], degraded)
@@ -83,10 +87,11 @@ def items_of_run(folder: Path, *, reference: Path | None = None, degraded: Path 
                 referenced=references is not None or damage is not None,
                 refusal=refusal,
                 affines={} if path is None else affines_of_line(line),
-                stages=unshared(line["seconds"], line.get("reused", {})),
+                stages=None if untimed else unshared(line["seconds"], line.get("reused", {})),
+                no_seconds=NOT_TIMED if untimed else None,
                 damage=None if damage is None else (damage[0], damage[1]),
                 no_input=no_input,
-                no_faces=None if path is not None else f"faces are cut along what was found in the input, and {no_input}",
+                no_faces=None if path is not None else f"faces are cut out where they were found in the input, and {no_input}",
             )
         )
     if references is not None and not any(item.reference for item in items):
@@ -145,19 +150,6 @@ def _without_result(matches: Mapping[str, Sequence[Match]], folder: Path, *, ref
                 name = str(each.photo.relative)
                 items.setdefault(key_of(each.photo), Item(name, referenced=referenced, refusal=refusal, no_faces=_NO_FACES))
     return list(items.values())
-
-
-def _document(folder: Path) -> dict[str, Any]:
-    path = folder / DOCUMENT
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        document = None
-    if not isinstance(document, dict) or not isinstance(document.get("photos"), list):
-        raise GfpupError(f"{path} is no record of a run: give pictures of another tool with --restored")
-    if document.get("status") == "running":
-        raise GfpupError(f"the run in {folder} has not ended: wait for it, or give its command again, which resumes it")
-    return document
 
 
 def _source(line: Mapping[str, Any], *, gfpgan: bool) -> SourcePhoto:

@@ -1,4 +1,4 @@
-"""Where the results of a run lie in its folder: photos by their names, and the pictures of their faces."""
+"""Where the files of a run are in its folder: its record, photos by their names, and the pictures of their faces."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import numpy as np
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import RestoredPhoto, UInt8
+
+DOCUMENT: Final = "manifest.json"
+LINES: Final = "manifest.jsonl"
+LOCK: Final = ".manifest.lock"
+PARTS: Final = ".ranks"
+"""Below the output folder: a folder for each rank that shares the work (`gfpup.records.shards`), until they are merged."""
 
 RESTORED: Final = "restored_imgs"
 FacePictures = Callable[[str, RestoredPhoto], Iterator[tuple[str, UInt8]]]

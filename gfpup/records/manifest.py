@@ -19,15 +19,11 @@ import filelock
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import TEMPORARY_GLOB, write_atomic
 from gfpup.core.types import FaceResult, RestoredPhoto
+from gfpup.records.layout import DOCUMENT, LINES, LOCK, PARTS
+from gfpup.records.run_record import read_lines
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
-
-DOCUMENT = "manifest.json"
-LINES = "manifest.jsonl"
-LOCK = ".manifest.lock"
-PARTS = ".ranks"
-"""Below the output folder: a folder for each rank that shares the work (`gfpup.records.shards`), until they are merged."""
 
 
 class Manifest:
@@ -63,12 +59,12 @@ class Manifest:
         for torn in self.folder.rglob(TEMPORARY_GLOB):
             torn.unlink(missing_ok=True)  # left by a run that was killed while writing; the lock says that nobody writes now
         path = self.folder / LINES
-        kept, end = ([], 0) if self.overwrite else read_lines(path)
-        self.photos = {} if self.overwrite else {line["name"]: line for line in kept if "name" in line}
+        kept = None if self.overwrite else read_lines(path)
+        self.photos = {} if kept is None else kept.photos
         with writing(path):
             self._lines = path.open("r+b" if path.exists() else "w+b")
             # A line cut short by a crash goes; with --overwrite all of them do.
-            self._lines.truncate(0 if self.overwrite else end)
+            self._lines.truncate(0 if kept is None else kept.end)
             self._lines.seek(0, os.SEEK_END)
         self._append({"run": self.header})
         self._write_document("running")
@@ -184,11 +180,10 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
         raise GfpupError(f"--output {folder} is a file; give a folder.")
     if overwrite:
         return
-    lines, _ = read_lines(folder / LINES)
-    runs = [line["run"] for line in lines if "run" in line]
-    if not runs or runs[-1].get("fingerprint") == fingerprint:
+    lines = read_lines(folder / LINES)
+    if lines.header is None or lines.header.get("fingerprint") == fingerprint:
         return
-    before = runs[-1].get("plan", {}).get("pixels", {})
+    before = lines.pixels or {}
     changed = [
         f"{key} was {before.get(key)} and is {value}" if key != "checkpoints" else "its checkpoints were others"
         for key, value in pixels.items()
@@ -198,50 +193,6 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
         f"{folder} holds results of another plan ({'; '.join(changed) or 'an older version'}); give another --output, "
         "or --overwrite to replace them."
     )
-
-
-def earlier_pixels(folder: Path) -> dict[str, Any] | None:
-    """The plan's `pixels` of the last run into `folder`; None where there was none.
-
-    Raises:
-        GfpupError: the record is damaged.
-    """
-    runs = [line["run"] for line in read_lines(folder / LINES)[0] if "run" in line]
-    return dict(runs[-1].get("plan", {}).get("pixels", {})) if runs else None
-
-
-def recorded_names(folder: Path) -> dict[str, str]:
-    """What the record in `folder` calls the result of each input, by the input's absolute path."""
-    records = [folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}"))]
-    lines = [line for record in records for line in read_lines(record)[0]]
-    return {line["input"]: line["name"] for line in lines if "name" in line and "input" in line}
-
-
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The complete lines of a record, and where they end."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return [], 0
-    except OSError as error:
-        raise GfpupError(f"the record {path} cannot be read: {error.strerror}; give another --output.") from None
-    end = data.rfind(b"\n") + 1
-    lines = []
-    for number, line in enumerate(data[:end].splitlines(), 1):
-        try:
-            lines.append(_checked(json.loads(line)))
-        except (ValueError, KeyError, TypeError):
-            raise GfpupError(f"line {number} of {path} is damaged; give another --output, or --overwrite.") from None
-    return lines, end
-
-
-def _checked(line: Any) -> dict[str, Any]:
-    """A line of a record: a run's header, or a photo with all that resuming looks at."""
-    if "run" in line:
-        return {"run": dict(line["run"])}
-    for key in ("name", "error", "input_sha256", "faces", "face_files"):
-        line[key]
-    return dict(line)
 
 
 def photo_line(

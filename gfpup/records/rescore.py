@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from gfpup.core.errors import GfpupError
-from gfpup.core.files import file_text, write_atomic
-from gfpup.core.types import UInt8
+from gfpup.core.types import Score
 from gfpup.evaluation.metrics import POLYFORM, TO_INPUT, expand, facts
-from gfpup.evaluation.scorer import Pictures, PlacedScore, Scorer, load_scorer, notes, score_photo
+from gfpup.evaluation.scorer import Pictures, Scorer, load_scorer, notes
 from gfpup.ops import geometry
 from gfpup.photos import pairs, read_photo
 from gfpup.records.items import Item, items_of_run
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.scores import RUN, SUMMARY, TABLE, ScoreRow, as_csv, read, rows_of, summarise
+from gfpup.records.layout import DOCUMENT
+from gfpup.records.run_record import RunRecord
+from gfpup.records.scores import TABLE, is_cost, read, read_summary, write
+from gfpup.records.written import file_kind
 from gfpup.weights import licences
 from gfpup.weights.catalogue import METRIC_FILES
 from gfpup.weights.resolver import Resolver
@@ -32,7 +30,7 @@ _MEMORY: Final = "it is measured while photos are restored: ask for it with gfpu
 class Result:
     """What came of scoring: `unscored` gives the reason for each photo without scores, `said` counts what was done to sizes."""
 
-    rows: list[ScoreRow] = field(default_factory=list)
+    rows: list[Score] = field(default_factory=list)
     photos: int = 0
     unscored: dict[str, str] = field(default_factory=dict)
     said: dict[str, int] = field(default_factory=dict)
@@ -69,38 +67,42 @@ def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) 
         try:
             if item.refusal is not None:
                 raise GfpupError(item.refusal)
-            pictures = _pictures(item)
+            pictures = pictures_of(item)
         except GfpupError as error:
             result.unscored[item.name] = str(error)
-            result.rows += rows_of(item.name, _nothing(item, scorer, str(error)))
-        else:
-            for note in notes(pictures):
-                result.said[note] = result.said.get(note, 0) + 1
-            result.rows += rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
-    result.rows += rows_of(RUN, scorer.finish())
+            result.rows += scorer.unmeasured(item.name, str(error), referenced=item.referenced)
+            continue
+        for note in notes(pictures):
+            result.said[note] = result.said.get(note, 0) + 1
+        scores = _scored(item, pictures, scorer)
+        on_pixels = [score for score in scores if not is_cost(score.metric)]
+        if on_pixels and all(score.value is None for score in on_pixels):
+            result.unscored[item.name] = str(on_pixels[0].missing_reason)
+        result.rows += scores
+    result.rows += scorer.finish()
     if memory:
-        result.rows.append(ScoreRow(RUN, None, "peak_memory", None, False, _MEMORY))
+        result.rows.append(Score("peak_memory", None, False, _MEMORY))
     return result
 
 
 def score_earlier(
-    scorer: Scorer, folder: Path, *, seen: Collection[str], lacking: Collection[str]
-) -> dict[str, list[ScoreRow]]:
+    scorer: Scorer, record: RunRecord, *, seen: Collection[str], lacking: Collection[str]
+) -> dict[str, list[Score]]:
     """Score from their files the photos `lacking` scores in a run's record, and take into the metrics of the whole set all that
     `scorer` has not `seen`; returns the lines of each photo that was scored.
 
     Raises:
-        GfpupError: the record cannot be read, or a photo of it.
+        GfpupError: a photo of the record cannot be read.
     """
     if scorer.sets is None and not lacking:
         return {}
     found = {}
-    for item in items_of_run(folder)[0]:
+    for item in items_of_run(record)[0]:
         if item.name in seen or item.refusal is not None:
             continue
-        pictures = _pictures(item)
+        pictures = pictures_of(item)
         if item.name in lacking:
-            found[item.name] = rows_of(item.name, [_explained(score, item, pictures, scorer) for score in scorer(pictures)])
+            found[item.name] = _scored(item, pictures, scorer)
         else:
             scorer.remember(pictures)
     return found
@@ -130,7 +132,7 @@ def per_photo_metrics(names: Sequence[str]) -> list[str]:
     return [name for name in expand(names) if facts(name).level not in ("set", "run")]
 
 
-def has_run_scores(names: Sequence[str], rows: Sequence[ScoreRow]) -> bool:
+def has_run_scores(names: Sequence[str], rows: Sequence[Score]) -> bool:
     """Whether `rows`, the lines of a whole run, hold all metrics (presets allowed) that are of the whole run."""
     return {name for name in expand(names) if facts(name).level in ("set", "run")} <= {row.metric for row in rows}
 
@@ -145,7 +147,7 @@ def check_target(target: Path, folder: Path) -> None:
         return
     if (target / DOCUMENT).exists():
         raise GfpupError(f"{target} is a run itself: give another --output for the scores of {folder}")
-    before = _summary(target).get("restored")
+    before = read_summary(target).get("restored")
     if before is not None and before != str(folder.resolve()):
         raise GfpupError(f"{target} holds the scores of {before}: give another --output for those of {folder}")
 
@@ -166,21 +168,22 @@ def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Ma
     kept = [row for row in before if row.metric not in new]
     measured = any(row.metric == "peak_memory" for row in kept)
     rows = kept + [row for row in result.rows if row.metric in new or not measured]
-    document = summarise(rows)
     paths = {name: None if path is None else str(path.resolve()) for name, path in origin.items()}
-    computed = _summary(target).get("computed", {})
+    computed = read_summary(target).get("computed", {})
     for metric in sorted(new):
         row = facts(metric)
         weights = {name: resolver.store.digest(resolver.paths[name]) for name in row.weights if name in resolver.paths}
         known = {"implementation": row.implementation, "licence": row.licence_id, "weights": weights or list(row.weights)}
         computed[metric] = {**known, "reference": paths.get("reference"), "input": paths.get("input")}
-    document |= {"restored": paths.get("restored"), "computed": computed}
-    write_atomic(table, file_text(as_csv(rows)))
-    write_atomic(target / SUMMARY, (json.dumps(document, indent=1) + "\n").encode())
-    return document
+    return write(target, rows, restored=paths.get("restored"), computed=computed)
 
 
-def _pictures(item: Item) -> Pictures:
+def pictures_of(item: Item) -> Pictures:
+    """The pictures of a photo that has a result, read from its files.
+
+    Raises:
+        GfpupError: one of them cannot be read.
+    """
     assert item.restored is not None
     restored = read_photo(item.restored).rgb8
     degraded = None if item.degraded is None else read_photo(item.degraded).rgb8
@@ -195,25 +198,21 @@ def _pictures(item: Item) -> Pictures:
         base = restored if degraded is None else degraded
         whole = geometry.resize_affine((base.shape[0], base.shape[1]), (side, side))
         affines = {0: whole} if restored.shape[:2] == (side, side) else {}
-    return Pictures(restored, degraded, reference, affines=affines, stages=item.stages)
+    taken = {"photo": item.name, "taken_from": file_kind(item.restored)}
+    return Pictures(restored, degraded, reference, affines=affines, stages=item.stages, **taken)
 
 
-def _nothing(item: Item, scorer: Scorer, reason: str) -> tuple[PlacedScore, ...]:
-    """The scores of a photo that cannot be scored: each is there, with the reason."""
-    blank: UInt8 = np.zeros((1, 1, 3), np.uint8)
-    against = Pictures(blank, reference=blank if item.referenced else None)
-    missing = dict.fromkeys(scorer.names, reason)
-    scores = score_photo(against, metrics={}, missing=missing, names=[name for name in scorer.names if name != "seconds"])
-    if "seconds" in scorer.names:
-        scores += (PlacedScore("seconds", None, facts("seconds").higher_is_better, reason),)
-    return scores
+def _scored(item: Item, pictures: Pictures, scorer: Scorer) -> list[Score]:
+    return [_explained(score, item, pictures, scorer) for score in scorer(pictures)]
 
 
-def _explained(score: PlacedScore, item: Item, pictures: Pictures, scorer: Scorer) -> PlacedScore:
+def _explained(score: Score, item: Item, pictures: Pictures, scorer: Scorer) -> Score:
     """A missing score with the reason that is known here, where the pictures alone do not tell it."""
     base = score.metric.removesuffix(TO_INPUT)
-    if score.missing_reason is None or base in scorer.missing:
+    if score.value is not None or base in scorer.missing:
         return score
+    if score.metric == "seconds" and item.no_seconds is not None:
+        return replace(score, missing_reason=item.no_seconds)
     if score.metric.endswith(TO_INPUT) and pictures.degraded is None:
         return replace(score, missing_reason=item.no_input)
     if facts(base).level == "faces" and not pictures.affines and item.no_faces is not None:
@@ -225,11 +224,3 @@ def _begin_set(scorer: Scorer) -> None:
     """Forget the faces of the run before: its network stays loaded."""
     if scorer.sets is not None:
         scorer.sets = type(scorer.sets)(scorer.sets.inception, scorer.sets.names)
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        document = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}

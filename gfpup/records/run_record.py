@@ -1,40 +1,71 @@
-"""TODO gfpup/records/run_record.py."""
+"""What a run left in its folder. This is the only code that reads a manifest; `records/manifest.py` writes it."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.scores import TABLE, ScoreRow, read, summarise
+from gfpup.core.types import Score
+from gfpup.records.layout import DOCUMENT, LINES, PARTS
+from gfpup.records.scores import TABLE, read, summarise
 
 File = str | PathLike[str]
+SWEEP_STATUS: Final = ".sweep"
+"""Where the jobs of a sweep leave how they ended, in the sweep's folder."""
 
 
 @dataclass(frozen=True, eq=False)
 class RunRecord:
-    """What a run left in its folder: `document` is the whole of `manifest.json`, `scores` the lines of `scores.csv`."""
+    """What a run left in its folder: `document` is the whole of `manifest.json`, `scores` the lines of `scores.csv`.
+
+    `document` is empty for a folder that only has scores (of another tool's pictures). `name` is what the run is called beside
+    others.
+    """
 
     folder: Path
     document: Mapping[str, Any] = field(repr=False)
-    scores: tuple[ScoreRow, ...] = field(default=(), repr=False)
+    scores: tuple[Score, ...] = field(default=(), repr=False)
+    name: str = ""
 
     @property
     def status(self) -> str:
         """ "done", "failed" (some photos or faces), "running", "interrupted" or "stopped"."""
-        return str(self.document["status"])
+        return str(self.document.get("status"))
 
     @property
     def photos(self) -> tuple[Mapping[str, Any], ...]:
         """A record for each photo: its name, input, faces, seconds, warnings and error."""
-        return tuple(self.document["photos"])
+        return tuple(self.document.get("photos", ()))
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """What was decided before the first photo, with reasons."""
+        return self.document.get("plan", {})  # type: ignore[no-any-return]
+
+    @property
+    def pixels(self) -> Mapping[str, Any]:
+        """The part of the plan that changes results."""
+        return self.plan.get("pixels", {})  # type: ignore[no-any-return]
+
+    @property
+    def configuration(self) -> Mapping[str, Any]:
+        """What was asked for, resolved."""
+        return self.document.get("configuration", {})  # type: ignore[no-any-return]
+
+    @property
+    def tracking(self) -> dict[str, Any] | None:
+        """Where the run was tracked, None where it was not."""
+        found = self.document.get("tracking")
+        return dict(found) if isinstance(found, dict) else None
 
     @property
     def failures(self) -> dict[str, str]:
@@ -45,6 +76,13 @@ class RunRecord:
             if any(reasons):
                 found[str(line["name"])] = "; ".join(str(reason) for reason in reasons if reason)
         return found
+
+    @cached_property
+    def matches(self) -> dict[str, str]:
+        """By what each photo is matched with other runs': its name without the extension, where that names one photo only."""
+        photos = list(dict.fromkeys([line["name"] for line in self.photos] + [s.photo for s in self.scores if s.photo]))
+        short = {photo: str(PurePosixPath(photo).with_suffix("")) for photo in photos}
+        return short if len(set(short.values())) == len(photos) else {photo: photo for photo in photos}
 
     def mean(self, metric: str, level: str = "photo") -> float | None:
         """The mean of a metric over the photos; `level` is "photo", "faces" (each photo's faces first) or "run".
@@ -58,6 +96,18 @@ class RunRecord:
         known = dict.fromkeys(f"{row.metric} ({row.level})" for row in self.scores)
         raise GfpupError(f"{self.folder} has no scores {metric} ({level}); it has {', '.join(known) or 'none'}.")
 
+    def ended(self) -> RunRecord:
+        """This record, of a run that has ended.
+
+        Raises:
+            GfpupError: the run is still going on.
+        """
+        if self.status == "running":
+            raise GfpupError(
+                f"the run in {self.folder} has not ended: wait for it, or give its command again, which resumes it."
+            )
+        return self
+
 
 def read_run(folder: File) -> RunRecord:
     """Read what a run left in its `--output` folder.
@@ -68,28 +118,169 @@ def read_run(folder: File) -> RunRecord:
     found = folders_with(DOCUMENT, [Path(folder)])
     if len(found) > 1:
         raise GfpupError(f"{folder} holds {len(found)} runs: gfpup.read_runs reads them all.")
-    return _read(found[0])
+    return read_record(found[0])
 
 
 def read_runs(*folders: File) -> list[RunRecord]:
-    """Read the runs in these folders, a sweep's among them, in natural order.
+    """Read the runs in these folders, a sweep's among them, in natural order, each under a name of its own.
 
     Raises:
         GfpupError: a folder holds no record, or one is damaged.
     """
-    return [_read(folder) for folder in folders_with(DOCUMENT, [Path(folder) for folder in folders])]
+    return named([read_record(folder) for folder in folders_with(DOCUMENT, [Path(folder) for folder in folders])])
 
 
-def _read(folder: Path) -> RunRecord:
+def read_scored(folders: Sequence[Path]) -> list[RunRecord]:
+    """Read the runs that have scores in these folders, a sweep's among them; a folder of scores needs no record.
+
+    Raises:
+        GfpupError: a folder has no scores, or is given twice.
+    """
+    found = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in folders])
+    resolved = [folder.resolve() for folder in found]
+    if len(set(resolved)) < len(resolved):
+        raise GfpupError("one run is given twice: name different runs to compare")
+    return named([find_record(folder) or RunRecord(folder, {}, tuple(read(folder / TABLE))) for folder in found])
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record in exactly this folder.
+
+    Raises:
+        GfpupError: there is none, it is damaged, or its scores are.
+    """
+    path = folder / DOCUMENT
     try:
-        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
-        document["status"], document["photos"]
+        document = json.loads(path.read_text(encoding="utf-8"))
+        names = [line["name"] for line in document["photos"]]
+        whole = isinstance(document["status"], str) and isinstance(names, list)
     except (OSError, ValueError, KeyError, TypeError):
-        raise GfpupError(f"{folder / DOCUMENT} is no record of a run; give the --output folder of gfpup run.") from None
-    return RunRecord(folder, document, tuple(read(folder / TABLE)) if (folder / TABLE).is_file() else ())
+        whole = False
+    if not whole:
+        raise GfpupError(
+            f"{path} is not the record of a run: give the --output folder of gfpup run, or pictures with --restored"
+        )
+    return RunRecord(folder, document, tuple(read(folder / TABLE)) if (folder / TABLE).is_file() else (), called(folder))
 
 
-def folders_with(file: str, given: Sequence[Path]) -> list[Path]:
+def find_record(folder: Path) -> RunRecord | None:
+    """The record in this folder, None where there is none that can be read."""
+    try:
+        return read_record(folder)
+    except GfpupError:
+        return None
+
+
+def named(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The records under different names: those of their folders, with as many parents as tell them apart."""
+    folders = [record.folder.resolve() for record in records]
+    names, depth = [called(folder) for folder in folders], 1
+    while len(set(names)) < len(names) and len(set(folders)) == len(folders):
+        depth += 1
+        names = ["/".join((*folder.parts[-depth:-1], called(folder))) for folder in folders]
+    return [replace(record, name=name) for record, name in zip(records, names, strict=True)]
+
+
+def called(folder: Path) -> str:
+    """What a run is called: its folder's name, of a sweep's job without what tells the reader nothing.
+
+    `backend=classical,restore.strength=0.5` is "classical, strength 0.5".
+    """
+    name = folder.absolute().name
+    words = [word.split("=", 1) for word in re.split(r",(?=[\w./@+~]+=)", name)]
+    if not all(len(word) == 2 and all(word) for word in words):
+        return name
+    keys = [key.rpartition(".")[2] for key, _ in words]
+    if len(set(keys)) < len(keys):
+        keys = [key for key, _ in words]
+    return ", ".join(value if key == "backend" else f"{key} {value}" for key, (_, value) in zip(keys, words, strict=True))
+
+
+def chosen(records: Sequence[RunRecord], given: File | None) -> str | None:
+    """The name of the run that `given` means by its name, its folder's name or its folder; else `given` itself."""
+    if given is None or str(given) in [record.name for record in records]:
+        return None if given is None else str(given)
+    meant = [record.name for record in records if record.folder.resolve() == Path(given).resolve()]
+    meant = meant or [record.name for record in records if record.folder.absolute().name == str(given)]
+    return meant[0] if len(meant) == 1 else str(given)
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """What `manifest.jsonl` holds: the `header` of the newest run, a line a photo, and where the whole lines end, in bytes."""
+
+    header: Mapping[str, Any] | None
+    photos: dict[str, dict[str, Any]]
+    end: int
+
+    @property
+    def pixels(self) -> dict[str, Any] | None:
+        """What decides about pixels in the plan of the newest run; None where there was none."""
+        return None if self.header is None else dict(self.header.get("plan", {}).get("pixels", {}))
+
+
+def read_lines(path: Path) -> Lines:
+    """The complete lines of a record; a last line cut short by a crash is left out.
+
+    Raises:
+        GfpupError: the record cannot be read, or a line of it is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        data = b""
+    except OSError as error:
+        raise GfpupError(f"the record {path} cannot be read: {error.strerror}; give another --output.") from None
+    end = data.rfind(b"\n") + 1
+    lines = parse_lines(data[:end], path)
+    try:
+        header = [dict(line["run"]) for line in lines if "run" in line][-1:]
+        photos = {}
+        for line in lines:
+            if "run" not in line:
+                _ = [line[key] for key in ("error", "input_sha256", "faces", "face_files")]  # what resuming looks at
+                photos[line["name"]] = dict(line)
+    except (ValueError, KeyError, TypeError):
+        raise GfpupError(f"{path} is damaged; give another --output, or --overwrite.") from None
+    return Lines(header[0] if header else None, photos, end)
+
+
+def parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
+    """The lines of whole `data` out of the record `path`.
+
+    Raises:
+        GfpupError: it names the line that is damaged.
+    """
+    lines = []
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            lines.append(dict(json.loads(line)))
+        except (ValueError, TypeError):
+            raise GfpupError(f"line {number} of {path} is damaged; give another --output, or --overwrite.") from None
+    return lines
+
+
+def recorded_names(folder: Path) -> dict[str, str]:
+    """What the record in `folder` calls the result of each input, by the input's absolute path."""
+    records = [folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}"))]
+    lines = [line for record in records for line in read_lines(record).photos.values()]
+    return {line["input"]: line["name"] for line in lines if "input" in line}
+
+
+def job_statuses(sweep: Path) -> list[dict[str, Any]]:
+    """What the jobs of a sweep left in its folder, in their order: number, overrides, output, status, error and double."""
+    found = []
+    for file in sorted((sweep / SWEEP_STATUS).glob("*.json"), key=lambda file: natural_key(file.name)):
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(facts, dict):
+            found.append(facts)
+    return found
+
+
+def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
     """The folders that hold `file`: those given, or of each that does not (a sweep's) the ones below it, in natural order.
 
     Raises:

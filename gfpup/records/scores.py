@@ -1,8 +1,8 @@
 """The scores of a run on disk: `scores.csv`, a line a number, and `scores.json`, their means.
 
 A photo's lines are written when it is done, so a killed run keeps them; a photo that is done again replaces its lines. The
-columns are photo, face, metric, value, higher_is_better, missing_reason. A line without a face is about the whole photo, one
-without a photo about the whole run.
+columns are photo, face, metric, value, higher_is_better, missing_reason, taken_from. A line without a face is about the whole
+photo, one without a photo about the whole run. Tables of earlier versions, without the last column, are read as well.
 """
 
 from __future__ import annotations
@@ -12,171 +12,203 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import file_text, natural_key, write_atomic
-from gfpup.core.types import RestoredPhoto, Score
+from gfpup.core.types import IDENTICAL, RestoredPhoto, Score
+from gfpup.evaluation.metrics import TABLE as METRICS
 from gfpup.evaluation.metrics import TO_INPUT
+from gfpup.records.written import LOSSLESS_EXTENSIONS, MEMORY
+
+if TYPE_CHECKING:
+    from gfpup.evaluation.scorer import Scorer
 
 TABLE: Final = "scores.csv"
 SUMMARY: Final = "scores.json"
-COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason")
+COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason", "taken_from")
 RUN: Final = ""
-"""What stands for the photo in lines about the whole run."""
+"""The photo in lines about the whole run."""
 
 
-@dataclass(frozen=True)
-class ScoreRow:
-    """One line: `value` is None where `missing_reason` says why; `face` is None for the whole photo."""
+def pixels_of(score: Score) -> str:
+    """On which pixels a photo was measured: "file", "memory", or "" where an earlier version did not record it.
 
-    photo: str
-    face: int | None
-    metric: str
-    value: float | None
-    higher_is_better: bool
-    missing_reason: str | None = None
-
-    @property
-    def level(self) -> str:
-        """What was measured: "photo", "faces" or "run"."""
-        return "run" if self.photo == RUN else "photo" if self.face is None else "faces"
+    Files without loss hold the pixels that were in memory, so for them there is no difference.
+    """
+    if score.photo and PurePosixPath(score.photo).suffix.lower() in LOSSLESS_EXTENSIONS:
+        return "file"
+    return score.taken_from if score.taken_from in ("", MEMORY) else "file"
 
 
-def rows_of(photo: str, scores: Iterable[Score]) -> list[ScoreRow]:
-    """The lines of one photo's scores (`RUN` for those of the run); a score with a `face` keeps it."""
-    return [ScoreRow(photo, getattr(s, "face", None), s.metric, s.value, s.higher_is_better, s.missing_reason) for s in scores]
+def is_cost(metric: str) -> bool:
+    """Whether a metric tells what a result cost, and so does not depend on its pixels."""
+    return metric in METRICS and METRICS[metric].kind == "cost"
 
 
-def as_csv(rows: Sequence[ScoreRow]) -> str:
+def as_csv(scores: Iterable[Score]) -> str:
     """The table as CSV, photos in natural order, those of the run last; numbers keep every digit."""
-    ordered = sorted(
-        enumerate(rows), key=lambda item: (item[1].photo == RUN, natural_key(item[1].photo), item[1].photo, item[0])
-    )
-    return _lines(row for _, row in ordered)
+    return _lines(in_order(scores))
 
 
-def read(path: Path) -> list[ScoreRow]:
+def in_order(scores: Iterable[Score]) -> list[Score]:
+    """Scores by photo in natural order, those of the run last; of each photo in the order given."""
+    return sorted(scores, key=lambda score: (score.photo == RUN, natural_key(score.photo), score.photo))
+
+
+def read(path: Path) -> list[Score]:
     """Read a `scores.csv`; a last line cut short by a crash is left out.
 
     Raises:
-        GfpupError: the file is missing or is no table of scores; the message names the line.
+        GfpupError: the file is missing or is not a table of scores; the message names the line.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
-        raise GfpupError(
-            f"there are no scores to read at {path}: run with --metrics, or gfpup score that folder first"
-        ) from error
+        raise GfpupError(f"no scores found at {path}: run with --metrics, or gfpup score that folder first") from error
     text = text[: text.rfind("\n") + 1]
     reader = csv.reader(io.StringIO(text, newline=""))
-    if tuple(next(reader, ())) != COLUMNS:
-        raise GfpupError(f"{path} is no table of scores: its first line should be {','.join(COLUMNS)}")
-    rows = []
+    columns = tuple(next(reader, ()))
+    if columns not in (COLUMNS, COLUMNS[:-1]):
+        raise GfpupError(f"{path} is not a table of scores: its first line must be {','.join(COLUMNS)}")
+    scores = []
     for fields in reader:
         try:
-            photo, face, metric, value, better, reason = fields
-            row = ScoreRow(
-                photo,
-                int(face) if face else None,
-                metric,
-                float(value) if value else None,
-                {"true": True, "false": False}[better],
-                reason or None,
+            photo, face, metric, value, better, reason, *taken = fields
+            scores.append(
+                Score(
+                    metric,
+                    float(value) if value else None,
+                    {"true": True, "false": False}[better],
+                    reason or None,
+                    photo,
+                    int(face) if face else None,
+                    *taken,
+                )
             )
-            if (row.value is None) == (row.missing_reason is None):
-                raise ValueError
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise GfpupError(f"line {reader.line_num} of {path} is damaged: score that folder again") from error
-        rows.append(row)
-    return rows
+    return scores
 
 
-def summarise(rows: Sequence[ScoreRow]) -> dict[str, Any]:
-    """Means of every metric and level, ready for JSON: n counts photos, for faces of each photo their mean comes first.
+def summarise(scores: Iterable[Score]) -> dict[str, Any]:
+    """Means of every metric and level, ready for JSON: n counts photos; of a photo's faces the mean is taken first.
 
-    Values that are not finite (PSNR of equal pictures) do not enter a mean and are counted as `infinite`; what is missing is
-    counted by reason.
+    A mean never mixes numbers taken from memory with numbers taken from files: there are two lines then, and each says in
+    `taken_from` what it is of. Infinite values (PSNR of identical pictures) do not enter a mean; they are counted as `infinite`
+    and, like everything that is missing, in `missing` by their reason.
     """
-    groups: dict[tuple[str, str], list[ScoreRow]] = {}
-    for row in rows:
-        groups.setdefault((row.metric, row.level), []).append(row)
-    summary = []
-    for (metric, level), group in groups.items():
-        missing: dict[str, int] = {}
-        for row in group:
-            if row.missing_reason is not None:
-                missing[row.missing_reason] = missing.get(row.missing_reason, 0) + 1
-        means = list(per_photo(group).values())
-        summary.append(
-            {
-                "metric": metric,
-                "level": level,
-                "higher_is_better": group[0].higher_is_better,
-                "mean": sum(means) / len(means) if means else None,
-                "n": len(means),
-                "infinite": sum(row.value is not None and not math.isfinite(row.value) for row in group),
-                "missing": missing,
-            }
-        )
-    return {"scores": summary}
+    groups: dict[tuple[str, str], list[Score]] = {}
+    for score in in_order(scores):
+        groups.setdefault((score.metric, score.level), []).append(score)
+    return {"scores": [line for group in groups.values() for line in _means(group)]}
 
 
-def per_photo(rows: Iterable[ScoreRow]) -> dict[str, float]:
+def _means(group: Sequence[Score]) -> list[dict[str, Any]]:
+    """The summary of one metric at one level: one line, or one for each kind of pixels that it was taken from."""
+    kinds = dict.fromkeys(pixels_of(score) for score in group if score.value is not None)
+    earlier = not any(score.taken_from for score in group)  # a table of an earlier version: all of one kind, whichever it was
+    if len(kinds) < 2 or earlier or is_cost(group[0].metric) or not group[0].photo:
+        return [_mean(group)]
+    names = {"": "unknown"}
+    parts = [[score for score in group if score.value is not None and pixels_of(score) == kind] for kind in kinds]
+    parts[0] += [score for score in group if score.value is None]
+    return [_mean(part) | {"taken_from": names.get(kind, kind)} for kind, part in zip(kinds, parts, strict=True)]
+
+
+def _mean(group: Sequence[Score]) -> dict[str, Any]:
+    missing: dict[str, int] = {}
+    for score in group:
+        if score.missing_reason is not None:
+            missing[score.missing_reason] = missing.get(score.missing_reason, 0) + 1
+    means = list(per_photo(group).values())
+    return {
+        "metric": group[0].metric,
+        "level": group[0].level,
+        "higher_is_better": group[0].higher_is_better,
+        "mean": math.fsum(means) / len(means) if means else None,
+        "n": len(means),
+        "infinite": missing.get(IDENTICAL, 0),
+        "missing": missing,
+    }
+
+
+def per_photo(scores: Iterable[Score]) -> dict[str, float]:
     """One finite value a photo: the mean of its lines that have one. Faces of a photo are not independent, photos are."""
     values: dict[str, list[float]] = {}
-    for row in rows:
-        if row.value is not None and math.isfinite(row.value):
-            values.setdefault(row.photo, []).append(row.value)
-    return {photo: sum(found) / len(found) for photo, found in values.items()}
+    for score in scores:
+        if score.is_finite:
+            values.setdefault(score.photo, []).append(float(score.value or 0.0))
+    # fsum: the order, which is another after a resume, does not change the last digit.
+    return {photo: math.fsum(found) / len(found) for photo, found in values.items()}
 
 
-def write(folder: Path, rows: Sequence[ScoreRow]) -> None:
-    """Write `scores.csv` and `scores.json` into a folder, each in one step.
+def write(folder: Path, scores: Sequence[Score], **facts: Any) -> dict[str, Any]:
+    """Write `scores.csv` and `scores.json`, with `facts` beside the means, into a folder; returns the summary.
 
     Raises:
         OutputError: the folder cannot be written.
     """
-    write_atomic(folder / TABLE, file_text(as_csv(rows)))
-    write_atomic(folder / SUMMARY, (json.dumps(summarise(rows), indent=1) + "\n").encode())
+    summary = summarise(scores) | facts
+    write_atomic(folder / TABLE, file_text(as_csv(scores)))
+    write_atomic(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+    return summary
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """What `scores.json` of a folder says; empty where there is none that can be read."""
+    try:
+        document = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 class ScoreWriter:
     """The observer that keeps the scores which travel on the restored photos.
 
     Lines of an earlier, interrupted run in the same folder stay, but for the photos that are done again; with `fresh` they go.
+    With the run's `scorer`, a photo that failed has a line a metric, with the reason; `referenced` says whether the metrics
+    would have been taken against a reference.
     """
 
-    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path, *, fresh: bool = False, scorer: Scorer | None = None, referenced: bool = False) -> None:
         self.folder = folder
         self.path = folder / TABLE
-        self.rows: dict[str, list[ScoreRow]] = {}
-        if self.path.exists() and not fresh:
-            for row in read(self.path):
-                self.rows.setdefault(row.photo, []).append(row)
+        self.scorer = scorer
+        self.referenced = referenced
+        self.rows = {} if fresh or not self.path.exists() else by_photo(read(self.path))
         self.earlier_run = self.rows.pop(RUN, [])
         """The scores of the whole run as it was before; they hold where nothing is done again."""
         self._begun = False
 
     def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
         """Keep one photo's scores, and append them to the table at once."""
-        self.keep(line["name"], rows_of(line["name"], restored.scores) if restored is not None else [])
+        scores: Sequence[Score] = ()
+        if restored is not None:
+            scores = restored.scores
+        elif self.scorer is not None:
+            reason = str(line.get("error") or "it was not restored")
+            scores = self.scorer.unmeasured(line["name"], reason, referenced=self.referenced)
+        self.keep(line["name"], scores)
 
-    def keep(self, photo: str, rows: Sequence[ScoreRow]) -> None:
+    def keep(self, photo: str, scores: Sequence[Score]) -> None:
         """Keep the lines of one photo, however they were found."""
-        self.rows[photo] = list(rows)
-        self._append(rows)
+        self.rows[photo] = [replace(score, photo=photo) for score in scores]
+        self._append(self.rows[photo])
 
     def lacks(self, photo: str, metrics: Iterable[str]) -> bool:
-        """Whether a photo has no line of one of these metrics, be it against a reference or against the input."""
-        found = {row.metric.removesuffix(TO_INPUT) for row in self.rows.get(photo, ())}
-        return not found.issuperset(metrics)
+        """Whether a photo has no line of one of these metrics, or one that was not taken from the file that was written."""
+        rows = self.rows.get(photo, ())
+        if any(row.is_finite and not is_cost(row.metric) and pixels_of(row) != "file" for row in rows):
+            return True
+        return not {row.metric.removesuffix(TO_INPUT) for row in rows}.issuperset(metrics)
 
     def run_scores(self, scores: Iterable[Score]) -> None:
         """Keep the scores of the whole run; call it before `run_done`."""
-        self.rows[RUN] = rows_of(RUN, scores)
+        self.rows[RUN] = list(scores)
 
     def keep_run_scores(self) -> None:
         """Let the earlier scores of the whole run stand."""
@@ -186,27 +218,34 @@ class ScoreWriter:
         """Write the table anew, in order and each photo once, and its summary."""
         write(self.folder, [row for rows in self.rows.values() for row in rows])
 
-    def _append(self, rows: Sequence[ScoreRow]) -> None:
+    def _append(self, scores: Sequence[Score]) -> None:
         if not self._begun:
-            kept = [row for group in self.rows.values() for row in group]
-            write_atomic(self.path, file_text(as_csv(kept)))
+            write_atomic(self.path, file_text(as_csv(row for group in self.rows.values() for row in group)))
             self._begun = True
             return
         try:
             with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(_lines(rows, header=False))
+                file.write(_lines(scores, header=False))
         except OSError as error:
             raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from error
 
 
-def _lines(rows: Iterable[ScoreRow], *, header: bool = True) -> str:
+def by_photo(scores: Iterable[Score]) -> dict[str, list[Score]]:
+    """Scores by the name of their photo."""
+    found: dict[str, list[Score]] = {}
+    for score in scores:
+        found.setdefault(score.photo, []).append(score)
+    return found
+
+
+def _lines(scores: Iterable[Score], *, header: bool = True) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
         writer.writerow(COLUMNS)
-    for row in rows:
+    for row in scores:
         value = "" if row.value is None else repr(float(row.value))
-        face = "" if row.face is None else row.face
         better = "true" if row.higher_is_better else "false"
-        writer.writerow([row.photo, face, row.metric, value, better, row.missing_reason or ""])
+        face = "" if row.face is None else row.face
+        writer.writerow([row.photo, face, row.metric, value, better, row.missing_reason or "", row.taken_from])
     return text.getvalue()

@@ -6,7 +6,6 @@ rank has closed it, by the run it belongs to or, when that was killed, by the ne
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Self
 import filelock
 
 from gfpup.core.errors import GfpupError
-from gfpup.records.manifest import LINES, LOCK, PARTS, Manifest, append, read_lines, writing
+from gfpup.records.layout import LINES, LOCK, PARTS
+from gfpup.records.manifest import Manifest, append, writing
+from gfpup.records.run_record import parse_lines, read_lines
 
 if TYPE_CHECKING:
-    from gfpup.records.manifest import Manifest
     from gfpup.records.scores import ScoreWriter
 
 
@@ -67,7 +67,7 @@ class Part:
             self._lock.release()
 
 
-def _absorb(manifest: Manifest, before: Callable[[Path, Sequence[Mapping[str, Any]]], None]) -> None:
+def absorb(manifest: Manifest, before: Callable[[Path, Sequence[Mapping[str, Any]]], None]) -> None:
     """Bring every part that is closed into the open `manifest`; `before(folder, lines)` sees it while it is still there."""
     folder = manifest.folder / PARTS
     for part in sorted(folder.glob("*")):
@@ -77,7 +77,7 @@ def _absorb(manifest: Manifest, before: Callable[[Path, Sequence[Mapping[str, An
         except filelock.Timeout:
             continue  # a rank that does not know yet that its run has ended; the next run merges it
         with writing(part):
-            lines, _ = read_lines(part / LINES)
+            lines = list(read_lines(part / LINES).photos.values())
             before(part, lines)
             manifest.absorb(lines)
             (part / LINES).unlink(missing_ok=True)
@@ -103,23 +103,21 @@ class Growth:
                 data = file.read()
                 whole = data[: data.rfind(b"\n") + 1]
                 self._read[path] = file.tell() - len(data) + len(whole)
-                new += [json.loads(line) for line in whole.splitlines()]
+                new += parse_lines(whole, path)
         return new
 
 
 def merge(manifest: Manifest, scores: ScoreWriter | None) -> None:
     """Bring what the other ranks recorded into the manifest and the scores of this folder."""
-    from gfpup.records.scores import RUN, TABLE, ScoreRow, ScoreWriter, read
+    from gfpup.records.scores import TABLE, ScoreWriter, by_photo, read
 
     def keep_scores(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         if not (folder / TABLE).exists():
             return
         writer = scores or ScoreWriter(manifest.folder)
-        rows: dict[str, list[ScoreRow]] = {}
-        for row in read(folder / TABLE):
-            rows.setdefault(row.photo, []).append(row)
+        scored = by_photo(read(folder / TABLE))
         for line in lines:
-            if line["name"] in rows and line["name"] != RUN:
-                writer.keep(line["name"], rows[line["name"]])
+            if line["name"] in scored:
+                writer.keep(line["name"], scored[line["name"]])
 
-    _absorb(manifest, keep_scores)
+    absorb(manifest, keep_scores)

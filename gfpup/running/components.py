@@ -22,6 +22,7 @@ from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops.resize import resize
 from gfpup.planning.method import Method
 from gfpup.planning.settings import Settings
+from gfpup.records.items import NOT_TIMED
 from gfpup.restoration import background
 from gfpup.restoration.align import align_faces
 from gfpup.restoration.auto import AutoRestorer
@@ -162,6 +163,8 @@ def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer |
     )
     if settings.metrics.require:
         require(scorer)
+    if plan.recipe.backend == "precomputed" and "seconds" in scorer.names:
+        scorer.missing["seconds"] = NOT_TIMED
     return scorer
 
 

@@ -13,8 +13,7 @@ from typing import Any, Unpack
 
 from gfpup.core.errors import GfpupError
 from gfpup.planning.options import RunOptions, words_of
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.run_record import File, RunRecord, read_run, read_runs
+from gfpup.records.run_record import File, RunRecord, find_record, read_runs
 
 
 def run(
@@ -35,7 +34,7 @@ def run(
     """
     words = _words(output, backend, options)
     status, said = _execute(["run", *_inputs(photos), *words], quiet=quiet)
-    record = read_run(output) if (Path(output) / DOCUMENT).is_file() else None
+    record = find_record(Path(output))
     if record is None or (status and (status == 2 or record.status != "failed")):
         raise GfpupError(said[-1])
     if record.failures:

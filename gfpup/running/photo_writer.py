@@ -15,12 +15,14 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 
 from gfpup import photos
 from gfpup.core.errors import PhotoError
+from gfpup.core.files import write_atomic
 from gfpup.core.types import Metadata, RestoredPhoto
 from gfpup.records.layout import FacePictures
 from gfpup.records.manifest import Manifest, photo_line
 from gfpup.records.observer import Observer
 from gfpup.records.scores import ScoreWriter
 from gfpup.records.shards import Part
+from gfpup.records.written import Encoded
 from gfpup.running.data import Loaded
 
 HELD_BYTES: Final = 400_000_000
@@ -34,6 +36,8 @@ class Outcome:
     loaded: Loaded
     restored: RestoredPhoto | None
     error: str | None
+    encoded: Encoded | None = None
+    """The file of the result, where it was encoded already to be scored."""
 
 
 class PhotoWriter(BasePredictionWriter):
@@ -112,9 +116,13 @@ class PhotoWriter(BasePredictionWriter):
             began = time.perf_counter()
             try:
                 output = self.folder / task.name
-                warnings += photos.write_photo(
-                    output, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=self.options
-                )
+                if outcome.encoded is not None:
+                    write_atomic(output, outcome.encoded.data)
+                    warnings += outcome.encoded.warnings
+                else:
+                    warnings += photos.write_photo(
+                        output, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=self.options
+                    )
                 face_files = self._write_faces(task.name, restored)
             except PhotoError as refusal:
                 output, error = None, str(refusal)

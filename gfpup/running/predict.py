@@ -75,7 +75,7 @@ def predict(
         )
         share = None if team is None else team.share
         data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers, share=share)
-        module = RestoreModule(restorer, aligned=settings.restore.aligned, scorer=scorer)
+        module = RestoreModule(restorer, aligned=settings.restore.aligned, scorer=scorer, options=options)
         trainer.predict(module, datamodule=data, return_predictions=False)
         if team is not None:
             team.wait()

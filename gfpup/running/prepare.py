@@ -30,6 +30,11 @@ class Prepared:
     rank: Rank = field(default_factory=Rank)
     sweeping: bool = False
 
+    @property
+    def referenced(self) -> bool:
+        """Whether results are scored against references."""
+        return self.settings.source.reference is not None or self.settings.source.kind == "synthetic"
+
 
 def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Rank | None = None) -> Prepared:
     """Find the photos and make the plan: whatever can be refused without loading anything is refused here.
@@ -50,11 +55,12 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     from gfpup.machine import hardware
     from gfpup.planning import planner
     from gfpup.planning.planner import decide
-    from gfpup.records import manifest
+    from gfpup.records.layout import LINES
+    from gfpup.records.run_record import read_lines
     from gfpup.running import console
 
     machine = hardware.probe()
-    earlier = manifest.earlier_pixels(settings.output) if settings.existing == "resume" else None
+    earlier = read_lines(settings.output / LINES).pixels if settings.existing == "resume" else None
     with console.Downloads(quiet=settings.screen.quiet or settings.screen.json) as downloads:
         resolver = open_resolver(settings, progress=downloads)
         resolver.warnings += notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import lightning
 
@@ -13,6 +14,8 @@ from gfpup.core.types import Photo, RestoredPhoto
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, as_8_bit, notes
 from gfpup.machine.allocator import is_out_of_memory, release_memory
+from gfpup.photos import WriteOptions
+from gfpup.records.written import Encoded, encoded, file_kind
 from gfpup.running.data import Loaded, load
 from gfpup.running.photo_writer import Outcome
 
@@ -22,8 +25,11 @@ PhotoRestorer = Callable[[Sequence[Photo]], list[RestoredPhoto]]
 class RestoreModule(lightning.LightningModule):
     """Restores batches of loaded photos."""
 
-    def __init__(self, restorer: PhotoRestorer, *, aligned: bool, scorer: Scorer | None = None) -> None:
+    def __init__(
+        self, restorer: PhotoRestorer, *, aligned: bool, scorer: Scorer | None = None, options: WriteOptions | None = None
+    ) -> None:
         super().__init__()
+        self.options = options or WriteOptions()
         self.scorer = scorer
         self.restorer = restorer
         self.aligned = aligned
@@ -48,10 +54,7 @@ class RestoreModule(lightning.LightningModule):
             return [Outcome(batch[0], None, str(error) if path in str(error) else f"{path}: {error}")]
         if restored is None:
             return self._after_memory_ran_out(batch)
-        restored = [self._score(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
-        return [
-            Outcome(loaded, result, self._whole_failure(loaded, result)) for loaded, result in zip(batch, restored, strict=True)
-        ]
+        return [self._outcome(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
 
     def _after_memory_ran_out(self, batch: Sequence[Loaded]) -> list[Outcome]:
         """Try the photos of `batch` one by one; name a single one as too large."""
@@ -61,20 +64,32 @@ class RestoreModule(lightning.LightningModule):
         less = "a smaller --upscale" if self.device.type == "cpu" else "a smaller --detect-size or --upscale, or --device cpu"
         return [Outcome(batch[0], None, f"{batch[0].task.path} needs more memory than is free; use {less}.")]
 
-    def _score(self, loaded: Loaded, result: RestoredPhoto) -> RestoredPhoto:
-        if self.scorer is None:
-            return result
+    def _outcome(self, loaded: Loaded, result: RestoredPhoto) -> Outcome:
+        failure = self._whole_failure(loaded, result)
+        if self.scorer is None or failure is not None:
+            return Outcome(loaded, result, failure)
         began = time.perf_counter()
-        pictures = Pictures(
-            as_8_bit(result.pixels),
+        try:
+            file = encoded(loaded.task.name, result, self.options)
+        except PhotoError:
+            return Outcome(loaded, result, None)  # writing it fails in the same way, and is recorded there
+        pictures = self._pictures(loaded, result, file)
+        scores = self.scorer(pictures)
+        seconds = {**result.seconds, "score": time.perf_counter() - began}
+        result = replace(result, scores=scores, seconds=seconds, warnings=result.warnings + notes(pictures))
+        return Outcome(loaded, result, None, file)
+
+    def _pictures(self, loaded: Loaded, result: RestoredPhoto, file: Encoded | None) -> Pictures:
+        """What is scored: the pixels as the file will hold them, so that scoring the file again gives the same numbers."""
+        return Pictures(
+            as_8_bit(result.pixels) if file is None else file.pixels,
             result.photo.rgb8,
             loaded.reference,
             affines_of(result),
             stages=unshared(result.seconds, result.reused),
+            photo=loaded.task.name,
+            taken_from=file_kind(Path(loaded.task.name)) if file is None else file.taken_from,
         )
-        scores = self.scorer(pictures)
-        seconds = {**result.seconds, "score": time.perf_counter() - began}
-        return replace(result, scores=scores, seconds=seconds, warnings=result.warnings + notes(pictures))
 
     def _whole_failure(self, loaded: Loaded, result: RestoredPhoto) -> str | None:
         """An aligned face that failed leaves nothing to write; a photo with a failed face is written without it."""

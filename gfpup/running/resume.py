@@ -1,14 +1,15 @@
-"""A run that is asked for again when nothing of it is missing: its record stands, and nothing is loaded."""
+"""A run that is asked for again when nothing of it is missing: its record is kept, and nothing is loaded."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gfpup.core.errors import PhotoError
 from gfpup.photos.opening import photo_sha256
 from gfpup.records import rescore
-from gfpup.records.manifest import DOCUMENT, LINES, PARTS, Manifest, read_lines
+from gfpup.records.layout import LINES, PARTS
+from gfpup.records.manifest import Manifest
+from gfpup.records.run_record import RunRecord, find_record, read_lines
 from gfpup.records.scores import ScoreWriter
 from gfpup.tracking import session
 
@@ -17,19 +18,16 @@ if TYPE_CHECKING:
     from gfpup.running.prepare import Prepared
 
 
-def finished(prepared: Prepared, fingerprint: str) -> dict[str, Any] | None:
-    """The document of the run in the output folder, where it is the one asked for, with all its photos, scores and tracking."""
+def finished(prepared: Prepared, fingerprint: str) -> RunRecord | None:
+    """The record in the output folder, where it is of the run asked for, with all its photos, scores and tracking."""
     settings = prepared.settings
-    try:
-        document: dict[str, Any] = json.loads((settings.output / DOCUMENT).read_text(encoding="utf-8"))
-        lines, end = read_lines(settings.output / LINES)
-        whole = end == (settings.output / LINES).stat().st_size and not (settings.output / PARTS).exists()
-        photos = {line["name"]: line for line in lines if "name" in line}
-        same = document["fingerprint"] == fingerprint and document["status"] == "done"
-    except (OSError, ValueError, KeyError, TypeError):
+    record = find_record(settings.output)
+    if record is None or record.status != "done" or record.document.get("fingerprint") != fingerprint:
         return None
+    lines = read_lines(settings.output / LINES)
     names = [task.name for task in prepared.tasks]
-    if not same or not whole or set(photos) != set(names):
+    torn = not lines.photos or lines.end != (settings.output / LINES).stat().st_size or (settings.output / PARTS).exists()
+    if torn or set(lines.photos) != set(names):
         return None
     if settings.metrics.names:
         scores = ScoreWriter(settings.output)
@@ -38,12 +36,12 @@ def finished(prepared: Prepared, fingerprint: str) -> dict[str, Any] | None:
             scores.lacks(name, wanted) for name in names
         ):
             return None
-    sweeping, tracking = prepared.sweeping, document.get("tracking")
-    if session.is_wanted(settings, sweeping=sweeping) and not session.is_there(settings, tracking, sweeping=sweeping):
+    sweeping = prepared.sweeping
+    if session.is_wanted(settings, sweeping=sweeping) and not session.is_there(settings, record.tracking, sweeping=sweeping):
         return None
-    record = Manifest(settings.output, document, overwrite=False)
-    record.photos = photos
-    return document if all(is_done(task, record, faces=settings.write.faces) for task in prepared.tasks) else None
+    manifest = Manifest(settings.output, record.document, overwrite=False)
+    manifest.photos = lines.photos
+    return record if all(is_done(task, manifest, faces=settings.write.faces) for task in prepared.tasks) else None
 
 
 def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:

@@ -18,7 +18,8 @@ from rich.console import Console
 from gfpup.core.errors import GfpupError
 from gfpup.core.versions import commit, versions
 from gfpup.planning.settings import read_settings
-from gfpup.records.manifest import DOCUMENT
+from gfpup.records.layout import DOCUMENT, LINES
+from gfpup.records.run_record import find_record, read_record
 from gfpup.records.shards import merge
 from gfpup.running.distributed.__main__ import follow
 from gfpup.running.prepare import Prepared, prepare
@@ -83,14 +84,14 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
 
 def objective_of(folder: Path, objective: str | None) -> float | None:
     """The mean of the metric that a sweeper optimises ("psnr", "psnr/faces") in a folder's scores; None where there is none."""
-    from gfpup.records import scores
-
-    if objective is None or not (folder / scores.TABLE).exists():
+    record = None if objective is None else find_record(folder)
+    if objective is None or record is None:
         return None
     metric, _, level = objective.partition("/")
-    found = scores.summarise(scores.read(folder / scores.TABLE))["scores"]
-    wanted = (metric, level or "photo")
-    return next((row["mean"] for row in found if (row["metric"], row["level"]) == wanted), None)
+    try:
+        return record.mean(metric, level or "photo")
+    except GfpupError:
+        return None
 
 
 def _meaning(prepared: Prepared) -> list[Any]:
@@ -127,9 +128,9 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.recipe.facts(), overwrite=overwrite)
     _refuse_strangers(settings.output, tasks, overwrite=overwrite)
-    document = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
-    if document is not None:
-        return _summarise(prepared, document, skipped=len(tasks), began=began)
+    before = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
+    if before is not None:
+        return _summarise(prepared, dict(before.document), skipped=len(tasks), began=began)
     scorer = components.load_metrics(settings, plan, prepared.resolver)
     restorer = components.load(settings, plan, prepared.method, prepared.resolver)
     with Manifest(settings.output, _header(prepared, fingerprint, scorer), overwrite=overwrite) as manifest:
@@ -143,6 +144,7 @@ def _header(prepared: Prepared, fingerprint: str, scorer: Scorer | None) -> dict
     from gfpup.tracking import session
 
     settings = prepared.settings
+    earlier = None if settings.existing == "overwrite" else find_record(settings.output)
     return {
         "title": f"{settings.backend.name} at {settings.restore.upscale:g}x",
         "started": _now(),
@@ -156,7 +158,7 @@ def _header(prepared: Prepared, fingerprint: str, scorer: Scorer | None) -> dict
         "plan": prepared.plan.facts(),
         **supply_facts(prepared.resolver),
         "metrics": [] if scorer is None else components.metrics_record(scorer),
-        "tracking": None if settings.existing == "overwrite" else session.before(settings.output),
+        "tracking": None if earlier is None else earlier.tracking,
     }
 
 
@@ -169,7 +171,8 @@ def _restore(
     from gfpup.tracking import session
 
     settings, tasks = prepared.settings, prepared.tasks
-    scores = None if scorer is None else ScoreWriter(settings.output, fresh=settings.existing == "overwrite")
+    fresh = settings.existing == "overwrite"
+    scores = ScoreWriter(settings.output, fresh=fresh, scorer=scorer, referenced=prepared.referenced) if scorer else None
     merge(manifest, scores)
     manifest.forget_failures({task.name for task in tasks})
     todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
@@ -254,7 +257,7 @@ def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Se
     seen = {task.name for task in done}
     lacking = {task.name for task in prepared.tasks if task.name not in seen and scores.lacks(task.name, wanted)}
     try:
-        late = rescore.score_earlier(scorer, prepared.settings.output, seen=seen, lacking=lacking)
+        late = rescore.score_earlier(scorer, read_record(prepared.settings.output), seen=seen, lacking=lacking)
     except GfpupError as error:
         scores.run_scores([replace(score, value=None, missing_reason=str(error)) for score in scorer.finish()])
         return
@@ -265,8 +268,6 @@ def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Se
 
 def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) -> None:
     """Refuse to replace files that no run of gfpup made: a folder without a record holds somebody's own."""
-    from gfpup.records.manifest import LINES
-
     if overwrite or (folder / LINES).exists():
         return
     for task in tasks:

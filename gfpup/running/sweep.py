@@ -21,6 +21,7 @@ from gfpup.running import sweep_jobs
 from gfpup.running.process import ARGV_VARIABLE
 from gfpup.running.sweep_jobs import STATUS_FOLDER
 from gfpup.tracking import session
+from gfpup.tracking.target import Target
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Sweep:
 
     folder: Path
     config: Mapping[str, Any]
-    tracked: session.TrackedSweep | None
+    tracked: Target | None
 
     def save(self, file: Path) -> None:
         """Write it to `file`, as JSON."""
@@ -45,7 +46,7 @@ class Sweep:
         """Read what `save` wrote."""
         facts = json.loads(file.read_text(encoding="utf-8"))
         tracked = facts["tracked"]
-        return cls(Path(facts["folder"]), facts["config"], None if tracked is None else session.TrackedSweep(**tracked))
+        return cls(Path(facts["folder"]), facts["config"], None if tracked is None else Target(**tracked))
 
 
 class SweepFolder(Callback):

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from gfpup.core.files import write_atomic
-from gfpup.records.manifest import DOCUMENT
+from gfpup.records.run_record import SWEEP_STATUS as STATUS_FOLDER
+from gfpup.records.run_record import find_record, job_statuses
 
-STATUS_FOLDER = ".sweep"
 CLAIMS: Final = "claims"
 SAME_AS: Final = "same_as.json"
 """Lies in the folder of a combination that means the same as another, and names that one's folder."""
@@ -55,8 +55,7 @@ def leave_status(
 
 def statuses(sweep: Path) -> list[dict[str, Any]]:
     """How the jobs ended, in their order; one that means the same as another ended as that one did."""
-    files = (sweep / STATUS_FOLDER).glob("*.json")
-    jobs = sorted((json.loads(file.read_text(encoding="utf-8")) for file in files), key=lambda facts: facts["job"])
+    jobs = sorted(job_statuses(sweep), key=lambda facts: facts["job"])
     by_output = {job["output"]: job for job in jobs}
     for job in jobs:
         if job["status"] is None:
@@ -77,20 +76,19 @@ def exit_status(jobs: Sequence[Mapping[str, Any]]) -> int:
 
 
 def reason(job: Mapping[str, Any]) -> str:
-    """Why a job did not do all: what ended it, or how many of its photos failed and the first one's reason."""
+    """Why a job is not complete: what ended it, or how many of its photos failed and the first one's reason."""
     if job["error"]:
         return str(job["error"])
-    try:
-        photos = json.loads((Path(job["output"]) / DOCUMENT).read_text(encoding="utf-8"))["photos"]
-    except (OSError, ValueError, KeyError):
+    record = find_record(Path(job["output"]))
+    if record is None:
         return "it left no record"
-    faces = [(line, face) for line in photos for face in line["faces"] if face["failed"]]
-    errors = [line["error"] for line in photos if line["error"]]
+    faces = [(line, face) for line in record.photos for face in line["faces"] if face["failed"]]
+    errors = [line["error"] for line in record.photos if line["error"]]
     if errors:
-        return f"{len(errors)} of {len(photos)} photos failed: {errors[0]}"
+        return f"{len(errors)} of {len(record.photos)} photos failed: {errors[0]}"
     if faces:
         return f"{len(faces)} faces failed: {faces[0][0]['input']}: {faces[0][1]['reason']}"
-    return "it did not come to its end"
+    return "it did not finish"
 
 
 def key_of(meaning: Any) -> str:
@@ -146,7 +144,5 @@ def _pointed_at(job: Job, key: str) -> Path | None:
 
 
 def _finished(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))["status"] == "done")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    record = find_record(folder)
+    return record is not None and record.status == "done"

@@ -15,7 +15,7 @@ from gfpup.photos.pairs import TEST_SETS, check_test_set, match_pairs
 from gfpup.photos.sources import SourcePhoto
 from gfpup.planning.settings import Settings
 from gfpup.records import layout
-from gfpup.records.manifest import recorded_names
+from gfpup.records.run_record import recorded_names
 from gfpup.running.data import Task
 
 KINDS = ("folder", "paired", "synthetic", *TEST_SETS)

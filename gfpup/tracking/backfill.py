@@ -5,79 +5,105 @@ No run is logged twice: each carries a tag that says which run of ours it is, an
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gfpup.records.manifest import DOCUMENT
+from gfpup.core.errors import GfpupError
+from gfpup.records.layout import DOCUMENT
+from gfpup.records.run_record import RunRecord, folders_with, read_record
 from gfpup.tracking import facts
 from gfpup.tracking.store import PARENT, TrackingError, end_sweep, opened, prepare_store, start_sweep
-from gfpup.tracking.tracker import Target, Tracker
+from gfpup.tracking.target import Target
+from gfpup.tracking.tracker import Tracker
 from gfpup.tracking.ui_view import SWEEP
 
 
-def track(folder: Path, target: Target) -> str:
-    """Log a finished run again from its folder; returns MLflow's id of the run. A run that is there already is left alone.
+@dataclass(frozen=True)
+class Tracked:
+    """MLflow's ids of the runs in a folder, by their folders, and of the sweep's own run where it is a sweep's folder."""
 
-    What a tracking that failed left of it is replaced.
+    runs: dict[Path, str]
+    sweep: str | None = None
+
+
+def track_folder(folder: Path, target: Target) -> Tracked:
+    """Log the run in a folder, or all runs of a sweep's folder.
+
+    Raises:
+        GfpupError: the folder holds neither, one of the runs is not finished, or the store cannot be used.
+    """
+    try:
+        found = folders_with(DOCUMENT, [folder])
+    except GfpupError:
+        raise GfpupError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
+    if found == [folder]:
+        return Tracked({folder: track(folder, target)})
+    sweep, ids = track_sweep(folder, found, target)
+    return Tracked(dict(zip(found, ids, strict=True)), sweep)
+
+
+def track(folder: Path, target: Target) -> str:
+    """Log a finished run from its folder; returns MLflow's id of the run. A run that is there already is left alone.
+
+    What an interrupted tracking left of it is replaced.
 
     Raises:
         TrackingError: the folder holds no finished run, or the store cannot be used.
     """
-    document = _finished_document(folder)
+    record = _finished(folder)
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
     with opened(target.uri) as store:
-        for run in _logged(store, experiment_id, document):
+        for run in _logged(store, experiment_id, record):
             if run.data.tags.get(facts.COMPLETE):
                 if target.parent_run_id is not None and PARENT not in run.data.tags:
                     store.set_tag(run.info.run_id, PARENT, target.parent_run_id)
                     store.set_tag(run.info.run_id, SWEEP, target.parent_run_id)
                 return str(run.info.run_id)
             store.delete_run(run.info.run_id)
-    tracker = Tracker(folder, target, names=[line["name"] for line in document["photos"]])
-    tracker.start(document)
-    tracker.run_done(document)
+    tracker = Tracker(folder, target, names=[line["name"] for line in record.photos])
+    tracker.start(record.document)
+    tracker.run_done(record.document)
     if tracker.failure is not None or tracker.run_id is None:
         raise TrackingError(tracker.failure or f"{folder} was not tracked.")
     return tracker.run_id
 
 
 def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str, list[str]]:
-    """Log the `runs` of a sweep's folder again, below the sweep's own run; returns its id and theirs.
+    """Log the `runs` of a sweep's folder below the sweep's own run; returns its id and theirs.
 
     Raises:
-        TrackingError: one of them is no finished run, or the store cannot be used.
+        TrackingError: one of them is not a finished run, or the store cannot be used.
     """
-    documents = [_finished_document(run) for run in runs]
+    records = [_finished(run) for run in runs]
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
     with opened(target.uri) as store:
-        logged = [run for document in documents for run in _logged(store, experiment_id, document)]
+        logged = [run for record in records for run in _logged(store, experiment_id, record)]
     parent = next((run.data.tags[PARENT] for run in logged if PARENT in run.data.tags), None)
     if parent is None:
-        argv = documents[0]["argv"]
+        argv = records[0].document["argv"]
         parent = start_sweep(target.uri, experiment_id, title=folder.absolute().name, argv=argv, output=folder)
     target = replace(target, experiment_id=experiment_id, parent_run_id=parent)
     ids = [track(run, target) for run in runs]
-    statuses = [int(document["status"] != "done") for document in documents]
+    statuses = [int(record.status != "done") for record in records]
     jobs = [{"output": str(run), "status": status} for run, status in zip(runs, statuses, strict=True)]
     end_sweep(target.uri, parent, jobs=jobs, status=max(statuses))
     return parent, ids
 
 
-def _finished_document(folder: Path) -> dict[str, Any]:
+def _finished(folder: Path) -> RunRecord:
     try:
-        document: dict[str, Any] = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
-        facts.identity(document)
-    except (OSError, ValueError, KeyError, TypeError):
-        raise TrackingError(f"{folder / DOCUMENT} is no record of a run; give the --output folder of gfpup run.") from None
-    if document["status"] == "running":
-        raise TrackingError(f"the run in {folder} has not ended; wait for it, or give its command again, which resumes it.")
-    return document
+        record = read_record(folder).ended()
+        facts.identity(record.document)
+    except GfpupError as error:
+        raise TrackingError(str(error)) from None
+    except (KeyError, TypeError):
+        raise TrackingError(f"{folder / DOCUMENT} is not the record of a run: give the --output folder of gfpup run.") from None
+    return record
 
 
-def _logged(store: Any, experiment_id: str, document: Mapping[str, Any]) -> list[Any]:
-    """What the store holds of this very run: whole, or what a tracking that failed left."""
-    this = facts.identity(document)
+def _logged(store: Any, experiment_id: str, record: RunRecord) -> list[Any]:
+    """What the store holds of this very run: whole, or what an interrupted tracking left."""
+    this = facts.identity(record.document)
     return list(store.search_runs([experiment_id], f"tags.`{facts.IDENTITY}` = '{this}'"))

@@ -1,6 +1,6 @@
-"""What MLflow is told of a run, computed from its record: parameters, metrics, tags, the data set, keys of pictures.
+"""What is logged of a run in MLflow, computed from its record: parameters, metrics, tags, the data set, keys of pictures.
 
-Nothing here knows MLflow but its bounds. Metrics are named by what they are: `per_photo/psnr` and `per_photo_faces/psnr` are
+Nothing here imports MLflow. Metrics are named by what they are: `per_photo/psnr` and `per_photo_faces/psnr` are
 series with a step a photo (a face's photo has the mean of its faces), `mean_photo/psnr` and `mean_faces/psnr` their means over
 photos, `run/fid` is of the whole run, `infinite_photo/psnr` and `missing_photo/psnr` count what did not enter a mean, and
 `count/...`, `median_seconds/...` tell of the run itself.
@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 
 from gfpup.core.files import file_text, natural_key, printable
-from gfpup.core.types import Pixels, UInt8
+from gfpup.core.types import Pixels, Score, UInt8
 from gfpup.photos.modes import rounded_to_8
-from gfpup.records.scores import RUN, ScoreRow, per_photo, summarise
+from gfpup.records.scores import RUN, per_photo, summarise
 
 IDENTITY: Final = "gfpup.identity"
 """The tag that says which run of ours this is: by it no run is logged twice."""
@@ -118,9 +118,9 @@ def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return printable(name), digest, json.dumps({"uri": folder}), json.dumps({"num_photos": len(photos)})
 
 
-def photo_metrics(line: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, float]:
+def photo_metrics(line: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
     """The finite numbers of one photo: its scores, the means of its faces' scores, and its seconds."""
-    found: dict[str, list[ScoreRow]] = {}
+    found: dict[str, list[Score]] = {}
     for row in rows:
         label = "per_photo_faces" if row.face is not None else "per_photo"
         found.setdefault(key_of(f"{label}/{row.metric}"), []).append(row)
@@ -128,14 +128,14 @@ def photo_metrics(line: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str
     return metrics | {key_of(f"per_photo_seconds/{stage}"): float(value) for stage, value in line["seconds"].items()}
 
 
-def run_metrics(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, float]:
+def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
     """The numbers of the whole run: means of every metric, what is missing from them, counts, median seconds."""
     metrics: dict[str, float] = {}
     for fact in summarise(rows)["scores"]:
         level = fact["level"]
         if fact["mean"] is not None:
             metrics[f"run/{fact['metric']}" if level == "run" else f"mean_{level}/{fact['metric']}"] = fact["mean"]
-        for what, count in (("infinite", fact["infinite"]), ("missing", sum(fact["missing"].values()))):
+        for what, count in (("infinite", fact["infinite"]), ("missing", sum(fact["missing"].values()) - fact["infinite"])):
             if count:
                 metrics[f"{what}_{level}/{fact['metric']}"] = float(count)
     photos = document["photos"]
@@ -155,7 +155,7 @@ def run_metrics(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[s
     return {key_of(key): value for key, value in metrics.items()}
 
 
-def table(document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> dict[str, list[Any]]:
+def table(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, list[Any]]:
     """A line a photo: its step, faces, error and each score, in pandas' "split" orientation that MLflow shows as a table."""
     by_photo: dict[str, dict[str, float]] = {}
     columns: list[str] = []

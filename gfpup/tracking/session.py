@@ -1,4 +1,4 @@
-"""Runs and sweeps in MLflow: whether, where, and what is handed to the jobs. Whatever fails here is said and stops nothing."""
+"""Runs and sweeps in MLflow: whether, where, and what the jobs are told. A failure here is reported and stops nothing."""
 
 from __future__ import annotations
 
@@ -7,31 +7,22 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.planning.settings import Settings
-from gfpup.records.manifest import DOCUMENT, Manifest
+from gfpup.records.manifest import Manifest
+from gfpup.tracking.target import Target, shown
 
 if TYPE_CHECKING:
     from gfpup.tracking.tracker import Tracker
 
 VARIABLE = "GFPUP_TRACKED_SWEEP"
-"""Carries the sweep's store and run to its jobs, also to those in other processes; empty where the sweep is not tracked."""
+"""Carries the sweep's target to its jobs, also to those in other processes; empty where the sweep is not tracked."""
 
 
-@dataclass(frozen=True)
-class TrackedSweep:
-    """The run that stands for a sweep in a store."""
-
-    uri: str
-    experiment: str
-    experiment_id: str
-    run_id: str
-
-
-def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -> TrackedSweep | None:
+def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -> Target | None:
     """Make the store, the experiment and the sweep's run before the jobs start; None where the sweep is not tracked.
 
     A sweep that goes on in the folder of an earlier one goes on in its run.
@@ -50,18 +41,18 @@ def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -
     except TrackingError as error:
         _warn(f"{error} The sweep goes on untracked; gfpup track {root} logs it afterwards.")
         return None
-    found = TrackedSweep(uri, experiment, experiment_id, run_id)
-    os.environ[VARIABLE] = json.dumps([found.uri, found.experiment, found.experiment_id, found.run_id])
-    return found
+    target = Target(uri, experiment, experiment_id, run_id)
+    os.environ[VARIABLE] = json.dumps(astuple(target))
+    return target
 
 
-def end_sweep(sweep: TrackedSweep, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path]) -> None:
+def end_sweep(sweep: Target, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path]) -> None:
     """Close the sweep's run."""
     from gfpup.tracking import store
 
     os.environ.pop(VARIABLE, None)
     try:
-        store.end_sweep(sweep.uri, sweep.run_id, jobs=jobs, status=status, files=files)
+        store.end_sweep(sweep.uri, str(sweep.parent_run_id), jobs=jobs, status=status, files=files)
     except store.TrackingError as error:
         _warn(str(error))
 
@@ -73,20 +64,12 @@ def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[
     """
     if not is_wanted(settings, sweeping=sweeping):
         return None
-    from gfpup.tracking.tracker import Target, Tracker
+    from gfpup.tracking.tracker import Tracker
 
-    uri, experiment, experiment_id, parent = _place(settings, sweeping=sweeping)
-    target = Target(
-        uri,
-        experiment,
-        experiment_id=experiment_id,
-        parent_run_id=parent,
-        max_images=settings.tracking.max_images,
-        image_px=settings.tracking.image_px,
-    )
+    target = _target(settings, sweeping=sweeping)
     tracker = Tracker(settings.output, target, names=names)
     tracker.start(header)
-    if _is_here(header.get("tracking"), uri, parent):
+    if _is_here(header.get("tracking"), target):
         tracker.replace(header["tracking"]["run_id"])
     return tracker
 
@@ -94,7 +77,7 @@ def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[
 def is_wanted(settings: Settings, *, sweeping: bool) -> bool:
     """Whether a run is to be tracked: as asked for, and by default sweeps and what is scored."""
     if sweeping and os.environ.get(VARIABLE) == "":
-        return False  # the sweep's own run could not be begun, and it was said
+        return False  # the sweep's own run could not be made, and that was reported
     return settings.tracking.name == "mlflow" or (
         settings.tracking.name == "auto" and (sweeping or bool(settings.metrics.names))
     )
@@ -102,40 +85,29 @@ def is_wanted(settings: Settings, *, sweeping: bool) -> bool:
 
 def is_there(settings: Settings, tracking: Mapping[str, Any] | None, *, sweeping: bool) -> bool:
     """Whether a record's `tracking` says that the run is logged, whole, where it is to be."""
-    uri, _, _, parent = _place(settings, sweeping=sweeping)
-    return tracking is not None and _is_here(tracking, uri, parent) and tracking.get("failure") is None
+    target = _target(settings, sweeping=sweeping)
+    return tracking is not None and _is_here(tracking, target) and tracking.get("failure") is None
 
 
-def _place(settings: Settings, *, sweeping: bool) -> tuple[str, str, str | None, str | None]:
-    """Store, experiment, the experiment's id and the sweep's run; the last two are None where a run stands alone."""
-    handed = os.environ.get(VARIABLE) if sweeping else None
-    if handed:
-        uri, experiment, experiment_id, parent = json.loads(handed)
-        return uri, experiment, experiment_id, parent
+def _target(settings: Settings, *, sweeping: bool) -> Target:
+    """Where a run is tracked: where its sweep says, or, where it stands alone, as its settings say."""
     from gfpup.tracking.store import store_uri
 
-    return store_uri(settings.tracking.uri), settings.tracking.experiment, None, None
+    handed = os.environ.get(VARIABLE) if sweeping else None
+    pictures = {"max_images": settings.tracking.max_images, "image_px": settings.tracking.image_px}
+    if handed:
+        return replace(Target(*json.loads(handed)), **pictures)
+    return Target(store_uri(settings.tracking.uri), settings.tracking.experiment, **pictures)
 
 
-def _is_here(tracking: Mapping[str, Any] | None, uri: str, parent: str | None) -> bool:
-    from gfpup.tracking.store import shown
-
+def _is_here(tracking: Mapping[str, Any] | None, target: Target) -> bool:
     if not tracking or tracking.get("run_id") is None:
         return False
-    return tracking.get("uri") == shown(uri) and tracking.get("parent_run_id") == parent
-
-
-def before(folder: Path) -> dict[str, Any] | None:
-    """What the record in `folder` says of its tracking."""
-    try:
-        found = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))["tracking"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return dict(found) if isinstance(found, dict) else None
+    return tracking.get("uri") == shown(target.uri) and tracking.get("parent_run_id") == target.parent_run_id
 
 
 def finish_run(tracker: Tracker, manifest: Manifest, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Log what is left and close the run; a failure is said, and stands in the manifest. Returns the document."""
+    """Log what is left and close the run; a failure is reported, and recorded in the manifest. Returns the document."""
     tracker.run_done(document)
     if tracker.failure is None:
         return dict(document)

@@ -13,35 +13,35 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import filelock
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import printable
-from gfpup.tracking import ui_view
+from gfpup.records.run_record import called
+from gfpup.tracking import local_store, ui_view
+from gfpup.tracking.local_store import ARTIFACTS, TrackingError
+from gfpup.tracking.target import EXPERIMENT, shown
 from gfpup.tracking.ui_view import SWEEP
 
 FOLDER: Final = Path("mlruns")
-URI_VARIABLE: Final = "GFPUP_TRACKING_URI"
-"""Names the store where nothing else does."""
+URI_VARIABLES: Final = ("GFPUP_TRACKING_URI", "MLFLOW_TRACKING_URI")
+"""Name the store where nothing else does; the first that is set."""
 DATABASE: Final = "mlflow.db"
-ARTIFACTS: Final = "artifacts"
-EXPERIMENT: Final = "gfpup"
 
+MEANS: Final = ("mean_photo/", "mean_faces/", "run/")
+TAG_CHARACTERS: Final = 5000
 PARENT: Final = "mlflow.parentRunId"
 KIND: Final = "gfpup.kind"
 
-AFTER, BEFORE = 0, 1
+AFTER, BEFORE, REFERENCE = 0, 1, 2
 """The steps of a photo's pictures. MLflow's grid opens at the first step: there a sweep's own run shows the degraded photo (it
-holds it at both steps) beside each job's restored one."""
+holds it at both steps), and a run of its own the reference, beside each job's restored one."""
 
-_PICTURE: Final = re.compile(rf"images/([^+%]+)[+%]step[+%]{BEFORE}[+%].*\.png")
-BUSY_SECONDS: Final = 20.0
-_LOCK_SECONDS: Final = 120
+_PICTURE: Final = re.compile(r"images/([^+%]+)[+%]step[+%]([0-9]+)[+%].*\.png")
 _ENVIRONMENT: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -52,13 +52,12 @@ _ENVIRONMENT: Final = {
 }
 
 
-class TrackingError(GfpupError):
-    """The store cannot be used; results do not depend on it."""
-
-
 def store_uri(given: str | None) -> str:
-    """The store that `tracking.uri` names, as MLflow takes it: `mlruns/` here by default, a folder, or any server."""
-    given = given or os.environ.get(URI_VARIABLE) or str(FOLDER)
+    """The store that `tracking.uri` names, as MLflow takes it: a folder, a database or a server.
+
+    Where nothing is given, the environment decides (GFPUP_TRACKING_URI, then MLFLOW_TRACKING_URI), else it is `mlruns/` here.
+    """
+    given = given or next(filter(None, map(os.environ.get, URI_VARIABLES)), str(FOLDER))
     if "://" not in given:
         return f"sqlite:///{(Path(given) / DATABASE).absolute()}" if not given.endswith(".db") else _sqlite(Path(given))
     if given.startswith("sqlite:///"):
@@ -73,12 +72,6 @@ def _sqlite(path: Path) -> str:
 def database(uri: str) -> Path | None:
     """The file of a local store, None for a server."""
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-def shown(uri: str) -> str:
-    """The address of a store without the user and password in it, for messages and records."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
 
 
 def client(uri: str) -> Any:
@@ -120,22 +113,27 @@ def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
         return _experiment(uri, experiment, location=None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(path.parent / ".mlflow.lock", timeout=_LOCK_SECONDS):
-            _check_database(path)
+        with local_store.lock(path):
+            local_store.prepare(path, client)
             return _experiment(uri, experiment, location=(path.absolute().parent / ARTIFACTS).as_uri())
     except filelock.Timeout:
-        raise TrackingError(f"another process has held the store {path} for {_LOCK_SECONDS} seconds; end it.") from None
+        raise TrackingError(f"another process is still making the store {path}; end it.") from None
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise TrackingError(f"the store {path} cannot be used: {reason}; give another with tracking.uri.") from error
 
 
-def _check_database(path: Path) -> None:
-    """Refuse at once what MLflow would try again for minutes: a file that is no database, or cannot be written."""
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
-        connection.rollback()
+def follow_folder(path: Path) -> bool:
+    """Correct the addresses in a local store whose folder was renamed or moved; says whether it did.
+
+    Raises:
+        TrackingError: the store cannot be read or written.
+    """
+    try:
+        with local_store.lock(path):
+            return local_store.follow(path)
+    except (OSError, sqlite3.Error) as error:
+        raise TrackingError(f"the store {path} cannot be used: {error}; make it anew with gfpup track.") from error
 
 
 def _experiment(uri: str, name: str, *, location: str | None) -> str:
@@ -191,24 +189,46 @@ def _sweep_in(store: Any, experiment_id: str, output: Path) -> str | None:
 
 
 def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path] = ()) -> None:
-    """Close a sweep's run: how its jobs ended, `files` of the whole sweep, and the degraded photos to see theirs beside.
+    """Close a sweep's run: how its jobs ended, their means, `files` of the whole sweep, and the pictures to compare with.
+
+    It is FAILED where every job failed; where some did, a tag and its description name them.
 
     Raises:
         TrackingError: the store cannot be written.
     """
     with opened(uri, "the sweep's end is not tracked in {where}: {why}.") as store:
         store.log_text(run_id, json.dumps(list(jobs), indent=1, default=str), "jobs.json")
-        failed = sum(job.get("status") != 0 for job in jobs)
+        failed = [called(Path(str(job.get("output", "?")))) for job in jobs if job.get("status") != 0]
         store.log_metric(run_id, "count/jobs", len(jobs))
-        store.log_metric(run_id, "count/jobs_failed", failed)
+        store.log_metric(run_id, "count/jobs_failed", len(failed))
+        if failed:
+            names = "; ".join(failed)[: TAG_CHARACTERS - 100]
+            store.set_tag(run_id, "gfpup.failed_jobs", names)
+            store.set_tag(run_id, "mlflow.note.content", f"{len(failed)} of {len(jobs)} jobs failed: {names}")
         for file in files:
             store.log_artifact(run_id, str(file))
         runs = children(store, run_id)
-        keys = _show_degraded(store, run_id, runs)
+        means = _log_means(store, run_id, runs)
+        keys = _show(store, run_id, runs, BEFORE)
+        with_reference = _show_references(store, run_id, runs)
         experiment_id = store.get_run(run_id).info.experiment_id
-        view = ui_view.state(run_id, keys, jobs=len(runs))
-        store.set_experiment_tag(experiment_id, ui_view.VIEW_TAG + run_id, view)
-        store.set_terminated(run_id, "KILLED" if status > 128 else "FINISHED" if status == 0 else "FAILED")
+        shown_runs = len(runs) + with_reference
+        for key, view in ui_view.states(run_id, keys, means, jobs=shown_runs).items():
+            store.set_experiment_tag(experiment_id, ui_view.VIEW_TAG + key, view)
+        every = bool(failed) and len(failed) == len(jobs)
+        store.set_terminated(run_id, "KILLED" if status > 128 else "FAILED" if every else "FINISHED")
+
+
+def _log_means(store: Any, run_id: str, runs: Sequence[Any]) -> list[str]:
+    """Give the sweep's own run the mean over its jobs of each of their metrics of the whole run; returns their names."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        for key, value in run.data.metrics.items():
+            if key.startswith(MEANS):
+                values.setdefault(key, []).append(value)
+    for key, found in sorted(values.items()):
+        store.log_metric(run_id, key, sum(found) / len(found))
+    return sorted(values)
 
 
 def children(store: Any, run_id: str) -> list[Any]:
@@ -226,22 +246,39 @@ def last_sweep(store: Any, experiment_ids: Sequence[str]) -> Any | None:
     return found[0] if found else None
 
 
-def _show_degraded(store: Any, run_id: str, jobs: Sequence[Any]) -> list[str]:
-    """Put each photo's degraded picture, from a job that has it, into the sweep's run; returns the keys of all."""
+def _show_references(store: Any, run_id: str, runs: Sequence[Any]) -> bool:
+    """Put the references into a run of their own beside the sweep's, where there are any; says whether there are."""
+    if not any(_pictures(store, run.info.run_id, REFERENCE) for run in runs):
+        return False
+    experiment_id = store.get_run(run_id).info.experiment_id
+    found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'reference' and tags.`{SWEEP}` = '{run_id}'", max_results=1)
+    tags = {KIND: "reference", SWEEP: run_id}
+    own = found[0].info.run_id if found else store.create_run(experiment_id, run_name="reference", tags=tags).info.run_id
+    for count in ("count/photos", "count/jobs"):
+        store.log_metric(own, count, 0)  # what the grid is ordered by: it comes next to the photos as given
+    _show(store, own, runs, REFERENCE)
+    store.set_terminated(own)
+    return True
+
+
+def _show(store: Any, run_id: str, runs: Sequence[Any], step: int) -> list[str]:
+    """Put each photo's picture of a step, from a run that has it, into the run `run_id`; returns the keys of all."""
     from PIL import Image
 
-    def keys(of: str) -> dict[str, str]:
-        names = {file.path: _PICTURE.fullmatch(file.path) for file in store.list_artifacts(of, "images")}
-        return {match[1]: path for path, match in names.items() if match is not None}
-
-    seen = dict.fromkeys(keys(run_id))
-    for job in jobs:
-        for key, path in keys(job.info.run_id).items():
+    seen = dict.fromkeys(_pictures(store, run_id, BEFORE))
+    for run in runs:
+        for key, path in _pictures(store, run.info.run_id, step).items():
             if key in seen:
                 continue
             seen[key] = None
             with tempfile.TemporaryDirectory() as folder:
-                picture = Image.open(store.download_artifacts(job.info.run_id, path, folder))
-                for step in (BEFORE, AFTER):
-                    store.log_image(run_id, picture, key=key, step=step, synchronous=True)
+                picture = Image.open(store.download_artifacts(run.info.run_id, path, folder))
+                for at in (BEFORE, AFTER):
+                    store.log_image(run_id, picture, key=key, step=at, synchronous=True)
     return list(seen)
+
+
+def _pictures(store: Any, run_id: str, step: int) -> dict[str, str]:
+    """The pictures of a step in a run, by their keys."""
+    names = {file.path: _PICTURE.fullmatch(file.path) for file in store.list_artifacts(run_id, "images")}
+    return {match[1]: path for path, match in names.items() if match is not None and int(match[2]) == step}

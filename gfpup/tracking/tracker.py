@@ -12,22 +12,23 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from gfpup.core.errors import PhotoError
+from gfpup.core.errors import GfpupError
 from gfpup.core.files import printable
-from gfpup.core.types import RestoredPhoto, UInt8
+from gfpup.core.types import RestoredPhoto, Score, UInt8
 from gfpup.machine.usage import Usage
-from gfpup.photos import read_photo
-from gfpup.photos.opening import photo_sha256
 from gfpup.records import scores
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.scores import ScoreRow
+from gfpup.records.items import Item, items_of_run
+from gfpup.records.layout import DOCUMENT
+from gfpup.records.rescore import pictures_of
+from gfpup.records.run_record import RunRecord, called
 from gfpup.tracking import facts as tracking_facts
-from gfpup.tracking.store import AFTER, BEFORE, EXPERIMENT, KIND, PARENT, client, first_line, prepare_store, shown
+from gfpup.tracking.store import AFTER, BEFORE, KIND, PARENT, REFERENCE, client, first_line, prepare_store
+from gfpup.tracking.target import Target, shown
 from gfpup.tracking.ui_view import SWEEP
 
 BATCH: Final = 900  # MLflow takes 1000 entities a call
@@ -36,21 +37,6 @@ FLUSH_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = 60.0
 FILES: Final = (DOCUMENT, scores.TABLE, scores.SUMMARY, "report.html", "contact_sheet.jpg")
 STATUS: Final = {"done": "FINISHED", "interrupted": "KILLED"}
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a run is tracked, and how many of its photos are shown, at most `image_px` on their longer side.
-
-    `experiment_id` is given where the experiment was made before (in a sweep), `parent_run_id` is the sweep's run.
-    """
-
-    uri: str
-    experiment: str = EXPERIMENT
-    experiment_id: str | None = None
-    parent_run_id: str | None = None
-    max_images: int = 20
-    image_px: int = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +119,7 @@ class Tracker:
         name = str(header["title"])
         if target.parent_run_id is not None:
             tags |= {PARENT: target.parent_run_id, SWEEP: target.parent_run_id}
-            name = printable(self.folder.absolute().name)  # a job's folder says what is its own among the sweep's
+            name = printable(called(self.folder))  # what is its own among the sweep's jobs
         run = self._store.create_run(experiment_id, start_time=_milliseconds(header["started"]), run_name=name, tags=tags)
         self.run_id = run.info.run_id
         parameters = [Param(key, value) for key, value in tracking_facts.parameters(header).items()]
@@ -145,7 +131,7 @@ class Tracker:
 
     def _note(self, line: Mapping[str, Any], restored: RestoredPhoto) -> None:
         name = line["name"]
-        rows = scores.rows_of(name, restored.scores)
+        rows = [replace(score, photo=name) for score in restored.scores]
         pictures = {}
         if name in self._shown:
             for step, pixels in ((BEFORE, restored.photo.pixels), (AFTER, restored.pixels)):
@@ -208,35 +194,40 @@ class Tracker:
         self._store.set_tag(self.run_id, tracking_facts.COMPLETE, "true")
         self._store.set_terminated(self.run_id, STATUS.get(document["status"], "FAILED"), end_time=finished)
 
-    def _unseen(self, document: Mapping[str, Any], rows: Sequence[ScoreRow]) -> Iterable[_Seen]:
-        """The photos that did not pass by: an earlier, interrupted run restored them, or all of it is logged afterwards."""
-        by_photo: dict[str, list[ScoreRow]] = {}
-        for row in rows:
-            by_photo.setdefault(row.photo, []).append(row)
+    def _unseen(self, document: Mapping[str, Any], rows: Sequence[Score]) -> Iterable[_Seen]:
+        """What did not pass by: photos of an earlier, interrupted run or of a run logged afterwards, and all references."""
+        found = scores.by_photo(rows)
         place = tracking_facts.steps(self._steps, (line["name"] for line in document["photos"]))
-        damaged = document["plan"]["pixels"].get("damage") is not None
-        for line in document["photos"]:
-            name = line["name"]
-            if line["error"] is not None or (name in self._seen and (name in self._pictured or name not in self._shown)):
+        items = {item.name: item for item in self._shown_items(document)}
+        for line in (line for line in document["photos"] if line["error"] is None):
+            name, item = line["name"], items.get(line["name"])
+            wanted = set() if item is None else {BEFORE, AFTER, REFERENCE}
+            if name in self._pictured:
+                wanted &= {REFERENCE} if item is not None and item.referenced else set()
+            if name in self._seen and not wanted:
                 continue
-            metrics = {} if name in self._seen else tracking_facts.photo_metrics(line, by_photo.get(name, []))
-            pictures = self._from_files(line, damaged=damaged) if name in self._shown else {}
-            yield _Seen(metrics, place[name], _now(), tracking_facts.picture_key(name), pictures)
+            metrics = {} if name in self._seen else tracking_facts.photo_metrics(line, found.get(name, []))
+            pictures = self._from_files(item) if item is not None and wanted else {}
+            kept = {step: picture for step, picture in pictures.items() if step in wanted}
+            yield _Seen(metrics, place[name], _now(), tracking_facts.picture_key(name), kept)
 
-    def _from_files(self, line: Mapping[str, Any], *, damaged: bool) -> dict[int, UInt8]:
-        """A photo before and after, from disk; an input that is not the one restored from is not shown."""
-        paths = {AFTER: self.folder / line["name"]}
-        source = Path(line["input"])
-        with suppress(PhotoError):  # taken away since, or something else than a photo by now
-            if not damaged and photo_sha256(source) == line["input_sha256"]:
-                paths[BEFORE] = source
-        found = {}
-        for step, path in sorted(paths.items()):
-            try:
-                found[step] = tracking_facts.shrunk(read_photo(path).pixels, self.target.image_px)
-            except (PhotoError, OSError):  # taken away since; its numbers are logged all the same
-                continue
-        return found
+    def _shown_items(self, document: Mapping[str, Any]) -> list[Item]:
+        """The files of the photos that are shown."""
+        lines = [line for line in document["photos"] if line["name"] in self._shown and line["error"] is None]
+        own = [{**line, "faces": []} for line in lines]
+        with suppress(GfpupError):  # its references were taken away
+            return items_of_run(RunRecord(self.folder, {**document, "photos": own}))[0]
+        return []
+
+    def _from_files(self, item: Item) -> dict[int, UInt8]:
+        """A photo before, after and its reference, from its files; an input that is not the one restored from is not shown."""
+        try:
+            found = pictures_of(item)
+        except (GfpupError, OSError, AssertionError):  # taken away since; its numbers are logged all the same
+            return {}
+        pixels = {AFTER: found.restored, BEFORE: found.degraded, REFERENCE: found.reference}
+        size = self.target.image_px
+        return {step: tracking_facts.shrunk(picture, size) for step, picture in pixels.items() if picture is not None}
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

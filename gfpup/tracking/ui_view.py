@@ -1,7 +1,8 @@
-"""The view of a sweep in MLflow's page: one grid of pictures, a column a run and a row a photo, above all charts.
+"""The views of a sweep in MLflow's page: a grid of pictures, a column a run and a row a photo, and the means as charts.
 
-Left to itself the page folds a sweep's runs into one line, and prints every parameter over each picture. A shared view, which
-is a tag of the experiment, opens as it should be; where a version of MLflow does not know it, the plain address is left.
+Left to itself the page folds a sweep's runs into one line, prints every parameter over each picture, and charts the last photo
+of each series. A shared view, which is a tag of the experiment, opens as it should; a version of MLflow that does not know it
+gets the plain address.
 
 Source: what MLflow 3.17's page stores when somebody shares a view, and reads back.
 """
@@ -21,14 +22,31 @@ VIEW_TAG: Final = "mlflow.sharedViewState."
 GRID_RUNS: Final = 10
 """MLflow's grid shows the first ten runs of the list, the last of them leftmost."""
 SECTION: Final = "before and after"
+NUMBERS: Final = "means over the photos"
 _CARD_PX: Final = 640
 
 
-def state(run_id: str, keys: Sequence[str], *, jobs: int) -> str:
-    """The view of the sweep `run_id`, whose pictures have these `keys`, as the tag's value."""
-    cards = [_card("gfpup-grid", keys, deleted=False)]
+def states(run_id: str, keys: Sequence[str], metrics: Sequence[str], *, jobs: int) -> dict[str, str]:
+    """The views of the sweep `run_id` by their keys: its pictures, which have these `keys`, and its `metrics` as numbers."""
+    pictures = [_card("gfpup-grid", keys, deleted=False)]
     # Else the page adds a card for each photo.
-    cards += [_card(f"gfpup-{number}", [key], deleted=True) for number, key in enumerate(keys)]
+    pictures += [_card(f"gfpup-{number}", [key], deleted=True) for number, key in enumerate(keys)]
+    bars = [{**_facts(f"gfpup-bar-{number}", "BAR"), "metricKey": key} for number, key in enumerate(metrics)]
+    axes = {"selectedMetrics": list(metrics), "selectedParams": [], "showAllRuns": True}
+    numbers = bars if len(metrics) < 2 else [{**_facts("gfpup-axes", "PARALLEL"), **axes}, *bars]
+    columns = [f"metrics.`{key}`" for key in metrics]
+    return {
+        run_id: _state(run_id, pictures, columns, jobs=jobs, layout={"columns": 1, "cardHeight": _CARD_PX}),
+        numbers_key(run_id): _state(run_id, numbers, columns, jobs=jobs, layout={"name": NUMBERS}),
+    }
+
+
+def numbers_key(run_id: str) -> str:
+    """The key of the view of a sweep's numbers."""
+    return f"{run_id}-numbers"
+
+
+def _state(run_id: str, cards: Sequence[Any], columns: Sequence[str], *, jobs: int, layout: dict[str, Any]) -> str:
     view = {
         "searchFilter": _filter(run_id),
         **dict(zip(("orderByKey", "orderByAsc"), _order(jobs), strict=True)),
@@ -37,8 +55,9 @@ def state(run_id: str, keys: Sequence[str], *, jobs: int) -> str:
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
         "runsHiddenMode": "FIRST_20_RUNS",
-        "compareRunCharts": cards,
-        "compareRunSections": [{**_SECTION, "columns": 1, "cardHeight": _CARD_PX}],
+        "selectedColumns": list(columns),
+        "compareRunCharts": list(cards),
+        "compareRunSections": [{**_SECTION, **layout}],
         "hideEmptyCharts": True,
     }
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode())).decode()
@@ -46,12 +65,17 @@ def state(run_id: str, keys: Sequence[str], *, jobs: int) -> str:
 
 def address(base: str, sweep: Any, *, jobs: int, shared: bool) -> str:
     """Where the page at `base` shows the pictures of the run `sweep`; `shared` says whether its view was stored."""
-    page = f"{base}/#/experiments/{sweep.info.experiment_id}/runs?compareRunsMode=CHART"
     if shared:
-        return f"{page}&viewStateShareKey={sweep.info.run_id}"
+        return shared_address(base, sweep, sweep.info.run_id)
     key, ascending = _order(jobs)
     order = f"orderByKey={quote(key, safe='')}&orderByAsc={json.dumps(ascending)}"
+    page = f"{base}/#/experiments/{sweep.info.experiment_id}/runs?compareRunsMode=CHART"
     return f"{page}&{order}&searchFilter={quote(_filter(sweep.info.run_id), safe='')}"
+
+
+def shared_address(base: str, sweep: Any, key: str) -> str:
+    """Where the page at `base` shows the stored view `key` of the run `sweep`."""
+    return f"{base}/#/experiments/{sweep.info.experiment_id}/runs?compareRunsMode=CHART&viewStateShareKey={key}"
 
 
 def _order(jobs: int) -> tuple[str, bool]:
@@ -77,5 +101,9 @@ _SECTION: Final = {
 
 
 def _card(uuid: str, keys: Sequence[str], *, deleted: bool) -> dict[str, Any]:
-    facts = {"type": "IMAGE", "uuid": uuid, "deleted": deleted, "isGenerated": deleted, "metricSectionId": _SECTION["uuid"]}
-    return {**facts, "imageKeys": list(keys), "step": 0, "showRunParams": False}
+    card = {**_facts(uuid, "IMAGE"), "deleted": deleted, "isGenerated": deleted}
+    return {**card, "imageKeys": list(keys), "step": 0, "showRunParams": False}
+
+
+def _facts(uuid: str, kind: str) -> dict[str, Any]:
+    return {"type": kind, "uuid": uuid, "deleted": False, "isGenerated": False, "metricSectionId": _SECTION["uuid"]}

@@ -12,16 +12,24 @@ import numpy as np
 import pytest
 
 from gfpup.analysis import render
-from gfpup.analysis.compare import Run, compare, read_runs, verdict
+from gfpup.analysis.compare import compare, verdict
 from gfpup.core.errors import GfpupError
-from gfpup.records.scores import ScoreRow, write
+from gfpup.core.types import Score
+from gfpup.records.run_record import RunRecord, read_scored
+from gfpup.records.scores import write
 
 
-def run(name: str, values: dict[str, float], *, metric: str = "ssim", better: bool = True, seconds: float | None = None) -> Run:
-    rows = [ScoreRow(photo, None, metric, value, better) for photo, value in values.items()]
+def run_of(name: str, scores: tuple[Score, ...]) -> RunRecord:
+    return RunRecord(Path(name), {}, scores, name)
+
+
+def run(
+    name: str, values: dict[str, float], *, metric: str = "ssim", better: bool = True, seconds: float | None = None
+) -> RunRecord:
+    rows = [Score(metric, value, better, photo=photo) for photo, value in values.items()]
     if seconds is not None:
-        rows += [ScoreRow(photo, None, "seconds", seconds, False) for photo in values]
-    return Run(name, tuple(rows))
+        rows += [Score("seconds", seconds, False, photo=photo) for photo in values]
+    return run_of(name, tuple(rows))
 
 
 def noisy(mean: float, n: int, seed: int) -> dict[str, float]:
@@ -73,15 +81,44 @@ def test_only_shared_photos_count_and_it_is_said() -> None:
 
 
 def test_a_photo_is_known_by_its_name_whatever_format_it_was_written_in() -> None:
-    comparison = compare([run("a", {"x.png": 1.0, "y.png": 2.0}), run("b", {"x.jpg": 1.0, "y.jpg": 3.0})])
+    other = run("b", {"x.jpg": 1.0, "y.jpg": 3.0})
+    written = replace(other, scores=tuple(replace(score, taken_from="JPEG 95") for score in other.scores))
+    comparison = compare([run("a", {"x.png": 1.0, "y.png": 2.0}), written])
     assert comparison.photos == 2 and line_of(comparison, "b").difference == pytest.approx(0.5)
 
 
+def test_numbers_from_memory_and_from_lossy_files_are_never_in_one_table() -> None:
+    memory, files = ({f"{i}.jpg": float(i) for i in range(12)} for _ in range(2))
+    written = run("files", files)
+    written = replace(written, scores=tuple(replace(score, taken_from="JPEG 95") for score in written.scores))
+    with pytest.raises(GfpupError, match="gfpup score measures the files of both"):
+        compare([run("memory", memory), written])
+    assert compare([written, replace(written, name="again")]).tests == 1
+
+
+def test_cost_is_not_among_the_tests_and_other_tools_results_have_no_time() -> None:
+    runs = [
+        run(name, {f"{i}.png": i + gain for i in range(12)}, seconds=took)
+        for name, gain, took in (("a", 0.0, 1.0), ("b", 0.1, 2.0), ("theirs", 0.2, 0.001))
+    ]
+    runs[2] = replace(runs[2], document={"plan": {"pixels": {"backend": "precomputed"}}})
+    comparison = compare(runs)
+    assert comparison.tests == 2 and {line.run for line in comparison.of("seconds", "photo")} == {"a", "b"}
+    assert line_of(comparison, "theirs").on_front is None and line_of(comparison, "a").on_front
+    assert any("theirs has no time of its own" in note for note in comparison.notes)
+
+
+def test_an_interval_stays_inside_the_bounds_of_its_metric() -> None:
+    values = {f"{i}.png": 1.0 if i % 4 else 0.9 for i in range(12)}
+    line = line_of(compare([run("a", values), run("b", dict.fromkeys(values, 0.5))]), "a")
+    assert line.interval is not None and line.interval[1] <= 1.0
+
+
 def test_faces_of_a_photo_are_averaged_first() -> None:
-    def faces(name: str, shift: float) -> Run:
-        rows = [ScoreRow("crowd.png", face, "identity", 0.1 + shift, True) for face in range(50)]
-        rows += [ScoreRow("single.png", 0, "identity", 0.9 + shift, True)]
-        return Run(name, tuple(rows))
+    def faces(name: str, shift: float) -> RunRecord:
+        rows = [Score("identity", 0.1 + shift, True, photo="crowd.png", face=face) for face in range(50)]
+        rows += [Score("identity", 0.9 + shift, True, photo="single.png", face=0)]
+        return run_of(name, tuple(rows))
 
     line = line_of(compare([faces("a", 0.0), faces("b", 0.0)]), "a", "identity", "faces")
     assert line.n == 2 and line.mean == pytest.approx(0.5)
@@ -90,8 +127,8 @@ def test_faces_of_a_photo_are_averaged_first() -> None:
 def test_a_missing_value_takes_its_photo_out_of_that_metric_only() -> None:
     a = run("a", noisy(0.5, 12, 6))
     b = run("b", noisy(0.5, 12, 7))
-    rows = tuple(ScoreRow(r.photo, None, r.metric, None, True, "no") if r.photo == "3.png" else r for r in b.rows)
-    comparison = compare([a, Run("b", rows)])
+    rows = tuple(Score(r.metric, None, True, "no", photo=r.photo) if r.photo == "3.png" else r for r in b.scores)
+    comparison = compare([a, run_of("b", rows)])
     assert line_of(comparison, "a").n == 11 and comparison.photos == 12
     assert any("compared on 11 photos" in note for note in comparison.notes)
     assert not any("too few" in note for note in comparison.notes), "eleven are enough"
@@ -106,9 +143,9 @@ def test_few_photos_are_an_illustration() -> None:
 
 
 def test_a_metric_that_few_photos_have_is_an_illustration_among_many_photos() -> None:
-    def partly(name: str, seed: int) -> Run:
-        rows = run(name, noisy(0.5, 12, seed), seconds=1.0).rows
-        return Run(
+    def partly(name: str, seed: int) -> RunRecord:
+        rows = run(name, noisy(0.5, 12, seed), seconds=1.0).scores
+        return run_of(
             name,
             tuple(
                 replace(r, value=None, missing_reason="no") if r.metric == "ssim" and int(r.photo[:-4]) >= 4 else r
@@ -154,12 +191,12 @@ def test_infinite_values_are_left_out_and_it_is_said() -> None:
     ("runs", "baseline", "said"),
     [
         ([run("a", {"x.png": 1.0})], None, "two runs"),
-        ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0})], "c", "'c' is none of the runs"),
+        ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0})], "c", "unknown baseline 'c'"),
         ([run("a", {"x.png": 1.0}), run("b", {"y.png": 1.0})], None, "share no photo"),
         ([run("a", {"x.png": 1.0}), run("b", {"x.png": 1.0}, metric="psnr")], None, "share no metric"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(runs: list[Run], baseline: str | None, said: str) -> None:
+def test_what_cannot_be_compared_is_refused(runs: list[RunRecord], baseline: str | None, said: str) -> None:
     with pytest.raises(GfpupError, match=said):
         compare(runs, baseline=baseline)
 
@@ -167,13 +204,14 @@ def test_what_cannot_be_compared_is_refused(runs: list[Run], baseline: str | Non
 def test_runs_are_read_and_named(tmp_path: Path) -> None:
     for folder in ("one/out", "two/out", "three/other"):
         (tmp_path / folder).mkdir(parents=True)
-        write(tmp_path / folder, [ScoreRow("x.png", None, "ssim", 0.5, True)])
-    assert [r.name for r in read_runs([tmp_path / "one/out", tmp_path / "three/other"])] == ["out", "other"]
-    assert [r.name for r in read_runs([tmp_path / "one/out", tmp_path / "two/out/scores.csv"])] == ["one/out", "two/out"]
+        write(tmp_path / folder, [Score("ssim", 0.5, True, photo="x.png")])
+    assert [r.name for r in read_scored([tmp_path / "one/out", tmp_path / "three/other"])] == ["out", "other"]
+    assert [r.name for r in read_scored([tmp_path / "one/out", tmp_path / "two/out/scores.csv"])] == ["one/out", "two/out"]
     with pytest.raises(GfpupError, match="given twice"):
-        read_runs([tmp_path / "one/out", tmp_path / "one/out"])
+        read_scored([tmp_path / "one/out", tmp_path / "one/out"])
+    (tmp_path / "nowhere").mkdir()
     with pytest.raises(GfpupError, match="gfpup score"):
-        read_runs([tmp_path / "one/out", tmp_path / "nowhere"])
+        read_scored([tmp_path / "one/out", tmp_path / "nowhere"])
 
 
 def test_every_form_holds_the_same_numbers() -> None:
@@ -208,14 +246,16 @@ def test_published_numbers_stand_beside_their_own_protocol_only() -> None:
 
 
 def test_aligned_photos_are_not_tested_twice_as_faces() -> None:
-    def both(name: str, seed: int) -> Run:
+    def both(name: str, seed: int) -> RunRecord:
         whole = run(name, noisy(0.5, 12, seed))
-        return Run(name, whole.rows + tuple(ScoreRow(r.photo, 0, r.metric, r.value, True) for r in whole.rows))
+        return run_of(name, whole.scores + tuple(Score(r.metric, r.value, True, photo=r.photo, face=0) for r in whole.scores))
 
     comparison = compare([both("a", 1), both("b", 2)])
     assert comparison.metrics == [("ssim", "photo")] and comparison.tests == 1
     assert any("its own face" in note for note in comparison.notes)
-    other = Run("b", tuple(ScoreRow(r.photo, 0, r.metric, 0.1, True) if r.face == 0 else r for r in both("b", 2).rows))
+    other = run_of(
+        "b", tuple(Score(r.metric, 0.1, True, photo=r.photo, face=0) if r.face == 0 else r for r in both("b", 2).scores)
+    )
     assert compare([both("a", 1), other]).tests == 2
 
 

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gfpup.analysis.compare import Run
 from gfpup.analysis.recommend.candidates import fetch, timed
 from gfpup.analysis.recommend.guide import Advice, Hardware, Question, arithmetic, fit, guide, hardware_of, recommend
 from gfpup.analysis.recommend.measured import from_runs
 from gfpup.cli.overrides import to_overrides
 from gfpup.core.errors import GfpupError
+from gfpup.core.types import Score
 from gfpup.machine.hardware import Gpu, Machine
 from gfpup.models import backends
 from gfpup.planning.tiers import tier_of
-from gfpup.records.scores import RUN, ScoreRow, write
+from gfpup.records.run_record import read_record
+from gfpup.records.scores import write
 
 LARGE, CPU = Hardware(24, 24, 64), Hardware(0, 0, 16)
 
@@ -165,10 +166,10 @@ def finished(
     jitter = np.random.default_rng(len(backend)).normal(0, 0.02 * seconds, len(values))
     jitter -= jitter.mean()
     rows = [
-        ScoreRow(name, None, metric, value, higher, "no face" if value is None else None)
+        Score(metric, value, higher, "no face" if value is None else None, photo=name)
         for name, value in zip(names, values, strict=True)
     ]
-    rows.append(ScoreRow(RUN, None, "peak_memory", peak_gb * 1e9, False))
+    rows.append(Score("peak_memory", peak_gb * 1e9, False))
     photos = [
         {"name": name, "error": None, "seconds": {"read": 9.0, "restore": seconds + float(extra)}}
         for name, extra in zip(names, jitter, strict=True)
@@ -340,7 +341,7 @@ def test_seconds_that_another_job_spent_count_as_if_they_were_spent_here(tmp_pat
         line["seconds"] = {"read": 9.0, "detect": 0.01, "restore": 1.0}
         line["reused"] = {"detect": 0.5}
     (folder / "manifest.json").write_text(json.dumps(document))
-    rows = [row for row in timed(Run("second", ()), folder).rows if row.metric == "seconds"]
+    rows = [row for row in timed(read_record(folder)).scores if row.metric == "seconds"]
     assert [row.value for row in rows] == [1.5, 1.5]
 
 

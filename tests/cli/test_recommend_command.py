@@ -13,7 +13,8 @@ import pytest
 from gfpup.cli import recommend
 from gfpup.cli.main import main
 from gfpup.core.errors import GfpupError
-from gfpup.records.scores import ScoreRow, write
+from gfpup.core.types import Score
+from gfpup.records.scores import write
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +81,8 @@ def test_measured_runs_decide_and_are_shown(tmp_path: Path, capsys: pytest.Captu
         folder = tmp_path / "out" / f"backend={name}"
         folder.mkdir(parents=True)
         values = [loss + i / 100 for i in range(12)]
-        rows = [ScoreRow(f"{i}.png", None, "lpips", value, False) for i, value in enumerate(values)]
-        write(folder, rows + [ScoreRow(f"{i}.png", None, "seconds", seconds, False) for i in range(12)])
+        rows = [Score("lpips", value, False, photo=f"{i}.png") for i, value in enumerate(values)]
+        write(folder, rows + [Score("seconds", seconds, False, photo=f"{i}.png") for i in range(12)])
         plan = {"pixels": {"backend": name, "parameters": {}, "device": "cpu"}}
         document = {"status": "done", "plan": plan, "photos": [], "hardware": {}}
         (folder / "manifest.json").write_text(json.dumps(document))

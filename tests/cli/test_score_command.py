@@ -15,7 +15,7 @@ from pictures import read, save
 from skimage.metrics import peak_signal_noise_ratio
 
 from gfpup.cli.main import main
-from gfpup.records.scores import ScoreRow
+from gfpup.core.types import Score
 from gfpup.records.scores import read as read_scores
 
 FACE = np.ascontiguousarray(skimage.data.astronaut())
@@ -34,7 +34,7 @@ def noisy(seed: int, sigma: float, side: int = 512) -> np.ndarray:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def rows_of(folder: Path) -> dict[tuple[str, int | None, str], ScoreRow]:
+def rows_of(folder: Path) -> dict[tuple[str, int | None, str], Score]:
     rows = read_scores(folder / "scores.csv")
     found = {(row.photo, row.face, row.metric): row for row in rows}
     assert len(found) == len(rows), "a line is there twice"
@@ -131,7 +131,7 @@ def test_an_input_that_changed_or_left_is_not_taken_for_the_one_restored(folders
     save(folders / "moved" / "c.png", FACE[:50, :50])
     (folders / "lq").mkdir()
     save(folders / "lq" / "a.png", FACE[:200, :200])
-    assert gfpup("score", "out", "--metrics", "psnr,identity", "--quiet") == 0
+    assert gfpup("score", "out", "--metrics", "psnr,identity", "--quiet") == 1
     rows = rows_of(folders / "out")
     assert "changed since the run" in str(rows["a.png", None, "psnr_to_input"].missing_reason)
     assert "is not there: give --input" in str(rows["b.png", None, "psnr_to_input"].missing_reason)
@@ -170,7 +170,7 @@ def test_pictures_are_matched_by_path_and_by_a_documented_suffix_only(tmp_path: 
 
 
 def test_without_partners_a_pair_metric_is_missing_with_the_remedy(folders: Path, gfpup: Callable[..., int]) -> None:
-    assert gfpup("score", "--restored", "lq", "--metrics", "psnr,seconds", "--output", "scores", "--quiet") == 0
+    assert gfpup("score", "--restored", "lq", "--metrics", "psnr,seconds", "--output", "scores", "--quiet") == 1
     rows = rows_of(folders / "scores")
     assert "give --input or --reference" in str(rows["a.png", None, "psnr_to_input"].missing_reason)
     assert rows["a.png", None, "seconds"].missing_reason
@@ -270,7 +270,7 @@ def test_a_run_that_goes_on_is_left_alone(folders: Path, gfpup: Callable[..., in
     (folders / "out" / "manifest.json").write_text(json.dumps({"status": "running", "photos": []}))
     assert gfpup("score", "out") == 2 and "has not ended" in capsys.readouterr().err
     (folders / "out" / "manifest.json").write_text("[]")
-    assert gfpup("score", "out") == 2 and "no record of a run" in capsys.readouterr().err
+    assert gfpup("score", "out") == 2 and "not the record of a run" in capsys.readouterr().err
 
 
 def test_the_published_outputs_are_scored_by_folder(shared: Path, tmp_path: Path, gfpup: Callable[..., int]) -> None:

@@ -53,7 +53,7 @@ def test_a_sweep_is_tracked_once(tracked: Path, capsys: pytest.CaptureFixture[st
     parent = last_sweep(store, [experiment])
     assert parent is not None and {line["sweep"] for line in said["runs"]} == {parent.info.run_id}
     found = {run.info.run_name: run for run in children(store, parent.info.run_id)}
-    assert set(found) == {"backend=identity", "backend=classical"}
+    assert set(found) == {"identity", "classical"}
     assert {line["run_id"] for line in said["runs"]} == {run.info.run_id for run in found.values()}
     for name, run in found.items():
         assert run.data.params["backend.name"] == name.removeprefix("backend=")

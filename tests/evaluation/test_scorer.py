@@ -14,7 +14,6 @@ from gfpup.evaluation.metrics import POLYFORM, MetricError
 from gfpup.evaluation.metrics.full_reference import psnr, ssim
 from gfpup.evaluation.scorer import (
     Pictures,
-    PlacedScore,
     Scorer,
     affines_of,
     affines_of_line,
@@ -54,7 +53,7 @@ def scorer_of(*names: str, find: Any = absent) -> Scorer:
     return load_scorer(names, find=find)
 
 
-def by_key(scores: tuple[PlacedScore, ...]) -> dict[tuple[str, int | None], PlacedScore]:
+def by_key(scores: tuple[Score, ...]) -> dict[tuple[str, int | None], Score]:
     found = {(score.metric, score.face): score for score in scores}
     assert len(found) == len(scores), "a metric was scored twice"
     return found
@@ -176,10 +175,10 @@ def test_the_set_gathers_every_face() -> None:
         restored = 0
         reference = 0
 
-        def add_restored(self, crop: UInt8) -> None:
+        def add_restored(self, crop: UInt8, *, of: object) -> None:
             self.restored += 1
 
-        def add_reference(self, crop: UInt8) -> None:
+        def add_reference(self, crop: UInt8, *, of: object) -> None:
             self.reference += 1
 
         def scores(self) -> tuple[Score, ...]:
@@ -190,7 +189,7 @@ def test_the_set_gathers_every_face() -> None:
     scorer(Pictures(picture(64, 64, 1), picture(64, 64, 2), affines={0: AFFINE, 3: AFFINE}))
     scorer(Pictures(picture(64, 64, 1), None, picture(64, 64, 2), affines={0: AFFINE}))
     assert (scorer.sets.restored, scorer.sets.reference) == (3, 1)
-    assert scorer.finish() == (PlacedScore("fid", 1.0, False),)
+    assert scorer.finish() == (Score("fid", 1.0, False),)
 
 
 def test_affines_are_of_restored_faces_by_their_number() -> None:

@@ -76,9 +76,9 @@ def test_a_sweep_is_run_read_compared_and_tracked(tmp_path: Path, monkeypatch: p
     )
     assert [record.document["plan"]["pixels"]["backend"] for record in records] == ["classical", "identity"]
     comparison = gfpup.compare_runs(out, baseline=records[1].folder)
-    assert comparison.baseline == "backend=identity" and comparison.photos == 3
+    assert comparison.baseline == "identity" and comparison.photos == 3
     best = comparison.of("psnr_to_input", "photo")[0]
-    assert best.run == "backend=identity"
+    assert best.run == "identity"
     assert records[0].document["argv"][:2] == ["gfpup", "sweep"]
     assert gfpup.compare_runs(*records, baseline="backend=identity").lines == comparison.lines
     ids = gfpup.track(out, uri=str(tmp_path / "store"))

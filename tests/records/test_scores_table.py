@@ -10,14 +10,13 @@ import pytest
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Metadata, Photo, RestoredPhoto, Score
-from gfpup.evaluation.scorer import PlacedScore
-from gfpup.records.scores import COLUMNS, ScoreRow, ScoreWriter, as_csv, per_photo, read, rows_of, summarise, write
+from gfpup.records.scores import COLUMNS, ScoreWriter, as_csv, per_photo, read, summarise, write
 
 ROWS = [
-    ScoreRow('b, "c"\n10.png', None, "psnr", float("inf"), True),
-    ScoreRow("a/2.png", 1, "lpips", 0.1 + 0.2, False),
-    ScoreRow("a/10.png", None, "niqe", None, False, "no consent: say, so"),
-    ScoreRow("", None, "fid", 12.5, False),
+    Score("psnr", float("inf"), True, photo='b, "c"\n10.png'),
+    Score("lpips", 0.1 + 0.2, False, photo="a/2.png", face=1),
+    Score("niqe", None, False, "no consent: say, so", photo="a/10.png"),
+    Score("fid", 12.5, False),
 ]
 
 
@@ -35,14 +34,9 @@ def test_every_row_comes_back(tmp_path: Path) -> None:
     assert [row.level for row in back] == ["faces", "photo", "photo", "run"]
 
 
-def test_scores_become_rows_with_their_face() -> None:
-    rows = rows_of("x.png", [Score("psnr", 30.0, True), PlacedScore("identity", 0.5, True, face=2)])
-    assert rows == [ScoreRow("x.png", None, "psnr", 30.0, True), ScoreRow("x.png", 2, "identity", 0.5, True)]
-
-
 def test_a_torn_last_line_is_left_out_and_other_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
-    whole = as_csv([ScoreRow("a.png", None, "ssim", 0.5, True), ScoreRow("b.png", None, "ssim", 0.25, True)])
+    whole = as_csv([Score("ssim", 0.5, True, photo="a.png"), Score("ssim", 0.25, True, photo="b.png")])
     path.write_text(whole[:-6])
     assert [row.photo for row in read(path)] == ["a.png"]
     path.write_text(whole.replace("0.5", "half"))
@@ -52,18 +46,18 @@ def test_a_torn_last_line_is_left_out_and_other_damage_is_named(tmp_path: Path) 
     with pytest.raises(GfpupError, match="damaged"):
         read(path)
     path.write_text("something,else\n")
-    with pytest.raises(GfpupError, match="no table of scores"):
+    with pytest.raises(GfpupError, match="not a table of scores"):
         read(path)
 
 
 def test_means_are_of_photos_and_what_is_missing_is_counted() -> None:
     rows = [
-        ScoreRow("a.png", 0, "identity", 0.2, True),
-        ScoreRow("a.png", 1, "identity", 0.4, True),
-        ScoreRow("b.png", 0, "identity", 0.9, True),
-        ScoreRow("c.png", None, "psnr", float("inf"), True),
-        ScoreRow("d.png", None, "psnr", 20.0, True),
-        ScoreRow("d.png", None, "niqe", None, False, "why"),
+        Score("identity", 0.2, True, photo="a.png", face=0),
+        Score("identity", 0.4, True, photo="a.png", face=1),
+        Score("identity", 0.9, True, photo="b.png", face=0),
+        Score("psnr", float("inf"), True, photo="c.png"),
+        Score("psnr", 20.0, True, photo="d.png"),
+        Score("niqe", None, False, "why", photo="d.png"),
     ]
     assert per_photo(rows[:3]) == pytest.approx({"a.png": 0.3, "b.png": 0.9})
     summary = {(s["metric"], s["level"]): s for s in summarise(rows)["scores"]}
@@ -78,14 +72,14 @@ def test_means_are_of_photos_and_what_is_missing_is_counted() -> None:
 
 def test_a_killed_run_keeps_its_scores_and_a_photo_done_again_replaces_them(tmp_path: Path) -> None:
     first = ScoreWriter(tmp_path)
-    first.photo_done({"name": "a.png"}, restored(PlacedScore("ssim", 0.1, True), PlacedScore("ssim", 0.2, True, face=0)))
-    first.photo_done({"name": "b.png"}, restored(PlacedScore("ssim", 0.3, True)))
+    first.photo_done({"name": "a.png"}, restored(Score("ssim", 0.1, True), Score("ssim", 0.2, True, face=0)))
+    first.photo_done({"name": "b.png"}, restored(Score("ssim", 0.3, True)))
     assert len(read(tmp_path / "scores.csv")) == 3  # without run_done: the process was killed
 
     second = ScoreWriter(tmp_path)
-    second.photo_done({"name": "b.png"}, restored(PlacedScore("ssim", 0.4, True)))
+    second.photo_done({"name": "b.png"}, restored(Score("ssim", 0.4, True)))
     second.photo_done({"name": "c.png"}, None)
-    second.run_scores([PlacedScore("fid", None, False, "too few")])
+    second.run_scores([Score("fid", None, False, "too few")])
     second.run_done({})
     rows = read(tmp_path / "scores.csv")
     assert [(row.photo, row.value) for row in rows] == [("a.png", 0.1), ("a.png", 0.2), ("b.png", 0.4), ("", None)]

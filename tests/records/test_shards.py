@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from gfpup.core.errors import GfpupError
-from gfpup.records.manifest import Manifest, recorded_names
-from gfpup.records.shards import Growth, Part, merge
+from gfpup.records.manifest import Manifest
+from gfpup.records.run_record import recorded_names
+from gfpup.records.shards import Growth, Part, absorb
 
 HEADER = {"fingerprint": "0" * 16, "plan": {"pixels": {}}}
 
@@ -45,7 +46,7 @@ def test_parts_become_the_record_of_one_process(tmp_path: Path) -> None:
                 for i in range(2):
                     part.add(line(f"{rank}{i}.png"))
         manifest.add(line("00.png"))
-        merge(manifest, look)
+        absorb(manifest, look)
         document = manifest.close("done")
     with Manifest(tmp_path / "whole", HEADER, overwrite=False) as manifest:
         for name in ("10", "11", "20", "21", "00"):
@@ -67,7 +68,7 @@ def test_what_a_killed_run_left_is_merged_by_the_next_but_for_a_torn_line(tmp_pa
     lines.write_bytes(lines.read_bytes()[:-9])
     assert recorded_names(tmp_path) == {"/in/a.png": "a.png"}, "a part counts before it is merged"
     with Manifest(tmp_path, HEADER, overwrite=False) as manifest:
-        merge(manifest, nothing)
+        absorb(manifest, nothing)
         assert list(manifest.photos) == ["a.png"]
     assert names(tmp_path) == ["a.png"]
 
@@ -77,7 +78,7 @@ def test_overwrite_forgets_parts(tmp_path: Path) -> None:
         part.open()
         part.add(line("a.png"))
     with Manifest(tmp_path, HEADER, overwrite=True) as manifest:
-        merge(manifest, nothing)
+        absorb(manifest, nothing)
         assert not manifest.photos
     assert not (tmp_path / ".ranks").exists()
 
@@ -99,10 +100,10 @@ def test_a_rank_that_still_writes_keeps_the_next_run_away(tmp_path: Path) -> Non
         late = Part(tmp_path, 4)
         late.open()
         late.add(line("b.png"))
-        merge(manifest, nothing)
+        absorb(manifest, nothing)
         assert list(manifest.photos) == ["a.png"], "a part that is held stays for the next run"
         late.close()
-        merge(manifest, nothing)
+        absorb(manifest, nothing)
         assert list(manifest.photos) == ["a.png", "b.png"]
 
 

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from gfpup.analysis.compare import Run
 from gfpup.analysis.recommend.guide import GB, commercial_use, guide
 from gfpup.core.errors import GfpupError
 from gfpup.evaluation.metrics.cost import seconds as seconds_score
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.models import backends
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.scores import RUN, TABLE, ScoreRow
+from gfpup.records.layout import DOCUMENT
+from gfpup.records.run_record import RunRecord
+from gfpup.records.scores import TABLE
 
 SECONDS: Final = ("seconds", "photo")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """One finished run: `backend` with its `flags`, the `members` of an ensemble, the hardware it ran on, peak memory in GB."""
+    """A finished run as one to take: its record, and what of it a method's command needs.
 
-    name: str
-    backend: str
-    flags: tuple[str, ...]
-    members: tuple[str, ...]
-    device: str
-    hardware: Mapping[str, Any]
-    peak_gb: float | None
+    Raises:
+        GfpupError: the run is still going on, or its record does not say what it ran.
+    """
+
+    record: RunRecord
+
+    def __post_init__(self) -> None:
+        if "backend" not in self.record.ended().pixels:
+            raise GfpupError(f"{self.record.folder} does not record its method: give the --output folder of gfpup run.")
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return self.record.name
+
+    @property
+    def backend(self) -> str:
+        """The method."""
+        return str(self.record.pixels["backend"])
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The methods of an ensemble."""
+        return tuple(dict.fromkeys(member["backend"] for member in self.record.pixels.get("members", ())))
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags of `gfpup run` that make what this run made, but for its photos and its folder."""
+        return tuple(_flags(self.record.pixels, self.record.pixels.get("members", ()), self.record.configuration))
+
+    @property
+    def device(self) -> str:
+        """The device it ran on."""
+        return str(self.record.pixels.get("device", self.record.plan.get("device", "cpu")))
+
+    @property
+    def hardware(self) -> Mapping[str, Any]:
+        """The machine it ran on."""
+        return self.record.document.get("hardware") or {}
+
+    @property
+    def peak_gb(self) -> float | None:
+        """The most memory it held, in GB."""
+        peaks = [s.value for s in self.record.scores if s.metric == "peak_memory" and s.value is not None]
+        return peaks[0] / GB if peaks else None
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -54,48 +91,27 @@ class Candidate:
         return min((commercial_use(name) if name in backends.TABLE else "unknown" for name in self.uses), key=order.index)
 
 
-def timed(run: Run, folder: Path) -> Run:
+def timed(record: RunRecord) -> RunRecord:
     """The run with seconds a photo: where the scores have none, from its record.
 
     Raises:
-        GfpupError: neither has any.
+        GfpupError: neither has any, and the results are not another tool's.
     """
-    if any((row.metric, row.level) == SECONDS and row.value is not None for row in run.rows):
-        return run
-    rows = []
-    for line in _document(folder)["photos"]:
+    if record.pixels.get("backend") == "precomputed":
+        return record
+    if any((score.metric, score.level) == SECONDS and score.value is not None for score in record.scores):
+        return record
+    found = []
+    for line in record.photos:
         score = seconds_score(unshared(line["seconds"], line.get("reused", {})))
         if line["error"] is None and score.value is not None:
-            rows.append(ScoreRow(line["name"], None, score.metric, score.value, score.higher_is_better))
-    if not rows:
-        raise GfpupError(f"{folder} says nothing of seconds, which the advice needs; restore its photos again with gfpup run.")
-    return replace(run, rows=(*run.rows, *rows))
+            found.append(replace(score, photo=line["name"]))
+    if not found:
+        raise GfpupError(f"{record.folder} has no seconds, which the advice needs; restore its photos again with gfpup run.")
+    return replace(record, scores=(*(s for s in record.scores if s.metric != "seconds"), *found))
 
 
-def candidate(run: Run, folder: Path) -> Candidate:
-    """What a finished run in `folder` is, by its record.
-
-    Raises:
-        GfpupError: there is no record, or the run goes on still.
-    """
-    document = _document(folder)
-    plan = document["plan"]
-    pixels = plan["pixels"]
-    members = pixels.get("members", [])
-    peaks = [row.value for row in run.rows if row.photo == RUN and row.metric == "peak_memory" and row.value is not None]
-    return Candidate(
-        name=run.name,
-        backend=pixels["backend"],
-        flags=tuple(_flags(pixels, members, document)),
-        members=tuple(dict.fromkeys(member["backend"] for member in members)),
-        device=str(pixels.get("device", plan.get("device", "cpu"))),
-        hardware=document.get("hardware") or {},
-        peak_gb=peaks[0] / GB if peaks else None,
-    )
-
-
-def _flags(pixels: Mapping[str, Any], members: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> list[str]:
-    """The flags of `gfpup run` that make what this run made, but for its photos and its folder."""
+def _flags(pixels: Mapping[str, Any], members: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> list[str]:
     words = ["--backend", str(pixels["backend"])]
     parameters = dict(pixels.get("parameters", {}))
     for member in members if pixels["backend"] == "ensemble" else ():
@@ -104,7 +120,6 @@ def _flags(pixels: Mapping[str, Any], members: Sequence[Mapping[str, Any]], docu
     if members and pixels["backend"] == "ensemble":
         words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
         words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
-    asked = document.get("configuration", {})
     own = asked.get("weights", {}).get("model")
     if own is not None:
         words += ["--model-path", str(own)]
@@ -124,17 +139,6 @@ def _flags(pixels: Mapping[str, Any], members: Sequence[Mapping[str, Any]], docu
     return words + [f"restore.{key}={value}" for key, value in sorted(parameters.items())]
 
 
-def _document(folder: Path) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
-        document["plan"]["pixels"]["backend"], document["photos"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise GfpupError(f"{folder / DOCUMENT} is no record of a run; give the --output folder of gfpup run.") from None
-    if document.get("status") == "running":
-        raise GfpupError(f"the run in {folder} has not ended; wait for it, or give its command again, which resumes it.")
-    return document
-
-
 def machine_of(hardware: Mapping[str, Any]) -> str:
     """A machine in words, from what a record says of it."""
     gpus = ", ".join(gpu["name"] for gpu in hardware.get("gpus", ()))
@@ -151,12 +155,15 @@ def fetch(experiment: str, uri: str | None, into: Path) -> list[Path]:
     """
     from gfpup.tracking import store as tracking_store
     from gfpup.tracking.facts import COMPLETE
+    from gfpup.tracking.target import shown
 
     uri = tracking_store.store_uri(uri)
-    where = tracking_store.shown(uri)
+    where = shown(uri)
     database = tracking_store.database(uri)
     if database is not None and not database.is_file():
         raise GfpupError(f"there is no store at {database}; track a run first: gfpup track out/, or give --tracking-uri.")
+    if database is not None:
+        tracking_store.follow_folder(database)
     folders: list[Path] = []
     with tracking_store.opened(uri) as store:
         found = store.get_experiment_by_name(experiment)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from gfpup.analysis.compare import Comparison, Line, Run, compare, read_runs, verdict
-from gfpup.analysis.recommend.candidates import SECONDS, Candidate, candidate, machine_of, timed
+from gfpup.analysis.compare import Comparison, Line, compare, verdict
+from gfpup.analysis.recommend.candidates import SECONDS, Candidate, machine_of, timed
 from gfpup.analysis.recommend.guide import (
     Advice,
     Alternative,
@@ -36,6 +37,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
+from gfpup.records.run_record import RunRecord, read_record, read_scored
 
 NOT_METHODS: Final = ("identity", "precomputed")
 """What a comparison holds the others against; it is never the advice."""
@@ -59,12 +61,16 @@ def from_runs(
         GfpupError: fewer than two runs, no metric or photo that all share, or none of them may be or can be run.
     """
     check(question)
-    runs = [timed(run, folder) for run, folder in zip(read_runs(folders), folders, strict=True)]
-    candidates = {run.name: candidate(run, folder) for run, folder in zip(runs, folders, strict=True)}
+    runs = [timed(run if run.document else read_record(run.folder)) for run in read_scored(folders)]
+    candidates = {run.name: Candidate(run) for run in runs}
     priority = priority_of(question)
     key = _quality(runs, priority, metric)
-    compared = [Run(run.name, tuple(row for row in run.rows if (row.metric, row.level) in (key, SECONDS))) for run in runs]
-    first = compare(compared, confidence=confidence, seed=seed)
+    compared = [
+        replace(run, scores=tuple(score for score in run.scores if (score.metric, score.level) in (key, SECONDS)))
+        for run in runs
+    ]
+    timed_run = next((run.name for run in compared if candidates[run.name].backend != "precomputed"), None)
+    first = compare(compared, baseline=timed_run, confidence=confidence, seed=seed)
     refused = {name: why for name, each in candidates.items() if (why := _refusal(each, question, hardware)) is not None}
     beside_input = _beside_input(compared, candidates, key, confidence=confidence, seed=seed)
     harmful = [name for name, said in beside_input.items() if said == "worse" and name not in refused]
@@ -111,7 +117,7 @@ def from_runs(
 
 
 def _pick(
-    runs: Sequence[Run],
+    runs: Sequence[RunRecord],
     first: Comparison,
     key: tuple[str, str],
     eligible: Sequence[str],
@@ -159,9 +165,9 @@ def _knee(eligible: Sequence[str], times: Mapping[str, float], quality: Mapping[
     return min(eligible, key=lambda name: (away(name), quality[name].rank))
 
 
-def _quality(runs: Sequence[Run], priority: str, metric: str | None) -> tuple[str, str]:
+def _quality(runs: Sequence[RunRecord], priority: str, metric: str | None) -> tuple[str, str]:
     """The metric and level that decide: `metric`, or the first of the guide's list that all runs have."""
-    have = [{(row.metric, row.level) for row in run.rows if row.value is not None and math.isfinite(row.value)} for run in runs]
+    have = [{(score.metric, score.level) for score in run.scores if score.is_finite} for run in runs]
     shared = set.intersection(*have) - {SECONDS}
     wanted = guide()["priorities"][priority]["measured_by"] if metric is None else [metric]
     for name in wanted:
@@ -189,7 +195,7 @@ def _refusal(candidate: Candidate, question: Question, hardware: Hardware) -> st
 
 
 def _beside_input(
-    runs: Sequence[Run], candidates: Mapping[str, Candidate], key: tuple[str, str], *, confidence: float, seed: int
+    runs: Sequence[RunRecord], candidates: Mapping[str, Candidate], key: tuple[str, str], *, confidence: float, seed: int
 ) -> dict[str, str]:
     """What may be said of each run against `identity`, which changes nothing, where that is among them."""
     zero = _unchanged(candidates)
@@ -264,7 +270,7 @@ def _elsewhere(candidates: Mapping[str, Candidate], machine: Machine | None) -> 
 
 def _row(candidate: Candidate, against: Comparison, key: tuple[str, str], refused: Mapping[str, str]) -> dict[str, Any]:
     """What is known of one run, ready for JSON and for a table."""
-    line, times = (next(line for line in against.of(*by) if line.run == candidate.name) for by in (key, SECONDS))
+    line, times = _both(against, candidate.name, key)
     return {
         "run": candidate.name,
         "backend": candidate.backend,
@@ -272,8 +278,8 @@ def _row(candidate: Candidate, against: Comparison, key: tuple[str, str], refuse
         "level": key[1],
         "mean": line.mean,
         "interval": line.interval,
-        "seconds": times.mean,
-        "seconds_interval": times.interval,
+        "seconds": None if times is None else times.mean,
+        "seconds_interval": None if times is None else times.interval,
         "photos": line.n,
         "on_front": line.on_front,
         "verdict": "taken" if verdict(line) == "baseline" else verdict(line),
@@ -284,8 +290,15 @@ def _row(candidate: Candidate, against: Comparison, key: tuple[str, str], refuse
 
 
 def _numbers(against: Comparison, name: str, key: tuple[str, str]) -> str:
-    line, times = (next(line for line in against.of(*by) if line.run == name) for by in (key, SECONDS))
-    return f"{times.mean:.3g} s a photo, {key[0]} {line.mean:.4g}"
+    line, times = _both(against, name, key)
+    took = "time not known" if times is None else f"{times.mean:.3g} s a photo"
+    return f"{took}, {key[0]} {line.mean:.4g}"
+
+
+def _both(against: Comparison, name: str, key: tuple[str, str]) -> tuple[Line, Line | None]:
+    """The lines of a run by the quality metric and by seconds, None where its time is not known."""
+    times = next((line for line in against.of(*SECONDS) if line.run == name), None)
+    return next(line for line in against.of(*key) if line.run == name), times
 
 
 def _interval(against: Comparison, name: str, by: tuple[str, str]) -> str:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gfpup.analysis import statistics
-from gfpup.analysis.compare import Comparison, Line, Run, compare, names_of
+from gfpup.analysis.compare import Comparison, Line, compare
 from gfpup.analysis.report.scored import read_scored
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
+from gfpup.core.types import Score
 from gfpup.records import items as results
 from gfpup.records.items import Item
-from gfpup.records.manifest import DOCUMENT
-from gfpup.records.run_record import folders_with
-from gfpup.records.scores import RUN, TABLE, ScoreRow, per_photo, read
-
-SWEEP_STATUS: Final = ".sweep/*.json"
-"""What the jobs of a sweep leave in its folder; a refused one leaves nothing else."""
+from gfpup.records.layout import DOCUMENT
+from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record
+from gfpup.records.scores import RUN, TABLE, per_photo, read
 
 Key = tuple[str, str]
 """A metric and its level."""
@@ -30,19 +27,31 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class ReportedRun:
-    """One finished run: its record, its scores, and by what a photo is matched its item on disk and its line."""
+    """A finished run, and by what a photo is matched its item on disk and its line."""
 
-    name: str
-    document: Mapping[str, Any]
-    rows: tuple[ScoreRow, ...]
+    record: RunRecord
     items: Mapping[str, Item]
     lines: Mapping[str, Mapping[str, Any]]
 
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return self.record.name
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The whole of its manifest."""
+        return self.record.document
+
+    @property
+    def rows(self) -> tuple[Score, ...]:
+        """Its scores."""
+        return self.record.scores
+
     def values(self, key: Key) -> dict[str, float]:
         """One finite value a photo of a metric at a level, by what the photo is matched by."""
-        match_of = {line["name"]: match for match, line in self.lines.items()}
         found = per_photo(row for row in self.rows if (row.metric, row.level) == key)
-        return {match_of[photo]: value for photo, value in found.items() if photo in match_of}
+        return {match: found[line["name"]] for match, line in self.lines.items() if line["name"] in found}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,25 +86,29 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     Raises:
         GfpupError: a folder holds no run, none of the runs has ended, or `baseline` is none of them.
     """
-    folders = _folders(given)
     notes: list[str] = []
     runs = []
-    for name, folder in zip(names_of(folders), folders, strict=True):
+    records, lost = _records(given)
+    for record in records:
         try:
-            runs.append(_read(name, folder, notes))
+            runs.append(_reported(record, notes))
         except GfpupError as error:
-            if len(folders) == 1:
+            if len(records) + len(lost) == 1:
                 raise
-            notes.append(f"{name} is left out: {error}")
+            lost.append(f"{record.name} is left out: {error}")
+    notes += lost
     if not runs:
-        raise GfpupError(f"none of the {len(folders)} runs can be reported: {notes[0]}")
-    chosen = _baseline(baseline, runs, dict(zip(names_of(folders), folders, strict=True)))
+        raise GfpupError(f"none of the runs can be reported: {notes[0]}")
+    picked = chosen([run.record for run in runs], baseline) or runs[0].name
+    if picked not in [run.name for run in runs]:
+        known = "; ".join(run.name for run in runs)
+        raise GfpupError(f"unknown baseline {baseline!r}: choose one of {known}.")
     photos = {photo: run.lines[photo]["name"] for run in reversed(runs) for photo in run.lines}
-    lines, comparison = _lines(runs, chosen, notes)
+    lines, comparison = _lines(runs, picked, notes)
     return Subject(
         runs=tuple(runs),
         photos=tuple(sorted(photos, key=lambda photo: (natural_key(photos[photo]), photo))),
-        baseline=chosen,
+        baseline=picked,
         lines=lines,
         comparison=comparison,
         lost_jobs=tuple(_lost_jobs(given, notes)),
@@ -103,7 +116,12 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     )
 
 
-def _folders(given: Sequence[Path]) -> list[Path]:
+def _records(given: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:
+    """The runs in these folders, each once, and what to say of those that cannot be read.
+
+    Raises:
+        GfpupError: a folder holds no run, or the only one cannot be read.
+    """
     folders: dict[Path, Path] = {}
     for path in given:
         try:
@@ -113,41 +131,33 @@ def _folders(given: Sequence[Path]) -> list[Path]:
         folders |= {folder.resolve(): folder for folder in found}
     if not folders:
         raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
-    return list(folders.values())
+    records, lost = [], []
+    for folder in folders.values():
+        try:
+            bare = not (folder / DOCUMENT).is_file()
+            records.append(RunRecord(folder, {}, tuple(read(folder / TABLE))) if bare else read_record(folder))
+        except GfpupError as error:
+            if len(folders) == 1:
+                raise
+            lost.append(f"{called(folder)} is left out: {error}")
+    return named(records), lost
 
 
-def _read(name: str, folder: Path, notes: list[str]) -> ReportedRun:
-    scores = folder / TABLE
-    rows = tuple(read(scores)) if scores.exists() else ()
-    if (folder / DOCUMENT).is_file():
-        items, said = results.items_of_run(folder)
-        document = json.loads((folder / DOCUMENT).read_text(encoding="utf-8"))
+def _reported(record: RunRecord, notes: list[str]) -> ReportedRun:
+    if record.document:
+        items, said = results.items_of_run(record)
     else:
-        document, items, said = read_scored(folder, [row.photo for row in rows if row.photo != RUN])
+        photos = [score.photo for score in record.scores if score.photo != RUN]
+        document, items, said = read_scored(record.folder, photos)
+        record = replace(record, document=document)
     notes += said
-    if document["status"] != "done":
-        notes.append(f"{name} ended as {document['status']}")
-    # As gfpup compare matches photos: by name without its extension, where that names one photo only.
-    photos = [line["name"] for line in document["photos"]]
-    short = {photo: str(PurePosixPath(photo).with_suffix("")) for photo in photos}
-    match = short if len(set(short.values())) == len(photos) else {photo: photo for photo in photos}
+    if record.status != "done":
+        notes.append(f"{record.name} ended as {record.status}")
     return ReportedRun(
-        name=name,
-        document=document,
-        rows=rows,
-        items={match[item.name]: item for item in items},
-        lines={match[line["name"]]: line for line in document["photos"]},
+        record,
+        items={record.matches[item.name]: item for item in items},
+        lines={record.matches[line["name"]]: line for line in record.photos},
     )
-
-
-def _baseline(given: str | None, runs: Sequence[ReportedRun], folders: Mapping[str, Path]) -> str:
-    names = [run.name for run in runs]
-    if given is None:
-        return names[0]
-    by_folder = next((name for name in names if folders[name].resolve() == Path(given).resolve()), given)
-    if by_folder not in names:
-        raise GfpupError(f"the baseline {given!r} is none of the runs: choose one of {', '.join(names)}.")
-    return by_folder
 
 
 def _lines(runs: Sequence[ReportedRun], baseline: str, notes: list[str]) -> tuple[tuple[Line, ...], Comparison | None]:
@@ -157,7 +167,7 @@ def _lines(runs: Sequence[ReportedRun], baseline: str, notes: list[str]) -> tupl
     if len(scored) > 1:
         among = [run.name for run in scored]
         try:
-            found = compare([Run(run.name, run.rows) for run in scored], baseline=baseline if baseline in among else None)
+            found = compare([run.record for run in scored], baseline=baseline if baseline in among else None)
         except GfpupError as error:
             notes.append(f"the runs are not compared: {error}")
         else:
@@ -182,20 +192,12 @@ def _means(run: ReportedRun) -> list[Line]:
 def _lost_jobs(given: Sequence[Path], notes: list[str]) -> list[tuple[str, str]]:
     """The jobs of a sweep that an error ended: what was asked for, and why it failed; doubles of others go to `notes`."""
     lost = []
-    for path in given:
-        for file in sorted(path.glob(SWEEP_STATUS), key=lambda file: natural_key(file.name)):
-            try:
-                facts = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            if not isinstance(facts, dict):
-                continue
-            if facts.get("same_as"):
-                notes.append(
-                    f"{Path(facts['output']).name} means the same as {Path(facts['same_as']).name}, and was not repeated"
-                )
-            if facts.get("error"):
-                lost.append((Path(facts["output"]).name, str(facts["error"])))
+    for facts in (facts for path in given for facts in job_statuses(path)):
+        name = called(Path(facts["output"]))
+        if facts.get("same_as"):
+            notes.append(f"{name} means the same as {called(Path(facts['same_as']))}, and was not repeated")
+        if facts.get("error"):
+            lost.append((name, str(facts["error"])))
     return lost
 
 

@@ -70,26 +70,33 @@ def kernel_distance(a: Float64, b: Float64) -> float:
     return within(a) + within(b) - 2 * between
 
 
+Of = tuple[str, int]
+"""A face: the name of its photo, and its number in it."""
+
+
 class FaceSets:
     """Gathers the features of restored and of reference faces, one at a time, and compares them at the end."""
 
     def __init__(self, inception: Inception, names: tuple[str, ...] = ("fid", "kid")) -> None:
         self.inception = inception
         self.names = names
-        self._restored: list[Float64] = []
-        self._reference: list[Float64] = []
+        self._restored: list[tuple[Of, Float64]] = []
+        self._reference: list[tuple[Of, Float64]] = []
 
-    def add_restored(self, crop: UInt8) -> None:
-        """Add a restored face, (h, w, 3) uint8 RGB."""
-        self._restored.append(self.inception.features(crop))
+    def add_restored(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
+        """Add a restored face, (h, w, 3) uint8 RGB; `of` says which one it is."""
+        self._restored.append((of, self.inception.features(crop)))
 
-    def add_reference(self, crop: UInt8) -> None:
-        """Add a face of the reference set, (h, w, 3) uint8 RGB."""
-        self._reference.append(self.inception.features(crop))
+    def add_reference(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
+        """Add a face of the reference set, (h, w, 3) uint8 RGB; `of` says which one it is."""
+        self._reference.append((of, self.inception.features(crop)))
 
     def scores(self) -> tuple[Score, ...]:
-        """The distances, or why there are none."""
-        return tuple(set_score(name, self._restored, self._reference) for name in self.names)
+        """The distances, or why there are none; the order in which faces were added does not change a digit."""
+        restored, reference = (
+            [features for _, features in sorted(faces, key=lambda face: face[0])] for faces in (self._restored, self._reference)
+        )
+        return tuple(set_score(name, restored, reference) for name in self.names)
 
 
 def set_score(name: str, restored: list[Float64], reference: list[Float64]) -> Score:

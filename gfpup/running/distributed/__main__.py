@@ -50,7 +50,8 @@ def follow(prepared: Prepared) -> None:
         scorer.sets = None  # rank 0 takes the faces of all ranks from their results
     restorer = components.load(settings, plan, prepared.method, prepared.resolver)
     with Part(settings.output, prepared.rank.global_rank) as part:
-        scores = [] if scorer is None else [ScoreWriter(part.folder, fresh=True)]
+        writer = ScoreWriter(part.folder, fresh=True, scorer=scorer, referenced=prepared.referenced)
+        scores = [] if scorer is None else [writer]
         predict([], restorer, scorer, prepared, part, scores, shared=PartOfRecord(part))
 
 
