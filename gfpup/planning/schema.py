@@ -4,6 +4,8 @@ From these dataclasses come the configuration's types and defaults (`structured`
 completion, the keywords of the Python API, docs/cli.md, and the settings that the code reads as `settings.detect.size`.
 """
 
+# ruff: noqa: RUF009 (option and node return fields)
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -25,12 +27,21 @@ class Source:
 
     paths: tuple[str, ...] = option(
         [],
-        Flag("--input", "restore this photo, folder or pattern; repeat for more", "PATH", short="-i", common=True, scope="command"),
+        Flag(
+            "--input",
+            "restore this photo, folder or pattern; repeat for more",
+            "PATH",
+            short="-i",
+            common=True,
+            scope="command",
+        ),
         kind="list",
     )
     recursive: bool = option(False, Flag("--recursive", "look into folders inside folders", sets=True, common=True))
     kind: str = option("folder")
-    reference: Path | None = option(None, Flag("--reference", "score against the files of the same names in this folder", "DIR"))
+    reference: Path | None = option(
+        None, Flag("--reference", "score against the files of the same names in this folder", "DIR")
+    )
     protocol: str | None = option(None)
     seed: int = option(0, low=0)
     limit: int | None = option(None, Flag("--limit", "stop after N photos", "N"), low=1)
@@ -336,7 +347,10 @@ class Settings:
     hardware: Hardware = node(Hardware, section="machine")
     cache: Cache = node(Cache, section="machine", scope="run")
     dry_run: bool = option(
-        False, Flag("--dry-run", "print the plan and do nothing else", sets=True, common=True), section="machine", scope="command"
+        False,
+        Flag("--dry-run", "print the plan and do nothing else", sets=True, common=True),
+        section="machine",
+        scope="command",
     )
     screen: Screen = node(Screen, section="machine", scope="command")
     resolved: Mapping[str, Any] = field(default_factory=dict, repr=False)
