@@ -29,6 +29,7 @@ usage: gfpup VERB ...
   export     write a method's network as an ONNX or OpenVINO graph
   bench      measure how fast a method is on this machine
   weights    list, fetch, verify and import checkpoints
+  completion print the script that completes flags and values in your shell
   version    print the version
 
   gfpup VERB --help explains one verb. Try:
@@ -51,6 +52,7 @@ IN_OWN_MODULE = (
     "doctor",
     "backends",
     "weights",
+    "completion",
 )
 """Verbs that are `run(words)` of the module of their name."""
 VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def contained(work: Callable[[], int]) -> int:
-    """Do the work of a command; what a user can mend is one sentence and an exit status."""
+    """Do the work of a command; what a user can put right is one sentence and an exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # file names need not be valid UTF-8
     try:
@@ -77,7 +79,7 @@ def contained(work: Callable[[], int]) -> int:
         print("gfpup: interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output left (`gfpup ... | head`); nothing is left to say to it.
+        # The reader of our output left (`gfpup ... | head`).
         sys.stderr.close()
         return 1
 
@@ -88,7 +90,7 @@ def _dispatch(words: list[str]) -> int:
         return 0
     verb, rest = words[0], words[1:]
     if verb in ("-sc", "--shell-completion") or verb.startswith("--shell-completion="):
-        from gfpup.cli.choices import complete
+        from gfpup.cli.completion import complete
 
         return complete(words, verbs=VERBS)
     if verb in ("version", "--version", "-V"):
@@ -110,8 +112,10 @@ def run(words: Sequence[str], *, verb: str = "run", command: Sequence[str] = ())
 
     `command` is what was typed, where that was another command.
     """
-    if {"-h", "--help"} & set(words):
-        print(run_help() if verb == "run" else SWEEP_HELP, end="")
+    if {"-h", "--help", "--help-all"} & set(words):
+        from gfpup.cli.help import run_help
+
+        print(run_help(everything="--help-all" in words) if verb == "run" else SWEEP_HELP, end="")
         return 0
     from gfpup.cli.choices import known_choices
     from gfpup.cli.overrides import to_overrides
@@ -142,26 +146,3 @@ all jobs, and MLflow has them below one run: gfpup ui opens it. Exit status: 0 a
   gfpup sweep --input photos/ --backend identity,classical --metrics fast --output out/ hydra/launcher=joblib
   gfpup sweep --experiment 001-baselines --input photos/ --output out/
 """
-
-
-def run_help() -> str:
-    """The help of `gfpup run`, made from the table of flags: each with the override it stands for."""
-    from gfpup.cli.overrides import GROUPS
-
-    lines = ["Restore the faces of photos.", "", "usage: gfpup run --input PATH [flags] [key.path=value ...]", ""]
-    for group, flags in GROUPS.items():
-        lines.append(f"{group}:")
-        for flag in flags:
-            spelling = ", ".join(filter(None, (flag.short, flag.name))) + (f" {flag.metavar}" if flag.metavar else "")
-            override = f"{flag.key}={flag.value}" if flag.kind == "switch" else f"{flag.key}=..."
-            lines += [f"  {spelling:<28} {flag.help}", f"  {'':<28} [{override}]"]
-        lines.append("")
-    lines += [
-        "Hydra's own: -m runs one job for each combination of values; --cfg job prints the configuration; --hydra-help all.",
-        "Exit status: 0 all done, 1 some photos or faces failed, 2 refused before the first photo, 130 interrupted.",
-        "",
-        "  gfpup run --input photo.jpg --output out/",
-        "  gfpup run --input photos/ --output out/ --backend identity,classical -m",
-        "  gfpup run --input photos/ --output out/ --dry-run",
-    ]
-    return "\n".join(lines) + "\n"

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 Kind = Literal["value", "text", "list", "names", "metrics", "boxes", "group"]
 """How a value is written on the command line: "value" (a name or a number, which may be swept), "text" (any text, never swept),
-"list" (one value each time the flag is given), "names" (A,B in one value), "metrics" (a preset, or such names), "boxes" (X0,Y0,X1,Y1
-each time) or "group" (the name of a group of conf/, which may be swept)."""
+"list" (one value each time the flag is given), "names" (A,B in one value), "metrics" (a preset, or such names), "boxes"
+(X0,Y0,X1,Y1 each time) or "group" (a name from a group of conf/, which may be swept)."""
 Scope = Literal["command", "weights", "restore", "run"]
 """Where Python takes an option: nowhere, wherever weights are loaded, in `gfpup.load`, or in `gfpup.run` alone."""
 
@@ -48,8 +48,8 @@ class Flag:
 class Option:
     """One option: its dotted `key` in the configuration, the `type` that the code reads, its default and what is allowed.
 
-    `unit` belongs to a number. `shown` is the default that the help states where the configuration's own says nothing. `suggest` names
-    what the shell completes values from: a group of conf/, or a table of `gfpup.cli.completion`.
+    `unit` belongs to a number. `shown` is the default that the help states where the configuration's own says nothing.
+    `suggest` names what the shell completes values from: a group of conf/, or a table of `gfpup.cli.completion`.
     """
 
     flags: tuple[Flag, ...] = ()
@@ -117,7 +117,7 @@ def expected(wanted: Option) -> str:
         return "true or false"
     if wanted.base in (int, float):
         noun = "a whole number" if wanted.base is int else "a number"
-        unit = f" in {wanted.unit}" if wanted.unit else ""
+        unit = f", in {wanted.unit}" if wanted.unit else ""
         if wanted.low is None:
             return noun + unit
         return (

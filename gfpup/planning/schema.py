@@ -4,6 +4,8 @@ From these dataclasses come the configuration's types and defaults (`structured`
 completion, the keywords of the Python API, docs/cli.md, and the settings that the code reads as `settings.detect.size`.
 """
 
+# ruff: noqa: RUF009 (option and node return fields)
+
 from __future__ import annotations
 
 from collections.abc import Mapping

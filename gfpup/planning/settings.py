@@ -36,7 +36,7 @@ def typed(key: str) -> str:
 
 def invalid(key: str, value: Any, wanted: str = "", *, names: Mapping[str, str] | None = None) -> GfpupError:
     """The refusal of a value, under the flag that was typed, else the key; `names` are those of keywords in Python."""
-    shown = value if isinstance(value, str) else json.dumps(value, default=str)
+    shown = value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value, default=str)
     wanted = wanted or expected(OPTIONS[key])
     return GfpupError(f"invalid value '{shown}' for {(names or {}).get(key) or typed(key)}: expected {wanted}.")
 
@@ -62,7 +62,7 @@ def read_settings(config: Mapping[str, Any], *, names: Mapping[str, str] | None 
             )
         try:
             value = _read(wanted, held.get(inside, wanted.default) if inside else held)
-        except _Refused as refused:
+        except _RefusedError as refused:
             raise invalid(key, refused.args[0], refused.args[1], names=names) from None
         nodes.setdefault(name, {}).update({inside: value})
     nodes["restore"]["parameters"] = _parameters(config.get("restore", {}), nodes["restore"], config, names)
@@ -72,7 +72,7 @@ def read_settings(config: Mapping[str, Any], *, names: Mapping[str, str] | None 
     return replace(settings, **made, faces=FaceChoice(**faces))  # type: ignore[arg-type]
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """A value and what was expected instead ("" for the option's own words)."""
 
 
@@ -80,37 +80,37 @@ def _read(wanted: Option, value: Any) -> Any:
     """The value in the type that the code reads.
 
     Raises:
-        _Refused: it is not one of those.
+        _RefusedError: it is not one of those.
     """
     if wanted.key in _OWN_READERS:
         return _OWN_READERS[wanted.key](value)
     if value is None and wanted.optional:
         return None
     if wanted.choices and value not in wanted.choices:
-        raise _Refused(value, "")
+        raise _RefusedError(value, "")
     if wanted.kind in ("list", "names", "metrics"):
         kind = (int, float) if "float" in str(wanted.type) else (str,)
         if not isinstance(value, list | tuple) or not all(isinstance(v, kind) and not isinstance(v, bool) for v in value):
-            raise _Refused(value, "")
+            raise _RefusedError(value, "")
         return tuple(float(v) if kind != (str,) else v for v in value)
     if wanted.base is bool:
         if not isinstance(value, bool):
-            raise _Refused(value, "")
+            raise _RefusedError(value, "")
         return value
     if wanted.base in (int, float):
         return _number(wanted, value)
     if isinstance(value, bool | Mapping | list) or value is None or (str(value) == "" and wanted.default != ""):
-        raise _Refused(value, "")
+        raise _RefusedError(value, "")
     return Path(str(value)) if wanted.base is Path else str(value)
 
 
 def _number(wanted: Option, value: Any) -> float:
     kinds = int if wanted.base is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds):
-        raise _Refused(value, "")
+        raise _RefusedError(value, "")
     low, high = (-float("inf") if wanted.low is None else wanted.low), (float("inf") if wanted.high is None else wanted.high)
     if not low <= value <= high:
-        raise _Refused(value, "")
+        raise _RefusedError(value, "")
     return wanted.base(value)  # type: ignore[no-any-return]
 
 
@@ -127,7 +127,7 @@ def _files(value: Any) -> dict[str, Path]:
     for pair in value if isinstance(value, list | tuple) else [value]:
         name, _, path = str(pair).partition("=")
         if not name or not path:
-            raise _Refused(pair, "NAME=FILE, a checkpoint's name and your file for it")
+            raise _RefusedError(pair, "NAME=FILE, a checkpoint's name and your file for it")
         files[catalogue.find(name).name] = Path(path)
     return files
 
@@ -135,14 +135,14 @@ def _files(value: Any) -> dict[str, Path]:
 def _which(value: Any) -> str | int:
     if value in ("all", "largest", "center") or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value  # type: ignore[no-any-return]
-    raise _Refused(value, "all, largest, center or a number of faces")
+    raise _RefusedError(value, "all, largest, center or a number of faces")
 
 
 def _devices(value: Any) -> int | None:
     if value == "auto":
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _Refused(value, "auto or a whole number of 1 or more")
+        raise _RefusedError(value, "auto or a whole number of 1 or more")
     return value
 
 
@@ -150,7 +150,7 @@ def _boxes(value: Any) -> tuple[tuple[float, ...], ...]:
     for box in value or []:
         numbers = isinstance(box, list | tuple) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
         if not numbers or len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
-            raise _Refused(value, "boxes [x0,y0,x1,y1] in photo pixels with x0 < x1 and y0 < y1")
+            raise _RefusedError(value, "boxes [x0,y0,x1,y1] in photo pixels with x0 < x1 and y0 < y1")
     return tuple(tuple(float(v) for v in box) for box in value or [])
 
 
@@ -178,12 +178,12 @@ def _parameters(
         for key in others:
             if key not in known:
                 options = [name.partition(".")[2] for name in OPTIONS if name.startswith("restore.")]
-                raise GfpupError(registry.unknown("setting", f"restore.{key}", [f"restore.{n}" for n in {*options, *known}]))
+                raise GfpupError(registry.unknown("key of restore", key, {*options, *known}))
     return own | others
 
 
 def _declared(backend: str) -> Iterator[str]:
-    """The parameters of every method, those of installed packages too; one that cannot be imported is left out, unless it is asked for."""
+    """The parameters of every method; a package that cannot be imported is left out, unless it is the one asked for."""
     for name in {**backends.TABLE, **registry.plugins("backend")}:
         with suppress(*(() if name == backend else (GfpupError,))):
             yield from backends.facts(name).parameters

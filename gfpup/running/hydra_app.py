@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
@@ -11,23 +12,28 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-from gfpup.core import registry
 from gfpup.core.errors import GfpupError, OutputError
+from gfpup.planning.schema import OPTIONS
+from gfpup.planning.settings import invalid
+from gfpup.planning.structured import register
 from gfpup.running import sweep, sweep_jobs
 from gfpup.running.composition import checked_composition
 from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible
 from gfpup.running.run import Ended, execute
+
+NODES: Final = {key.partition(".")[0]: key for key in OPTIONS if "." in key}
+"""The nodes of the configuration, each with one of its keys."""
 
 
 def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
@@ -43,8 +49,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes errors on instead of printing them and exiting with 1
     if any(word.startswith("--exp") for word in overrides):
         raise GfpupError("--experimental-rerun is not supported: it would run code from a pickle; give the overrides again.")
-    for name in registry.plugins("backend"):
-        ConfigStore.instance().store(group="backend", name=name, node={"name": name}, provider="an installed package")
+    register()
     application = Application()
     run_application = hydra.main(version_base="1.3", config_path="pkg://gfpup.conf", config_name="run")(application.run_job)
     try:
@@ -57,7 +62,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
                 status = sweep.close(sweep.Sweep.load(begun)) if begun.exists() else application.status
         return status
     except (HydraException, OmegaConfBaseException) as error:
-        return refuse(GfpupError(_in_short(error)))
+        return refuse(_in_short(error))
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):  # the terminal may be what ended
             print("gfpup: interrupted; run the same command again to resume.", file=sys.stderr)
@@ -66,16 +71,27 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
         sys.argv = argv
 
 
-def _in_short(error: Exception) -> str:
-    """What Hydra says at length about an override, in one sentence."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else ""
-    text = " ".join(f"{error} {cause}".split())
+def _in_short(error: Exception) -> GfpupError:
+    """What Hydra says at length about an override, in one sentence: the key, the value and what is expected."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
+    text = " ".join(f"{error} {cause or ''}".split())
     if found := re.search(r"Could not find '([\w/-]+)/([^'/]+)'", text):
-        return f"there is no {found[1]}={found[2]} here; install what brings it, or choose another name."
+        return GfpupError(f"there is no {found[1]}={found[2]} here: install the package that has it, or choose another name.")
     if isinstance(error, OverrideParseException):
         said = text.removeprefix(f"Error parsing override '{error.override}'").partition(" See https://")[0].strip()
-        return f"{error.override!r} cannot be read ({said}); write key=value, key=a,b or key=range(0,1,0.5)."
-    return text
+        return GfpupError(f"{error.override!r} cannot be read ({said}): write key=value, key=a,b or key=range(0,1,0.5).")
+    key = str(getattr(cause or error, "full_key", None) or "")
+    if isinstance(cause or error, ValidationError) and key in OPTIONS:
+        written = re.fullmatch(r"Error merging override [+~]*[\w.]+=(.*)", str(error), re.DOTALL)
+        of_file = re.search(r"Value '(.*?)' of type", text)
+        return invalid(key, written[1].strip("'") if written else of_file[1] if of_file else "null")
+    if key in NODES:
+        return GfpupError(f"{key} cannot be replaced by one value: set its keys, such as {NODES[key]}.")
+    if re.search(r"Could not override '|Key '.*' not in '", text):
+        near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.7)
+        hint = f"did you mean {near[0]!r}?" if near else "gfpup run --cfg job prints all keys."
+        return GfpupError(f"there is no key {key!r} in the configuration: {hint}")
+    return GfpupError(text)
 
 
 def refuse(error: GfpupError) -> int:

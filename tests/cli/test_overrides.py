@@ -7,8 +7,9 @@ from hydra import compose, initialize_config_module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gfpup.cli.overrides import FLAGS, quote, to_overrides
+from gfpup.cli.overrides import quote, to_overrides
 from gfpup.core.errors import GfpupError
+from gfpup.planning.schema import FLAGS
 
 
 def test_the_issue_s_lines() -> None:
@@ -30,10 +31,10 @@ def test_the_issue_s_lines() -> None:
     assert to_overrides(["--backend", "identity,classical", "-m"]) == ["backend=identity,classical", "-m"]
 
 
-@pytest.mark.parametrize("flag", sorted({flag.name for flag in FLAGS.values()}))
+@pytest.mark.parametrize("flag", sorted({flag.name for flag, _ in FLAGS.values()}))
 def test_every_flag_is_one_override_of_a_key_that_exists(flag: str) -> None:
-    spec = FLAGS[flag]
-    sample = {"word": "1", "text": "x", "list": "x", "box": "1,2,3,4", "names": "1,2", "metrics": "psnr,ssim"}
+    spec, option = FLAGS[flag]
+    sample = {"value": "1", "text": "x", "list": "x", "boxes": "1,2,3,4", "names": "1,2", "metrics": "psnr,ssim"}
     groups = {
         "backend": "identity",
         "background": "none",
@@ -41,10 +42,10 @@ def test_every_flag_is_one_override_of_a_key_that_exists(flag: str) -> None:
         "experiment": "001-baselines",
         "tracking": "none",
     }
-    value = groups.get(spec.key, sample.get(spec.kind, ""))
-    overrides = to_overrides([flag] if spec.kind == "switch" else [flag, value])
+    value = groups.get(option.key, sample.get(option.kind, ""))
+    overrides = to_overrides([flag] if spec.is_switch else [flag, value])
     assert len(overrides) == 1
-    assert overrides[0].startswith((spec.key + "=", spec.key + ".names="))
+    assert overrides[0].startswith((option.key + "=", option.key + ".names="))
     with initialize_config_module("gfpup.conf", version_base="1.3"):
         compose("run", overrides)  # raises where the key does not exist
 
@@ -68,7 +69,7 @@ def test_hydra_s_own_flags_pass() -> None:
     ("words", "says"),
     [
         (["--backand", "x"], "did you mean --backend?"),
-        (["--fnord"], "gfpup run --help"),
+        (["--fnord"], "gfpup run --help-all"),
         (["--input"], "--input needs a value"),
         (["--upscale", "--recursive"], "--upscale needs a value"),
         (["--recursive=yes"], "takes no value"),

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import hydra
 import numpy as np
+import pytest
 from omegaconf import OmegaConf
 
 from gfpup.cli import overrides
+from gfpup.core.errors import GfpupError
 from gfpup.planning.options import Options, RunOptions, WeightOptions, settings_of, table, words_of
+from gfpup.planning.schema import FLAGS
 from gfpup.planning.settings import read_settings
 
 
-def flag_words() -> dict[str, overrides.Flag]:
-    return {flag.name[2:].replace("-", "_"): flag for group in overrides.GROUPS.values() for flag in group}
-
-
 def test_the_options_are_the_words_of_the_flags() -> None:
-    """A new flag needs a row in planning/options.py, of the same key; these are arguments or verbs of their own in Python.
+    """The dictionaries for type checkers hold the keywords of the schema; the rest are arguments or verbs in Python.
 
     --auto is short for --backend auto, and the backend is an argument.
     """
-    flags, rows = flag_words(), table(RunOptions)
-    assert set(flags) - set(rows) == {"input", "output", "backend", "auto", "dry_run", "json", "quiet", "verbose"}
-    assert set(rows) <= set(flags)
-    for name, at in rows.items():
-        assert at.key == flags[name].key
-        assert (at.kind == "switch") == (flags[name].kind == "switch")
-        if at.kind == "switch":
-            assert str(at.value).lower() == flags[name].value
+    flags, rows = {flag.keyword for flag, _ in FLAGS.values()}, table(RunOptions)
+    assert flags - set(rows) == {"input", "output", "backend", "auto", "dry_run", "json", "quiet", "verbose"}
+    for options in (WeightOptions, Options, RunOptions):
+        assert set(get_type_hints(options)) == set(table(options))
     assert set(table(WeightOptions)) < set(table(Options)) < set(rows)
+    for name, hint in get_type_hints(RunOptions).items():
+        assert (hint is bool) == rows[name][0].is_switch, name
+
+
+def test_refusals_name_the_keyword() -> None:
+    with pytest.raises(GfpupError, match=r"invalid value '100' for upscale: expected a number from 0\.0625 to 16"):
+        settings_of("identity", {"upscale": 100})
+    with pytest.raises(GfpupError, match="for high_quality: expected True or False"):
+        settings_of("identity", {"high_quality": 1})
 
 
 EXAMPLES: dict[str, object] = {
