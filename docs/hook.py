@@ -1,7 +1,7 @@
-"""What mkdocs.yml cannot say: pages link to files of the repository (`../experiments/...`), and those become part of the site.
+"""Add to the site what pages link to outside docs/ (`../experiments/...`).
 
-In the repository docs/ is a folder beside experiments/; in the site its pages stand at the top, and every other file keeps its
-place. So links are turned to where their file lies in the site. A link to a file that is not there stays as it is, and the
+In the repository, docs/ is next to experiments/. In the site, the pages of docs/ are at the top and every other file keeps its
+path, so links are rewritten to the location of their file in the site. A link to a missing file is left unchanged, and the
 strict build refuses it.
 """
 
@@ -20,13 +20,13 @@ LINK = re.compile(r"(?<=\]\()([^)#\s]+)")
 
 
 def on_config(config: Any) -> Any:
-    """Put every study of experiments/ into the navigation."""
+    """Add every study of experiments/ to the navigation."""
     config.nav.append({"Experiments": [path.relative_to(ROOT).as_posix() for path in studies()]})
     return config
 
 
 def on_files(files: Files, *, config: Any) -> Files:
-    """Add the studies, and whatever the pages link to, and those link to."""
+    """Add the studies, and everything that the pages link to, directly or indirectly."""
     found: set[Path] = set()
     waiting = [*DOCS.glob("*.md"), *studies()]
     while waiting:
@@ -42,7 +42,7 @@ def on_files(files: Files, *, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> str:
-    """Turn each link of a page to where its file lies in the site."""
+    """Rewrite each link of a page to the location of its file in the site."""
     source = Path(page.file.abs_src_path)
     here = Path(page.file.src_uri).parent
 
@@ -68,7 +68,7 @@ def linked(page: Path) -> list[Path]:
 
 
 def in_repository(page: Path, link: str) -> Path | None:
-    """The file that a link of `page` means, or None for an address, and for what is not there."""
+    """The file that a link of `page` leads to, or None for a web address or a missing file."""
     if "://" in link:
         return None
     path = (page.parent / link).resolve()
