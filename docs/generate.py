@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands themselves: `python docs/generate.py`. A test holds the page to them."""
+"""Write docs/cli.md from the commands themselves: `python docs/generate.py`. A test compares the page with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from gfpup.cli import infer, main, overrides
+from gfpup.cli import help as run_flags
+from gfpup.cli import infer, main
+from gfpup.planning.option import describe
+from gfpup.planning.schema import SECTIONS
 
 PAGE = Path(__file__).with_name("cli.md")
 
@@ -15,18 +18,18 @@ HEAD = """\
 
 <!-- Written by docs/generate.py from the code. Do not edit: run python docs/generate.py. -->
 
-Two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which takes the flags of the older command
-of that name and says which `gfpup run` does the same. This page is written from the code, and a test holds it to it.
+There are two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which accepts the flags of the older
+command of that name and prints the equivalent `gfpup run`. This page is generated from the code.
 
-Every flag of `gfpup run` is one override of its configuration, and both may be mixed:
+Every flag of `gfpup run` stands for one override of its configuration, and both can be mixed:
 `gfpup run --input photos/ --output out/ restore.upscale=4`. `gfpup run --cfg job` prints all keys with their values.
 
-| exit status | means |
+| exit status | meaning |
 |---|---|
 | 0 | all done |
 | 1 | some photos or faces failed; each is named on stderr and in the record |
-| 2 | refused before the first photo, in one sentence that says what to do |
-| 130 | interrupted; the same command goes on from there |
+| 2 | refused before the first photo, with one sentence that says what to do |
+| 130 | interrupted; the same command resumes |
 
 Environment: `GFPUP_WEIGHTS_DIR` (folder of the checkpoints), `GFPUP_WEIGHTS_URL` (mirrors, comma-separated),
 `GFPUP_ACCEPT_LICENCES` (consent in scripts), `GFPUP_CACHE_DIR` (what the jobs of a sweep share), `GFPUP_CONFIG_DIR` (remembered
@@ -43,7 +46,7 @@ def page() -> str:
 
 def helps() -> dict[str, str]:
     """The help of each verb, in the order of `gfpup --help`."""
-    texts = {"run": main.run_help(), "sweep": main.SWEEP_HELP}
+    texts = {"run": run_flags.run_help(), "sweep": main.SWEEP_HELP}
     order = [line.split()[0] for line in main.USAGE.splitlines() if line.startswith("  ") and line.split()[0] in main.VERBS]
     for verb in order:
         if verb in main.IN_OWN_MODULE:
@@ -59,12 +62,12 @@ def section(title: str, text: str) -> str:
 def flags() -> str:
     """The flags of `gfpup run` as tables, with the override of each."""
     parts = ["### Flags of gfpup run as overrides\n"]
-    for group, rows in overrides.GROUPS.items():
-        parts += [f"**{group}**\n", "| flag | override | what it does |", "|---|---|---|"]
-        for flag in rows:
+    for name in SECTIONS:
+        parts += [f"**{name}**\n", "| flag | override | what it does |", "|---|---|---|"]
+        for flag, option in run_flags.flags(name):
             spelling = f"`{flag.name}`" + (f" {escape(flag.metavar)}" if flag.metavar else "")
-            key = f"{flag.key}={flag.value}" if flag.kind == "switch" else flag.key
-            parts.append(f"| {spelling} | `{key}` | {escape(flag.help)} |")
+            key = run_flags.override(flag, option).removesuffix("=...")
+            parts.append(f"| {spelling} | `{key}` | {escape(describe(flag, option))} |")
         parts.append("")
     return "\n".join(parts)
 

@@ -86,6 +86,8 @@ def test_a_command_of_a_page_parses(page: str, line: str) -> None:
         to_overrides([*rest, *(["-m"] if verb == "sweep" else [])])
     elif verb == "backends":
         assert import_module("gfpup.cli.backends").describe and rest[:1] in ([], ["show"], ["--json"])
+    elif verb == "completion":
+        assert len(rest) == 1 and rest[0] in import_module("gfpup.cli.completion").SHELLS
     elif verb not in ("version", "--help"):
         assert verb in IN_OWN_MODULE, f"{page} names a verb that is not there"
         if rest != ["--help"]:
