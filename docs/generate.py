@@ -18,8 +18,8 @@ HEAD = """\
 
 <!-- Written by docs/generate.py from the code. Do not edit: run python docs/generate.py. -->
 
-There are two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which accepts the flags of the older
-command of that name and prints the equivalent `gfpup run`. This page is generated from the code.
+There are two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which accepts the flags of the
+older command of that name and prints the equivalent `gfpup run`. This page is generated from the code.
 
 Every flag of `gfpup run` stands for one override of its configuration, and both can be mixed:
 `gfpup run --input photos/ --output out/ restore.upscale=4`. `gfpup run --cfg job` prints all keys with their values.
