@@ -37,7 +37,7 @@ class Result:
 
 
 def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu") -> Scorer:
-    """Load the metrics `names` (presets allowed) from the files of `resolver`; what is not available is missing with its reason.
+    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason.
 
     Raises:
         MetricError: no metric has one of the names.
