@@ -96,7 +96,7 @@ def started(prepared: Prepared) -> Iterator[Crew]:
             request = {"configuration": prepared.settings.resolved, "sweeping": prepared.sweeping, "rank": asdict(at)}
             command = [sys.executable, "-m", "gfpup.running.distributed"]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
-            processes[at.rank] = process
+            processes[at.global_rank] = process
             assert process.stdin is not None
             with process.stdin:
                 process.stdin.write(json.dumps(request).encode())
