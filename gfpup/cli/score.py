@@ -25,7 +25,7 @@ usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
        gfpup score --restored DIR [--reference DIR] [--input DIR] [--metrics WHICH] --output OUT
 
 Measure finished runs, or any folder of results, without restoring again. Writes scores.csv (photo, face, metric, value,
-higher_is_better, missing_reason) and scores.json (means, and what computed them) into each run, or into OUT.
+higher_is_better, missing_reason, taken_from) and scores.json (means, and what computed them) into each run, or into OUT.
 
 RUN is the --output folder of gfpup run, or a sweep's with several runs in it. Inputs and faces come from its record.
 
@@ -46,7 +46,7 @@ RUN is the --output folder of gfpup run, or a sweep's with several runs in it. I
 Names match without their extensions, sub-folders included. Without references, metrics that need one are taken against the
 input and called psnr_to_input and so on: a good value then means that little was changed. Metrics scored now replace their
 earlier lines, the others stay. A folder has no record of faces: a picture of 512x512 pixels is taken for one aligned face.
-Exit status: 0 all photos were scored, 1 some have no result or no partner (each is named), 2 refused.
+Exit status: 0 all photos were scored, 1 some were not, for lack of a result or a partner (each is named), 2 refused.
 
   gfpup score out/ --metrics psnr,ssim
   gfpup score out/ --reference references/ --metrics full

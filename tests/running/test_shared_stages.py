@@ -18,6 +18,7 @@ from pictures import read, save
 from gfpup.models import backends
 from gfpup.records import items as results
 from gfpup.records.manifest import SCHEMA_FILE
+from gfpup.records.run_record import read_record
 from gfpup.restoration.background import RealESRGAN
 from gfpup.restoration.detect import CascadeDetector
 
@@ -119,7 +120,7 @@ def test_five_backends_cost_one_detection_a_photo(
 def test_scoring_again_does_not_punish_the_first_job(gfpup: Run, pair: Path, tmp_path: Path) -> None:
     args = ("-i", pair, "-m", "--backend", "identity,classical", "--detector", "cascade", *QUIET)
     assert gfpup("run", *args, "-o", "out") == 0
-    items, _ = results.items_of_run(tmp_path / "out/backend=classical")
+    items, _ = results.items_of_run(read_record(tmp_path / "out/backend=classical"))
     for item, line in zip(items, record(tmp_path / "out/backend=classical")["photos"], strict=True):
         assert item.stages is not None
         assert item.stages["detect"] == line["reused"]["detect"] != line["seconds"]["detect"]

@@ -404,3 +404,36 @@ def test_a_store_held_by_another_writer_is_waited_for_and_then_said(tmp_path: Pa
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(TrackingError, match="locked"):
             prepare_store(uri)
+
+
+def test_the_environment_names_the_store_where_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GFPUP_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert store_uri(None) == "http://127.0.0.1:5000" and store_uri("mine") == f"sqlite:///{tmp_path}/mine/mlflow.db"
+    monkeypatch.setenv("GFPUP_TRACKING_URI", "ours")
+    assert store_uri(None) == f"sqlite:///{tmp_path}/ours/mlflow.db"
+
+
+def test_a_store_whose_making_was_interrupted_is_made_anew(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+    (tmp_path / ".gfpup-1-aa.part").write_bytes(b"torn")
+    assert prepare_store(store_uri(str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir() if path.is_file()} >= {"mlflow.db", "mlflow.db.incomplete"}
+    assert not list(tmp_path.glob(".gfpup-*"))
+
+
+def test_pictures_follow_a_store_that_is_moved(tmp_path: Path) -> None:
+    uri = store_uri(str(tmp_path / "before"))
+    prepare_store(uri)
+    run = Run(tmp_path / "photos", seed=91, names=NAMES[:1])
+    run.finish()
+    run_id = track(run.folder, Target(uri))
+    (tmp_path / "before").rename(tmp_path / "after")
+    moved = store_uri(str(tmp_path / "after"))
+    assert tracking_store.follow_folder(tmp_path / "after" / "mlflow.db")
+    assert not tracking_store.follow_folder(tmp_path / "after" / "mlflow.db")
+    assert len(pictures(moved, run_id, tmp_path)) == 2
+    assert str(tmp_path / "after") in client(moved).get_experiment(prepare_store(moved)).artifact_location
