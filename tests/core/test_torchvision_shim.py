@@ -41,12 +41,12 @@ def fake_torchvision(folder: Path, library: bytes | None) -> Path:
 
 
 def test_without_torchvision_nothing_is_imported() -> None:
-    hide = "import importlib.util as u, gfpup.torchvision_cure as c; c.find_spec = lambda name: None; "
+    hide = "import importlib.util as u, gfpup.core.torchvision_shim as c; c.find_spec = lambda name: None; "
     assert run(hide + "import sys; print(c.cure(), 'torch' in sys.modules)") == "False False"
 
 
 def test_importing_the_cure_imports_no_torch() -> None:
-    assert run("import sys, gfpup.torchvision_cure; print('torch' in sys.modules)") == "False"
+    assert run("import sys, gfpup.core.torchvision_shim; print('torch' in sys.modules)") == "False"
 
 
 @pytest.mark.parametrize("library", [b"not a library", None])
@@ -60,7 +60,7 @@ def test_a_torchvision_that_cannot_load_its_operators_is_cured(tmp_path: Path, l
     )
     assert "torchvision::nms does not exist" in sick.stderr
     code = (
-        "from gfpup.torchvision_cure import cure\n"
+        "from gfpup.core.torchvision_shim import cure\n"
         "print(cure(), cure())\n"
         "import torch, torchvision, torchvision.extension\n"
         "boxes = torch.tensor([[0., 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]])\n"
@@ -72,7 +72,7 @@ def test_a_torchvision_that_cannot_load_its_operators_is_cured(tmp_path: Path, l
 def test_a_torchvision_whose_operators_load_is_left_alone(tmp_path: Path) -> None:
     folder = fake_torchvision(tmp_path, b"any")
     code = (
-        "import torch, sys, gfpup.torchvision_cure as c\n"
+        "import torch, sys, gfpup.core.torchvision_shim as c\n"
         "loaded = []\n"
         "torch.ops.load_library = lambda path: loaded.append(path)\n"
         "print(c.cure(), len(loaded), 'torchvision' in sys.modules, hasattr(torch.ops.torchvision, 'nms'))"
@@ -83,7 +83,7 @@ def test_a_torchvision_whose_operators_load_is_left_alone(tmp_path: Path) -> Non
 @needs_torchvision
 def test_the_installed_torchvision_imports_and_suppresses() -> None:
     code = (
-        "from gfpup.torchvision_cure import cure\n"
+        "from gfpup.core.torchvision_shim import cure\n"
         "cure(); cure()\n"
         "import torch, torchvision, torchvision.transforms.functional as f\n"
         "boxes = torch.tensor([[0., 0, 10, 10], [1, 1, 11, 11], [20, 20, 30, 30]])\n"
@@ -100,7 +100,7 @@ def test_it_helps_after_an_import_that_failed() -> None:
         "    import torchvision\n"
         "except RuntimeError:\n"
         "    pass\n"
-        "from gfpup.torchvision_cure import cure\n"
+        "from gfpup.core.torchvision_shim import cure\n"
         "cure()\n"
         "import torchvision.ops\n"
         "print('fine')"
@@ -112,7 +112,7 @@ def test_it_helps_after_an_import_that_failed() -> None:
 def test_lightning_and_torchmetrics_import_after_it() -> None:
     if not (find_spec("lightning") and find_spec("torchmetrics")):
         pytest.skip("lightning or torchmetrics is not installed")
-    code = "from gfpup.torchvision_cure import cure; cure(); import lightning, torchmetrics; print('fine')"
+    code = "from gfpup.core.torchvision_shim import cure; cure(); import lightning, torchmetrics; print('fine')"
     assert run(code) == "fine"
 
 
