@@ -93,7 +93,7 @@ def test_pixels_are_as_good_as_files(tmp_path: Path) -> None:
     ids=["grey", "float", "four", "empty"],
 )
 def test_what_is_no_photo_is_refused(array: np.ndarray) -> None:
-    with pytest.raises(gfpup.PhotoError, match="is no photo; give"):
+    with pytest.raises(gfpup.PhotoError, match="is not a photo: expected"):
         api.as_photo(array)
 
 
