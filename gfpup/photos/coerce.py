@@ -53,7 +53,7 @@ def write_photo(
         ("png_compression", png_compression, 0, 9),
     ):
         if not low <= value <= high:
-            raise GfpupError(f"{name}={value!r} means nothing; it takes a whole number from {low} to {high}.")
+            raise GfpupError(f"invalid value {value!r} for {name}: expected a whole number from {low} to {high}.")
     options = photos.WriteOptions(
         jpeg_quality=jpeg_quality,
         webp_quality=webp_quality,
@@ -83,6 +83,6 @@ def as_photo(picture: Picture) -> Photo:
     pixels = np.asarray(picture)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or 0 in pixels.shape:
         raise PhotoError(
-            f"an array of shape {pixels.shape} and {pixels.dtype} is no photo; give (height, width, 3) uint8 in the order RGB."
+            f"an array of shape {pixels.shape} and {pixels.dtype} is not a photo: expected (height, width, 3) uint8 RGB."
         )
     return Photo(_ARRAY, np.ascontiguousarray(pixels), Metadata("PNG"))
