@@ -41,7 +41,7 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD, section("gfpup", main.USAGE), *(section(f"gfpup {verb}", text) for verb, text in helps().items())]
     parts.insert(3, flags())
-    return "\n".join([*parts, section("gfpgan-infer", infer.HELP)])
+    return "\n".join([*parts, section("gfpgan-infer", infer.help_text())])
 
 
 def helps() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`gfpgan-infer`: the old command's flags, translated to `gfpup run`."""
+"""`gfpgan-infer`: the flags of the older scripts, translated to `gfpup run`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,60 +27,110 @@ DETECTORS: Final = {
     "cascade": "cascade",
 }
 METRICS: Final = {"none": "off", "id": "identity", "lpips": "lpips", "both": "identity,lpips", "detailed": "full"}
-ELSEWHERE: Final = {
-    "--sweep-weight": "gfpup sweep --strength 0.3,0.5,0.7 does it",
-    "--bg-precision": "gfpup run --precision says it for all networks",
-    "--deterministic-cuda": "the same photo gives the same result without it",
-    "--engine": "say --backend, or --auto",
-    "--auto-hw": "gfpup plans by the machine as it is",
-    "--select-by": "--auto chooses by rules that it names",
-    "--metrics-out": "scores.json lies in the output folder",
-    "--report-path": "--manifest and --html-report say where",
-    "--resume": "--skip-existing goes on where a run was stopped",
-    "--checkpoint-dir": "the record of a run lies beside its results",
-    "--preserve-metadata": "EXIF, colour profile and resolution are kept without it",
-    "--progress": "it is shown on stderr without it",
-    "--deterministic": "the same photo gives the same result without it",
-    "--random-seed": "say --seed",
-    "--log-file": "redirect stderr",
-}
-"""Flags that some versions of the old command had, and what is said of them."""
 
-_SWITCHES: Final = {
-    "only_center_face": ["--only-center-face"],
-    "aligned": ["--aligned"],
-    "high_quality": ["--high-quality"],
-    "memory_efficient": ["--memory-efficient"],
-    "no_download": ["--no-download"],
-    "trust_first_download": ["--trust-first-download"],
-    "no_parse": ["--mask", "feather"],
-    "dry_run": ["--dry-run"],
-    "verbose": ["--verbose"],
+
+@dataclass(frozen=True)
+class Old:
+    """A flag of the older scripts: its names, its help, and what of `gfpup run` it is.
+
+    `to` is a flag that takes the value as it stands, a key that does ("write.jpeg_quality="), or, of a switch, the words it
+    stands for; "" is translated below. `repeat` collects values.
+    """
+
+    names: str
+    help: str
+    metavar: str = ""
+    to: str = ""
+    repeat: bool = False
+
+    @property
+    def dest(self) -> str:
+        return next(name for name in self.names.split() if name.startswith("--"))[2:].replace("-", "_")
+
+
+FLAGS: Final = (
+    Old(
+        "-i --input --input_path", f"photo, folder or pattern; repeat for more (default: {DEFAULT_INPUT})", "PATH", repeat=True
+    ),
+    Old("-o --output --output_path", "folder of the results (default: results)", "DIR"),
+    Old("-v --version", "GFPGAN 1.2, 1.3 or 1.4, also as v1.4, or RestoreFormer (default: 1.3)", "V"),
+    Old("-s --upscale", "make the result this many times larger (default: 2)", "X", "--upscale"),
+    Old("-w --weight", "CodeFormer's --fidelity; no effect on other methods, as before: --strength blends", "X"),
+    Old("--strength", "blend in this much of the restored face, 0 to 1 (default: 1)", "X", "--strength"),
+    Old("--backend", "gfpgan, codeformer, restoreformerpp, ...; restoreformer means restoreformerpp here", "NAME"),
+    Old("--fidelity --fidelity_weight", "CodeFormer's w, 0 to 1 (default: 0.5)", "X", "--fidelity"),
+    Old("--auto", "choose the method photo by photo"),
+    Old("--bg_upsampler", "realesrgan (used on a GPU); any other word turns it off (default: realesrgan)", "NAME"),
+    Old("--bg_tile", "tile of the background in px, 0 for none (default: planned)", "PX", "--tile"),
+    Old("--suffix", "add _TEXT to names", "TEXT"),
+    Old("--ext", "auto, jpg, png, webp, ... (default: auto)", "EXT", "--ext"),
+    Old("--only_center_face", "restore only the face nearest the centre", to="--only-center-face"),
+    Old(
+        "--aligned --has_aligned",
+        "treat the inputs as aligned faces; restored_imgs holds the restored ones too",
+        to="--aligned",
+    ),
+    Old("--high_quality", "compute in float32, mirror each face too, use no tiles", to="--high-quality"),
+    Old("--memory_efficient", "restore one face at a time, in small tiles", to="--memory-efficient"),
+    Old(
+        "--detector --detection_model",
+        "retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best one here)",
+        "NAME",
+    ),
+    Old("--detection_threshold", "accept faces from this score, 0 to 1 (default: 0.97)", "X", "--detection-threshold"),
+    Old("--eye_dist_threshold", "skip faces whose eyes are closer together, in px (default: 5)", "PX", "--min-eye-distance"),
+    Old("--no_parse", "paste by a feathered square", to="--mask feather"),
+    Old("--device", "auto, cpu, cuda, cuda:N or mps (default: auto)", "NAME", "--device"),
+    Old("--compile", "compile the network; MODE none turns it off", "[MODE]"),
+    Old("--workers", "read ahead with N processes", "N", "hardware.workers="),
+    Old("--seed", "draw GFPGAN's noise from this number", "N", "--seed"),
+    Old("--model_path", "restore with this checkpoint", "FILE", "--model-path"),
+    Old("--weights_file", "use your file for a published checkpoint; repeat", "NAME=FILE", "--weights-file", repeat=True),
+    Old("--no_download", "use only weights that are here", to="--no-download"),
+    Old("--accept_licence", "consent to a licence, once; repeat", "ID", "--accept-licence", repeat=True),
+    Old("--trust_first_download", "accept checkpoints without a published hash", to="--trust-first-download"),
+    Old("--jpg_quality", "1 to 100 (default: 95)", "N", "write.jpeg_quality="),
+    Old("--png_compress", "0 to 9 (default: 3)", "N", "write.png_compression="),
+    Old("--webp_quality", "1 to 100 (default: 95)", "N", "write.webp_quality="),
+    Old("--no_cmp", "write no pictures of before beside after", to="write.compare=false"),
+    Old("--max_images", "stop after N photos", "N", "--limit"),
+    Old("--skip_existing", "keep what is there"),
+    Old("--overwrite", "replace what is there, even from other settings (the default)"),
+    Old("--metrics", "none, id, lpips, both, fast, full (or detailed), or a list of gfpup's metrics", "WHICH"),
+    Old("--manifest", "copy the record to this file", "FILE"),
+    Old("--html_report", "write the report to this file", "FILE"),
+    Old("--dry_run", "validate and plan, without weights or networks", to="--dry-run"),
+    Old("--print_env", "print what gfpup doctor finds first"),
+    Old("--verbose", "print the plan first", to="--verbose"),
+)
+"""Every flag that is translated; the help is written from it."""
+
+ELSEWHERE: Final = {
+    "sweep_weight": "gfpup sweep --strength 0.3,0.5,0.7 does it",
+    "bg_precision": "gfpup run --precision sets it for all networks",
+    "deterministic_cuda": "the same photo gives the same result without it",
+    "engine": "choose with --backend or --auto",
+    "auto_hw": "gfpup always plans for the machine it finds",
+    "select_by": "--auto chooses by rules that it names",
+    "metrics_out": "scores.json is in the output folder",
+    "report_path": "--manifest and --html-report name the files",
+    "resume": "--skip-existing continues a run that was stopped",
+    "checkpoint_dir": "the record of a run is beside its results",
+    "preserve_metadata": "EXIF, colour profile and resolution are kept without it",
+    "progress": "it is shown on stderr without it",
+    "deterministic": "the same photo gives the same result without it",
+    "random_seed": "use --seed",
+    "log_file": "redirect stderr",
+    "face_upsample": "restored faces are not enlarged by a second network; leave it out, or use --upscale",
+    "draw_box": "boxes are not drawn; the record lists each face's box, and cropped_faces shows the faces",
+    "save_video_fps": "videos are not restored; extract the frames, and restore their folder",
 }
-_VALUES: Final = {
-    "upscale": "--upscale",
-    "fidelity": "--fidelity",
-    "bg_tile": "--tile",
-    "ext": "--ext",
-    "detection_threshold": "--detection-threshold",
-    "eye_dist_threshold": "--min-eye-distance",
-    "device": "--device",
-    "seed": "--seed",
-    "model_path": "--model-path",
-    "max_images": "--limit",
-}
-_OVERRIDES: Final = {
-    "jpg_quality": "write.jpeg_quality",
-    "png_compress": "write.png_compression",
-    "webp_quality": "write.webp_quality",
-    "workers": "hardware.workers",
-}
-"""What is passed on as it stands, to flags and to keys that have none."""
+"""Flags that some versions of the older scripts had, and what to do instead."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """What the old words mean: those of `gfpup run`, what has to be said, and the files to be made afterwards."""
+    """The words of `gfpup run` that mean the same, what has to be noted, and the files to be made afterwards."""
 
     words: list[str]
     output: Path
@@ -91,10 +142,10 @@ class Translation:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`gfpgan-infer`: translate, say the command that does the same, and run it; returns its exit status."""
+    """`gfpgan-infer`: translate, print the command that does the same, and run it; returns its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if {"-h", "--help"} & set(words):
-        print(HELP, end="")
+        print(help_text(), end="")
         return 0
     from gfpup.cli.main import contained
 
@@ -124,7 +175,7 @@ def _check_file(flag: str, file: Path) -> None:
     """Refuse before the run what could not be written after it."""
     there = next((parent for parent in file.absolute().parents if parent.exists()), file)
     if file.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
-        raise GfpupError(f"{flag} {file} cannot be written; name a file in a folder that can.")
+        raise GfpupError(f"{flag} {file} cannot be written: name a file in a folder that you can write to.")
 
 
 def _write_files(translation: Translation) -> None:
@@ -144,23 +195,20 @@ def _write_files(translation: Translation) -> None:
 
 
 def translate(words: Sequence[str]) -> Translation:
-    """Translate the old command's words to those of `gfpup run`.
+    """Translate the words of the older scripts to those of `gfpup run`.
 
     Raises:
-        GfpupError: an unknown flag, a value that means nothing, or flags that exclude each other.
+        GfpupError: an unknown flag, an invalid value, or flags that exclude each other.
     """
     given = _parse(words)
     notes: list[str] = []
-    output = given.output
-    overrides = ["write.layout=gfpgan"]
     backend, method = _method(given, notes)
     said = [word for path in given.input or [DEFAULT_INPUT] for word in ("--input", path.rstrip(os.sep) or path)]
-    said += ["--output", output, *method]
-    said += [word for name in given.weights_file for word in ("--weights-file", name)]
-    said += [word for name in given.accept_licence for word in ("--accept-licence", name)]
+    said += ["--output", given.output, *method]
+    overrides = ["write.layout=gfpgan"]
     if given.weight is not None:
         said += _weight(given, backend, notes)
-    if given.bg_upsampler == "none":
+    if given.bg_upsampler != "realesrgan":
         said += ["--background", "none"]
     if given.suffix is not None:
         said += ["--suffix", f"_{given.suffix}"]
@@ -170,24 +218,24 @@ def translate(words: Sequence[str]) -> Translation:
         said += ["--metrics", METRICS.get(given.metrics, given.metrics)]
     if given.compile not in (None, "none"):
         said += ["--compile"]
-        notes += ["--compile max is compiled as by default."] if given.compile == "max" else []
+        notes += ["--compile max compiles as the default does."] if given.compile == "max" else []
     if given.overwrite or not given.skip_existing:
         said += ["--overwrite"]
-    for name, flag in _VALUES.items():
-        value = getattr(given, name)
-        if value is not None:
-            said += [flag, value]
-    for name, flags in _SWITCHES.items():
-        said += flags if getattr(given, name) else []
-    for name, key in _OVERRIDES.items():
-        value = getattr(given, name)
-        overrides += [f"{key}={value}"] if value is not None else []
-    overrides += ["write.compare=false"] if given.no_cmp else []
+    for old in FLAGS:
+        value = getattr(given, old.dest)
+        if not old.to or value in (None, False, []):
+            continue
+        if not old.metavar:
+            (said if old.to.startswith("--") else overrides).extend(old.to.split())
+        elif old.to.endswith("="):
+            overrides.append(f"{old.to}{value}")
+        else:
+            said += [word for one in (value if old.repeat else [value]) for word in (old.to, one)]
     if given.manifest or given.html_report:
         notes.append("--manifest and --html-report are written when the run below has ended.")
     return Translation(
         said + overrides,
-        Path(output),
+        Path(given.output),
         notes,
         manifest=None if given.manifest is None else Path(given.manifest),
         report=None if given.html_report is None else Path(given.html_report),
@@ -197,29 +245,33 @@ def translate(words: Sequence[str]) -> Translation:
 
 
 def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]]:
-    """The backend that is meant, and the flags that say so."""
+    """The backend that is meant, and the flags that choose it."""
     if given.auto:
         if given.backend is not None or given.version is not None:
-            raise GfpupError("--auto chooses the method itself; leave out --backend and --version.")
+            raise GfpupError("--auto chooses the method itself: leave out --backend and --version.")
         return "auto", ["--auto"]
     backend, version = given.backend, given.version
     if backend is not None:
         backend = SPELLINGS.get(backend.lower(), backend.lower())
     if backend in ("ensemble", "precomputed", "upstream", "spandrel"):
-        raise GfpupError(f"--backend {backend} needs flags that this command never had; use gfpup run.")
+        raise GfpupError(f"--backend {backend} needs flags that this command never had: use gfpup run.")
     if backend is None and (version or "").lower() == "restoreformer":
         return "restoreformer", ["--backend", "restoreformer"]
     if backend == "restoreformer":
-        notes.append("--backend restoreformer has meant restoreformerpp in this command; gfpup run has both.")
+        notes.append("--backend restoreformer has always meant restoreformerpp in this command; gfpup run has both.")
         backend = "restoreformerpp"
     if backend in (None, "gfpgan"):
+        if given.fidelity is not None:
+            raise GfpupError("--fidelity is CodeFormer's: add --backend codeformer, or leave it out.")
         number = (version or "1.3").lower().removeprefix("v")
         if number not in VERSIONS:
-            older = " (GFPGAN 1 is another network, which gfpup has not)" if number == "1" else ""
+            older = " (GFPGAN 1 is another network, which gfpup does not have)" if number == "1" else ""
             raise GfpupError(f"there is no --version {version!r}{older}: choose {', '.join(VERSIONS)} or RestoreFormer.")
         return "gfpgan", ["--backend", "gfpgan", "--version", number]
     if version is not None:
-        raise GfpupError(f"--version {version} is GFPGAN's, and --backend {backend} was asked for; leave one of them out.")
+        raise GfpupError(
+            f"--version {version} is a version of GFPGAN, but the method is --backend {backend}: leave one of them out."
+        )
     from gfpup.models import backends
 
     backend = backends.canonical(backend)
@@ -227,15 +279,15 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
 
 
 def _weight(given: argparse.Namespace, backend: str, notes: list[str]) -> list[str]:
-    if backend == "codeformer":
-        if given.fidelity is not None:
-            raise GfpupError("-w and --fidelity say the same of CodeFormer; give one of them.")
-        notes.append(f"-w {given.weight} is CodeFormer's --fidelity.")
-        return ["--fidelity", given.weight]
-    notes.append(
-        f"-w {given.weight} is --strength: how much of the restored face is blended in (the old command did nothing with it)."
-    )
-    return ["--strength", given.weight]
+    if backend != "codeformer":
+        notes.append(
+            f"-w {given.weight} has no effect on {backend}, as before; --strength sets how much of a face is blended in."
+        )
+        return []
+    if given.fidelity is not None:
+        raise GfpupError("-w and --fidelity set the same value of CodeFormer: give one of them.")
+    notes.append(f"-w {given.weight} is CodeFormer's --fidelity.")
+    return ["--fidelity", given.weight]
 
 
 def _detector(name: str) -> str:
@@ -244,100 +296,73 @@ def _detector(name: str) -> str:
     return DETECTORS[name]
 
 
-def _parser() -> Parser:
-    parser = Parser("gfpgan-infer")
-
-    def add(*names: str, **how: object) -> None:
-        # The old command mixed both spellings: each is taken for every flag.
-        other = [f"--{name[2:].replace('_', '-')}" for name in names if "_" in name]
-        other += [f"--{name[2:].replace('-', '_')}" for name in names if name.startswith("--") and "-" in name[2:]]
-        parser.add_argument(*names, *other, **how)  # type: ignore[arg-type]
-
-    add("-i", "--input", action="append")
-    add("--weights-file", action="append", default=[])
-    add("--accept-licence", action="append", default=[])
-    add("-o", "--output", default="results")
-    add("-v", "--version")
-    add("-s", "--upscale")
-    add("-w", "--weight")
-    add("--bg_upsampler", choices=("realesrgan", "none"), default="realesrgan")
-    add("--compile", nargs="?", const="default", choices=("none", "default", "max"))
-    for name in ("backend", "fidelity", "bg_tile", "suffix", "ext", "detector", "detection_threshold", "eye_dist_threshold"):
-        add(f"--{name}")
-    for name in ("device", "workers", "seed", "model_path", "jpg_quality", "png_compress", "webp_quality", "max_images"):
-        add(f"--{name}")
-    for name in ("metrics", "manifest", "html_report"):
-        add(f"--{name}")
-    for name in (*_SWITCHES, "auto", "no_cmp", "skip_existing", "overwrite", "print_env"):
-        add(f"--{name}", action="store_true")
-    return parser
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    for word in words:
-        name = word.partition("=")[0].replace("_", "-")
-        if name in ELSEWHERE:
-            raise GfpupError(f"gfpgan-infer has no {name} here: {ELSEWHERE[name]}.")
-    given, left = _parser().parse_known_args(list(words))
+    parser = Parser("gfpgan-infer")
+    for old in FLAGS:
+        names = [name for name in old.names.split() if not name.startswith("--")]
+        how: dict[str, object] = {"nargs": "?", "const": "default"} if old.metavar == "[MODE]" else {}
+        how |= {"action": "append" if old.repeat else "store"} if old.metavar else {"action": "store_true"}
+        how |= {"default": DEFAULTS[old.dest]} if old.dest in DEFAULTS else {}
+        parser.add_argument(*names, f"--{old.dest}", **how)  # type: ignore[arg-type]
+    given, left = parser.parse_known_args([_full(word) for word in words])
     if left:
-        raise GfpupError(f"gfpgan-infer knows no {left[0]!r}; gfpgan-infer --help lists all flags.")
+        raise GfpupError(f"there is no flag {left[0]!r} in gfpgan-infer: gfpgan-infer --help lists all flags.")
+    if given.compile not in (None, "none", "default", "max"):
+        raise GfpupError(f"invalid value {given.compile!r} for --compile: expected none, default or max.")
     for name, value in vars(given).items():
         if value == "" and name != "suffix":
-            raise GfpupError(f"--{name.replace('_', '-')} got an empty value; give one, or leave it out.")
+            raise GfpupError(f"--{name.replace('_', '-')} has an empty value: give one, or leave it out.")
     return given
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _full(word: str) -> str:
+    """A flag as the parser knows it: the older scripts took any beginning that is unique, and `-` and `_` alike.
 
-HELP = """\
+    Raises:
+        GfpupError: the flag is one of `ELSEWHERE`, or the beginning of several.
+    """
+    if not word.startswith("--") or word == "--":
+        return word
+    written, equals, value = word.partition("=")
+    name = written[2:].replace("-", "_")
+    known = {other[2:].replace("-", "_"): old.dest for old in FLAGS for other in old.names.split() if other.startswith("--")}
+    if name in ELSEWHERE:
+        raise GfpupError(f"gfpgan-infer has no {written} here: {ELSEWHERE[name]}.")
+    found = {known[name]} if name in known else {dest for other, dest in known.items() if other.startswith(name)}
+    if len(found) > 1:
+        raise GfpupError(
+            f"{written} is the beginning of {', '.join(f'--{dest}' for dest in sorted(found))}: write one of them in full."
+        )
+    return f"--{found.pop()}{equals}{value}" if found else word
+
+
+def help_text() -> str:
+    """The help, from the table of translations."""
+    lines = []
+    for old in FLAGS:
+        head = f"  {', '.join(old.names.split())}{f' {old.metavar}' if old.metavar else ''}"
+        meant = f" [{old.to.rstrip('=')}]" if old.to else ""
+        first, *rest = textwrap.wrap(old.help + meant, 128 - 41, break_on_hyphens=False)
+        lines += [f"{head:<40} {first}", *(" " * 41 + line for line in rest)]
+    return HEAD + "\n".join(lines) + TAIL
+
+
+HEAD: Final = """\
 usage: gfpgan-infer [-i INPUT] [-o OUTPUT] [-v VERSION] [-s UPSCALE] [flags]
 
-The old command, as a translation to gfpup run: one line on stderr names the command that does the same.
-Results lie as they did: restored_imgs, cropped_faces, restored_faces and cmp in the output folder, replaced when it runs again.
+Take the flags of the older scripts (GFPGAN's inference_gfpgan.py, CodeFormer's inference_codeformer.py) and run gfpup: a line
+on stderr names the command that does the same. Results are where they were: restored_imgs, cropped_faces, restored_faces and
+cmp in the output folder, replaced when it runs again. Flags may be shortened, as before. In brackets: the flag or key of gfpup run.
 
-  -i, --input PATH           photo, folder or pattern; repeat for more (default: inputs/whole_imgs)
-  -o, --output DIR           folder of the results (default: results)
-  -v, --version V            GFPGAN 1.2, 1.3 or 1.4, also as v1.4; RestoreFormer, as that script called it (default: 1.3)
-  -s, --upscale X            make the result this many times larger (default: 2)
-  -w, --weight X             0 to 1: --strength, but --fidelity for CodeFormer; only when given
-  --backend NAME             gfpgan, codeformer, restoreformerpp, ... ; restoreformer means restoreformerpp here
-  --fidelity X               CodeFormer's w, 0 to 1
-  --auto                     choose the method photo by photo
-  --bg_upsampler NAME        realesrgan (on a GPU; on a CPU it stays off, as it did) or none (default: realesrgan)
-  --bg_tile PX               tile of the background, 0 for none (default: planned)
-  --suffix TEXT              add _TEXT to names
-  --ext EXT                  auto, jpg, png, webp, ... (default: auto)
-  --only_center_face         restore the face nearest the centre only
-  --aligned                  the inputs are aligned faces; restored_imgs holds the restored ones too
-  --high_quality             float32, each face also mirrored, no tiles
-  --memory_efficient         one face at a time, small tiles
-  --detector NAME            retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best that is here)
-  --detection_threshold X    accept faces from this score, 0 to 1 (default: 0.97)
-  --eye-dist-threshold PX    leave faces out whose eyes are nearer than this (default: 5)
-  --no-parse                 paste by a feathered square
-  --device NAME              auto, cpu, cuda, cuda:N or mps (default: auto)
-  --compile [MODE]           compile the network; MODE none switches it off
-  --workers N                processes that read ahead
-  --seed N                   draw GFPGAN's noise from this number
-  --model-path FILE          restore with this checkpoint
-  --weights-file NAME=FILE   take your file for a published checkpoint; repeat
-  --no-download              use only weights that are here
-  --accept-licence ID        consent to a licence, once; repeat
-  --trust-first-download     accept checkpoints without a published hash
-  --jpg-quality, --png-compress, --webp-quality N
-  --no-cmp                   write no pictures of before beside after
-  --max-images N             stop after N photos
-  --skip-existing            keep what is there
-  --overwrite                replace what is there, of other settings too (the default)
-  --metrics WHICH            none, id, lpips, both, fast, full (or detailed), or a list of gfpup's metrics
-  --manifest FILE            copy the record there
-  --html-report FILE         write the report there
-  --dry-run                  validate and plan, without weights or network
-  --print-env                print what gfpup doctor finds first
-  --verbose                  print the plan first
+"""
+TAIL: Final = """
 
   gfpgan-infer --input photo.jpg --version 1.4
   gfpgan-infer --input photo.jpg --backend codeformer --fidelity 0.8
   gfpgan-infer -i inputs -o results -v 1.3 -s 2
 """
+DEFAULTS: Final = {"output": "results", "bg_upsampler": "realesrgan"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

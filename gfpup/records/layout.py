@@ -39,7 +39,9 @@ def as_gfpgan(*, suffix: str, compare: bool) -> FacePictures:
 
     def pictures(name: str, restored: RestoredPhoto) -> Iterator[tuple[str, UInt8]]:
         base = base_of(name, suffix=suffix)
-        for i, face in enumerate(restored.faces):
+        # The official detector orders faces by their score, and the script numbers those it cuts out.
+        cut = [face for face in restored.faces if face.crop is not None or face.output is not None]
+        for i, face in enumerate(sorted(cut, key=lambda face: -face.face.score)):
             if face.crop is not None:
                 yield f"cropped_faces/{base}_{i:02d}.png", face.crop.pixels
             if face.output is not None:
