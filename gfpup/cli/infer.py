@@ -352,7 +352,7 @@ usage: gfpgan-infer [-i INPUT] [-o OUTPUT] [-v VERSION] [-s UPSCALE] [flags]
 
 Take the flags of the older scripts (GFPGAN's inference_gfpgan.py, CodeFormer's inference_codeformer.py) and run gfpup: a line
 on stderr names the command that does the same. Results are where they were: restored_imgs, cropped_faces, restored_faces and
-cmp in the output folder, replaced when it runs again. Flags may be shortened, as before. In brackets: what gfpup run has for it.
+cmp in the output folder, replaced when it runs again. Flags may be shortened, as before. In brackets: the flag of gfpup run.
 
 """
 TAIL: Final = """
