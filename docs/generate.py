@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -74,7 +75,7 @@ def flags() -> str:
     parts += ["### Keys without a flag\n", "| key | expected | default |", "|---|---|---|"]
     for key, wanted in OPTIONS.items():
         if not wanted.flags and wanted.kind != "metrics":
-            default = {None: "null", True: "true", False: "false", "": '""'}.get(wanted.default, wanted.default)
+            default = str(wanted.default) if isinstance(wanted.default, str | Path) else json.dumps(wanted.default)
             parts.append(f"| `{key}` | {escape(expected(wanted))} | {default} |")
     return "\n".join([*parts, ""])
 
