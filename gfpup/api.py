@@ -159,11 +159,11 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
     """
     settings = settings_of(backend, options)
     from gfpup.machine import hardware
-    from gfpup.planning import planner
+    from gfpup.planning.missing import plan_or_name_missing
     from gfpup.running import components
 
     with _resolver(settings) as resolver:
-        made, method = planner.make_plan(settings, hardware.probe(), resolver)
+        made, method = plan_or_name_missing(settings, hardware.probe(), resolver)
     for sentence in made.warnings:
         warnings.warn(sentence, stacklevel=2)
     resolver.mark_warnings_shown()

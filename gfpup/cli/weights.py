@@ -16,11 +16,13 @@ from gfpup.weights.store import Store, Stored
 
 HELP = """\
 usage: gfpup weights list|fetch|verify|import [NAME or PATH ...] [flags]
+       gfpup weights fetch --for run [flags of gfpup run]
 
 Keep the published checkpoints of the methods.
 
   list                show each checkpoint, whether it is there and its licence (--json: also address and hash)
   fetch NAME ...      download, check against the published SHA-256, keep
+  fetch --for run ... download all that a run with these flags needs and does not find
   verify [NAME ...]   hash what is there again (default: all)
   import PATH ...     take in files downloaded by hand, recognised by their SHA-256
 
@@ -32,7 +34,7 @@ Keep the published checkpoints of the methods.
 Mirrors: GFPUP_WEIGHTS_URL holds addresses, comma-separated, that are asked for FILE before the published one.
 
   gfpup weights list
-  gfpup weights fetch gfpgan-v1.4 retinaface-resnet50 bisenet
+  gfpup weights fetch --for run --backend gfpgan
   gfpup weights import ~/Downloads/GFPGANv1.4.pth
 """
 
@@ -43,6 +45,8 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
+    if request.run_flags is not None:
+        return _fetch_for_run(request.run_flags)
     store = open_store(request.weights_dir, accept=request.accept_licence, trust_first_download=request.trust_first_download)
     if request.verb == "list":
         return _list(store, as_json=request.json)
@@ -50,7 +54,7 @@ def run(words: Sequence[str]) -> int:
         return _verify(store, request.names)
     if not request.names:
         wanted = "PATH" if request.verb == "import" else "NAME"
-        raise GfpupError(f"gfpup weights {request.verb} needs at least one {wanted}; gfpup weights list shows all names.")
+        raise GfpupError(f"gfpup weights {request.verb} needs at least one {wanted}: gfpup weights list shows all names.")
     if request.verb == "import":
         for name in request.names:
             checkpoint = store.import_file(Path(name))
@@ -60,14 +64,21 @@ def run(words: Sequence[str]) -> int:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
+    words, run_flags = list(words), None
+    if "--for" in words:
+        at = words.index("--for")
+        if words[:at] != ["fetch"] or words[at + 1 : at + 2] != ["run"]:
+            raise GfpupError("--for belongs to one command: gfpup weights fetch --for run [flags of gfpup run].")
+        words, run_flags = words[:at], words[at + 2 :]
     parser = Parser("gfpup weights", lead="")
+    parser.set_defaults(run_flags=run_flags)
     parser.add_argument("verb", choices=("list", "fetch", "verify", "import"))
     parser.add_argument("names", nargs="*")
     parser.add_argument("--weights-dir", type=Path)
     parser.add_argument("--accept-licence", action="append", default=[])
     parser.add_argument("--trust-first-download", action="store_true")
     parser.add_argument("--json", action="store_true")
-    return parser.parse_intermixed_args(list(words))
+    return parser.parse_intermixed_args(words)
 
 
 def _list(store: Store, *, as_json: bool) -> int:
@@ -97,6 +108,26 @@ def _verify(store: Store, names: Sequence[str]) -> int:
         print(f"gfpup: there are no checkpoints in {store.folder}.", file=sys.stderr)
     wrong = [row for row in rows if row.state == "differs" or (row.state == "absent" and names)]
     return 1 if wrong else 0
+
+
+def _fetch_for_run(flags: Sequence[str]) -> int:
+    """Download what `gfpup run FLAGS` needs and the store does not have; the photos need not be named."""
+    from gfpup.cli.choices import known_choices
+    from gfpup.cli.overrides import to_overrides
+    from gfpup.machine import hardware
+    from gfpup.planning.missing import missing_checkpoints
+    from gfpup.planning.options import compose
+    from gfpup.planning.settings import read_settings
+
+    config = compose(known_choices(to_overrides(flags)))
+    config["source"]["paths"] = ["."]
+    settings = read_settings(config)
+    weights = settings.weights
+    names = [checkpoint.name for checkpoint in missing_checkpoints(settings, hardware.probe())]
+    if not names:
+        print("gfpup: all that this run needs is here.", file=sys.stderr)
+    store = open_store(weights.dir, accept=weights.accept_licences, trust_first_download=weights.trust_first_download)
+    return _fetch(store, argparse.Namespace(names=names, accept_licence=list(weights.accept_licences)))
 
 
 def _fetch(store: Store, request: argparse.Namespace) -> int:

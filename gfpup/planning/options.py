@@ -136,7 +136,7 @@ def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Option
         if not re.fullmatch(r"[\w.-]+", str(value)):
             raise invalid(rows[name][1].key, value, "a name", names=names)
         groups.append(f"{rows[name][1].key}={value}")
-    config = _compose(groups)
+    config = compose(groups)
     config["source"]["paths"] = ["."]  # photos come one by one, from the caller
     config["dry_run"] = dry_run
     for name, value in given.items():
@@ -231,8 +231,12 @@ def _is_several(value: Any) -> bool:
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
-def _compose(groups: Sequence[str]) -> dict[str, Any]:
-    """The default configuration with these choices of groups, resolved to plain containers."""
+def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The configuration with these overrides, resolved to plain containers.
+
+    Raises:
+        GfpupError: Hydra refuses one of them.
+    """
     import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
@@ -242,7 +246,7 @@ def _compose(groups: Sequence[str]) -> dict[str, Any]:
     register()
     with _ONE_AT_A_TIME, _hydra_set_aside(), hydra.initialize_config_module("gfpup.conf", version_base="1.3"):
         try:
-            config = OmegaConf.to_container(hydra.compose("run", overrides=list(groups)), resolve=True)
+            config = OmegaConf.to_container(hydra.compose("run", overrides=list(overrides)), resolve=True)
         except HydraException as error:
             raise GfpupError(" ".join(str(error).split())) from error
     assert isinstance(config, dict)

@@ -53,7 +53,7 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     waiting = given or (rank.global_rank != 0 and sweep is None)  # the jobs of a sweep are told apart by their photos
     tasks, notes = ([], ()) if waiting else find_tasks(settings, exclude=sweep or settings.output)
     from gfpup.machine import hardware
-    from gfpup.planning import planner
+    from gfpup.planning.missing import plan_or_name_missing
     from gfpup.planning.planner import decide
     from gfpup.records.layout import LINES
     from gfpup.records.run_record import read_lines
@@ -64,7 +64,9 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     with console.Downloads(quiet=settings.screen.quiet or settings.screen.json) as downloads:
         resolver = open_resolver(settings, progress=downloads)
         resolver.warnings += notes
-        plan, method = planner.make_plan(settings, ranks.share_of(machine, rank), resolver, sweeping=sweeping, earlier=earlier)
+        plan, method = plan_or_name_missing(
+            settings, ranks.share_of(machine, rank), resolver, sweeping=sweeping, earlier=earlier
+        )
         plan = decide(plan, settings, sweeping=sweeping)
     if settings.dry_run and settings.metrics.names:
         from gfpup.records.rescore import lacking_metrics

@@ -27,6 +27,7 @@ class Resolver:
     paths: dict[str, Path] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
+    missing_names: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     consents: dict[str, str] = field(default_factory=dict)
     not_yet_shown: list[catalogue.Checkpoint] = field(default_factory=list)
@@ -78,6 +79,7 @@ class Resolver:
                 reason = str(error)
         if reason is not None:
             self.missing.append(reason)
+            self.missing_names.append(checkpoint.name)
         return reason is None
 
     def use(self, role: str, name: str, path: Path | None) -> None:

@@ -167,7 +167,8 @@ class Store:
             if checkpoint is None:
                 raise CheckpointError(
                     f"{path} (SHA-256 {found}) is not a known checkpoint: "
-                    "give it with --model-path to use it unverified, or see gfpup weights list"
+                    "to use it unverified, name it with --model-path (a method), --detector-path, --mask-path, "
+                    "--background-path or --identity-path; gfpup weights list shows the known ones"
                 )
             self._compare(checkpoint, path, found)
         target = self.folder / checkpoint.file

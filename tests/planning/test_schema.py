@@ -29,8 +29,9 @@ CHOSEN = {
 }
 
 
-def test_the_defaults_of_conf_are_those_of_the_schema() -> None:
+def test_the_defaults_of_conf_are_those_of_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     """Composed without the schema, conf/run.yaml holds every key that the schema declares, with the same default."""
+    monkeypatch.delenv("GFPUP_TRACKING", raising=False)
     conf = Path(__file__).resolve().parents[2] / "conf"
     held = OmegaConf.load(conf / "run.yaml")
     for group, name in CHOSEN.items():

@@ -84,6 +84,9 @@ def test_without_weights_and_network_it_says_what_to_do(
         "https://github.com/TencentARC/GFPGAN",
         "e2cd4703ab14f4d01fd1383a8a8b266f",
         "weights/GFPGANv1.4.pth",
+        "gfpup weights fetch gfpgan-v1.4 retinaface-resnet50 bisenet",
+        "(511 MB)",
+        "--backend classical needs no weights",
     ):
         assert part in err
     assert err.count("\n") == 1
