@@ -62,10 +62,14 @@ def run(words: Sequence[str]) -> int:
     if not words or {"-h", "--help"} & set(words):
         print(HELP, end="")
         return 0
+    print(SCRIPTS[_parse(words)], end="")
+    return 0
+
+
+def _parse(words: Sequence[str]) -> str:
     if len(words) != 1 or words[0] not in SCRIPTS:
         raise GfpupError(f"invalid value {' '.join(words)!r} for gfpup completion: expected one of {', '.join(SHELLS)}.")
-    print(SCRIPTS[words[0]], end="")
-    return 0
+    return words[0]
 
 
 def complete(arguments: Sequence[str], *, verbs: Sequence[str]) -> int:

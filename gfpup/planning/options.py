@@ -44,6 +44,7 @@ class Options(WeightOptions, total=False):
     fidelity: float | None
     strength: float | None
     match_color: bool
+    keep_tone: bool
     upscale: float | None
     aligned: bool
     background: str | None
