@@ -82,8 +82,10 @@ class Option:
 
 def option(default: Any, *flags: Flag, **facts: Any) -> Any:
     """A field of the schema with this default; `facts` are those of `Option`."""
-    made = field(default_factory=list if default == [] else lambda: default)
-    return field(default_factory=made.default_factory, metadata={"option": Option(flags, **facts)})
+    return field(
+        default_factory=lambda: list(default) if isinstance(default, list) else default,
+        metadata={"option": Option(flags, **facts)},
+    )
 
 
 def node(cls: type, *flags: Flag, section: str = "", scope: Scope = "restore", **facts: Any) -> Any:
