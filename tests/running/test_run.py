@@ -318,7 +318,7 @@ def test_a_damaged_record_is_said_and_can_be_overwritten(
         (["-i", ""], "empty value"),
         (["-i", "~nobody-here/x.jpg"], "~nobody-here"),
         (["-i", "a.png", "--leave-alone", "30,30,10,10"], "for --leave-alone: expected boxes"),
-        (["-i", "a.png", "faces.leave_alone=[[a,b,c,d]]"], "for --leave-alone: expected boxes"),
+        (["-i", "a.png", "faces.leave_alone=[[a,b,c,d]]"], "for faces.leave_alone: expected boxes"),
         (["-i", "a.png", "restore=5"], "restore"),
         (["-i", "a.png", "-o", "/proc/none"], "/proc/none"),
     ],
