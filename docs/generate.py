@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from gfpup.cli import help as flag_help
+from gfpup.cli import help as run_flags
 from gfpup.cli import infer, main
 from gfpup.planning.option import describe, expected
 from gfpup.planning.schema import OPTIONS, SECTIONS
@@ -19,20 +19,20 @@ HEAD = """\
 
 <!-- Written by docs/generate.py from the code. Do not edit: run python docs/generate.py. -->
 
-Two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which takes the flags of the older command
-of that name and prints which `gfpup run` does the same. This page is written from the code.
+There are two commands: `gfpup`, whose verbs are below, and [`gfpgan-infer`](#gfpgan-infer), which accepts the flags of the
+older command of that name and prints the equivalent `gfpup run`. This page is generated from the code.
 
-Every flag of `gfpup run` is one override of its configuration, and the two may be mixed:
+Every flag of `gfpup run` stands for one override of its configuration, and both can be mixed:
 `gfpup run --input photos/ --output out/ restore.upscale=4`. `gfpup run --cfg job` prints all keys with their values.
 
 In bash, zsh and fish, flags and their values can be completed: see [`gfpup completion`](#gfpup-completion).
 
-| exit status | means |
+| exit status | meaning |
 |---|---|
 | 0 | all done |
 | 1 | some photos or faces failed; each is named on stderr and in the record |
-| 2 | refused before the first photo, in one sentence that says what to do |
-| 130 | interrupted; the same command goes on from there |
+| 2 | refused before the first photo, with one sentence that says what to do |
+| 130 | interrupted; the same command resumes |
 
 Environment: `GFPUP_WEIGHTS_DIR` (folder of the checkpoints), `GFPUP_WEIGHTS_URL` (mirrors, comma-separated),
 `GFPUP_ACCEPT_LICENCES` (consent in scripts), `GFPUP_CACHE_DIR` (what the jobs of a sweep share), `GFPUP_CONFIG_DIR` (remembered
@@ -49,7 +49,7 @@ def page() -> str:
 
 def helps() -> dict[str, str]:
     """The help of each verb, in the order of `gfpup --help`."""
-    texts = {"run": flag_help.run_help(), "sweep": main.SWEEP_HELP}
+    texts = {"run": run_flags.run_help(), "sweep": main.SWEEP_HELP}
     order = [line.split()[0] for line in main.USAGE.splitlines() if line.startswith("  ") and line.split()[0] in main.VERBS]
     for verb in order:
         if verb in main.IN_OWN_MODULE:
@@ -67,9 +67,9 @@ def flags() -> str:
     parts = ["### All flags of gfpup run\n"]
     for group in SECTIONS:
         parts += [f"**{group}**\n", "| flag | override | what it does |", "|---|---|---|"]
-        for flag, wanted in flag_help.flags(group):
+        for flag, wanted in run_flags.flags(group):
             spelling = f"`{flag.name}`" + (f" {escape(flag.metavar)}" if flag.metavar else "")
-            key = flag_help.override(flag, wanted).removesuffix("=...")
+            key = run_flags.override(flag, wanted).removesuffix("=...")
             parts.append(f"| {spelling} | `{key}` | {escape(describe(flag, wanted))} |")
         parts.append("")
     parts += ["### Keys without a flag\n", "| key | expected | default |", "|---|---|---|"]

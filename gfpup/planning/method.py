@@ -12,7 +12,7 @@ from gfpup.core.errors import GfpupError, LicenceError
 from gfpup.core.plan import Decision
 from gfpup.core.types import BackendSpec
 from gfpup.models import backends
-from gfpup.planning.settings import Settings
+from gfpup.planning.settings import Settings, typed
 from gfpup.weights import catalogue
 from gfpup.weights.resolver import Resolver
 
@@ -102,7 +102,7 @@ def _sift(
     strange = sorted(set(given) - set(known))
     if strange and not sweeping:
         has = f"has {', '.join(known)}" if known else "has no parameters"
-        raise GfpupError(f"restore.{strange[0]} means nothing to backend {name!r}, which {has}; leave it out.")
+        raise GfpupError(f"{typed(f'restore.{strange[0]}')} means nothing to backend {name!r}, which {has}; leave it out.")
     dropped = [Decision(f"restore.{key}", None, f"means nothing to {name}") for key in strange]
     return {key: value for key, value in given.items() if key in known}, dropped
 

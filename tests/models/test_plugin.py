@@ -66,7 +66,7 @@ def sharpness(picture: np.ndarray) -> float:
 def test_the_example_restores_a_photo(gfpup: Gfpup, photo: np.ndarray, tmp_path: Path) -> None:
     run = ("run", "--input", "photo.png", "--detector", "cascade", "--upscale", "1", "--json", "--quiet")
     for amount in ("0", "2"):
-        words = ("--output", amount, "--backend", "unsharp", f"+restore.amount={amount}")
+        words = ("--output", amount, "--backend", "unsharp", f"restore.amount={amount}")
         done = gfpup(*run, *words)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["faces_restored"] == 1
@@ -83,7 +83,7 @@ def test_a_parameter_that_it_does_not_have_is_refused(gfpup: Gfpup, photo: np.nd
     done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "restore.fidelity=0.5")
     assert done.returncode == 2
     assert "restore.fidelity means nothing to backend 'unsharp', which has amount" in done.stderr
-    done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "+restore.amount=much")
+    done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "restore.amount=much")
     assert done.returncode == 2 and "restore.amount='much'" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "out" / "photo.png").exists()
 

@@ -166,8 +166,8 @@ def test_memory_and_precision_are_planned_for_the_methods_that_are_in(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("run -i a.png --auto --fidelity 0.5", "restore.fidelity means nothing to backend 'auto'"),
-        ("run -i a.png --auto --version 1.3", "restore.version means nothing to backend 'auto'"),
+        ("run -i a.png --auto --fidelity 0.5", "--fidelity means nothing to backend 'auto'"),
+        ("run -i a.png --auto --version 1.3", "--version means nothing to backend 'auto'"),
         ("run -i a.png --auto --model-path a.png", "leave out --model-path"),
         ("run -i a.png --auto --backend gfpgan", "--auto and --backend exclude each other"),
         ("run -i a.png --auto --ensemble-backends gfpgan", "mean nothing to backend 'auto'"),
