@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from copy import copy
 from dataclasses import field, make_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,5 +45,5 @@ def _class(root: type, prefix: str) -> type:
             simple = base in PLAIN and wanted.key not in ("hardware.devices", "faces.which")
             kind = (base | None if wanted.optional else base) if simple else Any
             default = str(wanted.default) if isinstance(wanted.default, Path) else wanted.default
-            rows.append((item.name, kind, field(default_factory=lambda default=default: default)))
+            rows.append((item.name, kind, field(default_factory=partial(copy, default))))
     return make_dataclass(root.__name__, rows)
