@@ -95,7 +95,7 @@ def _likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
 _TOLERANCES = {"calm": Tolerance(2e-5, 1e-4), "middle": Tolerance(1e-4, 5e-4), "lively": Tolerance(5e-4, 5e-3)}
 _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "signed": lambda rgb: _chw(rgb).float() / 255.0 * 2.0 - 1.0,
-    "corner": lambda rgb: _chw(rgb)[:, :, :128, :128].float() / 255.0,
+    "corner": lambda rgb: (_chw(rgb).float() / 255.0)[:, :, :128, :128],
     "bgr": lambda rgb: prepare(_chw(rgb)),
     "rgb_112": arcface.rgb_112,
     "grey_128": arcface.grey_128,

@@ -63,8 +63,8 @@ class BackendFacts:
     `entry` is the "module:Class" that has `load(spec)`. `parameters` are the keys of the `restore` node that it takes.
     `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
     `gflop` counts the operations for one face at 512 px, 10^9: what speed depends on, on any machine. `published_as` is what
-    `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded from
-    the user's own checkpoint (--model-path), because none is published under its name.
+    `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
+    from the user's own checkpoint (--model-path), because none is published under its name.
     """
 
     entry: str

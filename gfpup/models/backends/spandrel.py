@@ -1,7 +1,6 @@
 """Any checkpoint that spandrel can open: as a method for faces, or as what enlarges the rest of the photo.
 
-The file is read by gfpup's own reader, which runs nothing that is in it; spandrel only recognises the architecture and builds
-the network.
+gfpup's own reader reads the file and runs nothing in it; spandrel only recognises the architecture and builds the network.
 """
 
 from __future__ import annotations
@@ -39,15 +38,11 @@ _MISFITS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, As
 class AnyArchitecture:
     """Opens a checkpoint of any architecture that spandrel knows, and restores faces with it.
 
-    Sizes, channels and scale are read from the checkpoint. What enlarges is averaged back to the crop's size; what takes one
-    channel gets red, green and blue by turns. Each crop is a call of its own. CodeFormer and RestoreFormer++ are not among
-    spandrel's architectures.
+    What enlarges is averaged back to the crop's size; what takes one channel gets red, green and blue by turns. Each crop is a
+    call of its own. CodeFormer and RestoreFormer++ are not among spandrel's architectures.
 
     Source: github.com/chaiNNer-org/spandrel.
     """
-
-    own_file = True
-    """Nothing is published under this name: the checkpoint is the user's own."""
 
     def __init__(self, model: Any, *, memory_efficient: bool = False) -> None:
         """Take a spandrel ImageModelDescriptor; `memory_efficient` works in tiles where that does no harm."""
@@ -112,22 +107,17 @@ class AnyUpsampler:
         tile_px: int | None = None,
         tile_overlap_px: int = TILE_OVERLAP_PX,
     ) -> Self:
-        """Load the checkpoint at `path`.
+        """Load the checkpoint at `path`, whose hash is not looked at here.
 
-        Args:
-            path: the file; its hash is not looked at here.
-            device: where the network computes: "cpu", "cuda", "cuda:1", "mps".
-            dtype: "float32", or "bfloat16" where the architecture can.
-            tile_px: largest side of a tile, in pixels of the photo; it bounds the memory. 0: no tiles. None: 256, or no tiles
-                where spandrel says that the architecture needs to see the whole picture.
-            tile_overlap_px: pixels that neighbouring tiles share, at most half a tile.
+        `dtype` is "float32", or "bfloat16" where the architecture can. `tile_px` is the largest side of a tile, in pixels of the
+        photo; it bounds the memory. 0: no tiles. None: 256, or no tiles where spandrel says that the architecture needs to see
+        the whole picture. Neighbouring tiles share `tile_overlap_px`, at most half a tile.
 
         Raises:
             GfpupError: spandrel is not installed, an impossible precision, or a tile too small for its overlap.
             CheckpointError: spandrel knows no architecture that fits, or one for faces or masks.
         """
-        model = open_checkpoint(path, device=device, dtype=dtype)
-        return cls(model, tile_px=tile_px, tile_overlap_px=tile_overlap_px)
+        return cls(open_checkpoint(path, device=device, dtype=dtype), tile_px=tile_px, tile_overlap_px=tile_overlap_px)
 
     @torch.inference_mode()
     def __call__(self, pixels: Pixels, to_hw: tuple[int, int]) -> Pixels:
@@ -136,8 +126,7 @@ class AnyUpsampler:
         Where `to_hw` is a whole fraction of the network's own scale, each tile is averaged down before it is rounded; any other
         size is resized from it, by area where it shrinks, else by Lanczos.
 
-        Raises:
-            PhotoError: the output is not finite, or a tile does not fit into the device's memory.
+        Raises: PhotoError: the output is not finite, or a tile does not fit into the device's memory.
         """
         height, width = pixels.shape[:2]
         whole = [s for s in range(1, self.scale) if self.scale % s == 0 and to_hw == (height * s, width * s)]
@@ -150,15 +139,8 @@ class AnyUpsampler:
                 out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
             return (out * out.new_tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(out) if is_grey else out
 
-        done = run_tiled_pixels(
-            enlarge,
-            pixels,
-            scale=scale,
-            tile_px=self._tile_px,
-            overlap_px=self._overlap_px,
-            align_px=self._align_px,
-            device=self._model.device,
-        )
+        tiles = {"tile_px": self._tile_px, "overlap_px": self._overlap_px, "align_px": self._align_px}
+        done = run_tiled_pixels(enlarge, pixels, scale=scale, device=self._model.device, **tiles)
         if done.shape[:2] == to_hw:
             return done
         shrinks = to_hw[0] < done.shape[0] or to_hw[1] < done.shape[1]
@@ -228,7 +210,6 @@ def compute(model: Any, picture: torch.Tensor) -> torch.Tensor:
 
 
 def _spandrel() -> ModuleType:
-    """The package, imported where it is there: it loads torchvision, which may need its cure first."""
     if find_spec("spandrel") is None:
         raise GfpupError("opening any architecture needs spandrel, which is not installed: pip install 'gfpup[spandrel]'")
     torchvision_shim.cure()
@@ -239,8 +220,7 @@ def _spandrel() -> ModuleType:
 
 
 def _may_be_tiled(model: Any) -> bool:
-    """Whether spandrel holds tiles harmless: not for what looks at the whole picture, or tiles by itself."""
-    return bool(model.tiling.name == "SUPPORTED")
+    return bool(model.tiling.name == "SUPPORTED")  # not what looks at the whole picture, or tiles by itself
 
 
 def _align(model: Any) -> int:

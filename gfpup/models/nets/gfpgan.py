@@ -27,14 +27,7 @@ class GFPGAN(nn.Module):
     `out_size` and `narrow` make small networks for tests; the checkpoints need the defaults.
     """
 
-    def __init__(
-        self,
-        *,
-        out_size: int = 512,
-        narrow: float = 1.0,
-        style_features: int = 512,
-        mlp_layers: int = 8,
-    ) -> None:
+    def __init__(self, *, out_size: int = 512, narrow: float = 1.0, style_features: int = 512, mlp_layers: int = 8) -> None:
         super().__init__()
         sizes = [2**power for power in range(3, out_size.bit_length())]
         # The U-Net has half the width of the decoder, so its features fit half of the decoder's channels.

@@ -59,12 +59,7 @@ def fill_network(
 
 
 def load_strictly(
-    network: torch.nn.Module,
-    state: Mapping[str, torch.Tensor],
-    *,
-    name: str,
-    path: Path,
-    ignore: frozenset[str] = frozenset(),
+    network: torch.nn.Module, state: Mapping[str, torch.Tensor], *, name: str, path: Path, ignore: frozenset[str] = frozenset()
 ) -> None:
     """Put every tensor of `state` into `network`, in float32, or refuse with what was found and what was expected.
 

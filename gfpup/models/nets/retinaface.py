@@ -92,13 +92,7 @@ def suppress_overlapping(boxes_xyxy: Tensor, scores: Tensor, *, iou: float = 0.4
 
 
 def _conv(
-    in_channels: int,
-    out_channels: int,
-    kernel: int = 3,
-    *,
-    stride: int = 1,
-    slope: float | None = 0.0,
-    groups: int = 1,
+    in_channels: int, out_channels: int, kernel: int = 3, *, stride: int = 1, slope: float | None = 0.0, groups: int = 1
 ) -> list[nn.Module]:
     """Convolution and batch norm, then a leaky ReLU of `slope` (None: nothing), as a list: some keys run through pairs."""
     layers: list[nn.Module] = [
