@@ -20,8 +20,7 @@ class Precomputed:
     Without a mapping file, a result belongs to the photo with the same path inside its folder, whatever the extension, or to
     the photo to whose name one of `matching.SUFFIXES` was added.
 
-    Raises:
-        GfpupError: the folder holds no pictures, or the mapping file cannot be read.
+    Raises: GfpupError: the folder holds no pictures, or the mapping file cannot be read.
     """
 
     def __init__(self, folder: Path, mapping: Path | None = None) -> None:
@@ -42,8 +41,7 @@ class Precomputed:
     def photo(self, photo: Photo) -> Photo:
         """Read the result of `photo`: the one that the run found for it, or for a photo on its own the one of its name.
 
-        Raises:
-            PhotoError: it has none, or it cannot be read.
+        Raises: PhotoError: it has none, or it cannot be read.
         """
         path = photo.delivered
         if path is None:

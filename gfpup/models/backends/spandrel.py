@@ -109,9 +109,9 @@ class AnyUpsampler:
     ) -> Self:
         """Load the checkpoint at `path`, whose hash is not looked at here.
 
-        `dtype` is "float32", or "bfloat16" where the architecture can. `tile_px` is the largest side of a tile, in pixels of the
-        photo; it bounds the memory. 0: no tiles. None: 256, or no tiles where spandrel says that the architecture needs to see
-        the whole picture. Neighbouring tiles share `tile_overlap_px`, at most half a tile.
+        `dtype` is "float32", or "bfloat16" where the architecture can. `tile_px` is the largest side of a tile, in pixels of
+        the photo; it bounds the memory. 0: no tiles. None: 256, or no tiles where spandrel says that the architecture
+        needs to see the whole picture. Neighbouring tiles share `tile_overlap_px`, at most half a tile.
 
         Raises:
             GfpupError: spandrel is not installed, an impossible precision, or a tile too small for its overlap.

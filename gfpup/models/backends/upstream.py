@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import AlignedCrop, BackendSpec, Face, FaceResult, Float64, Photo, Pixels, RestoredPhoto, UInt8
+from gfpup.core.types import AlignedCrop, BackendSpec, Face, FaceResult, Photo, Pixels, RestoredPhoto, UInt8
 from gfpup.models.backends import gfpgan
 from gfpup.models.backends import upstream_imports as imports
 from gfpup.models.table import TABLE
