@@ -123,7 +123,7 @@ def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
     tile_px, overlap_px = plan.recipe.tiles
     load: Callable[..., Upsampler] = background.RealESRGAN.load
     if plan.recipe.background == "spandrel":
-        from gfpup.models.backends.spandrel import AnyUpsampler
+        from gfpup.restoration.any_background import AnyUpsampler
 
         load = AnyUpsampler.load
     return load(

@@ -10,8 +10,8 @@ from gfpup.core.types import Backend
 class FlipEnsemble:
     """Wraps any backend: restores each crop as it is and mirrored, mirrors the second result back, and takes the mean.
 
-    Twice the time, the memory of one call. A method that treats left and right alike comes out unchanged. Fine detail that the
-    method invents differs between the two and is averaged, so the result is a little softer and nearer to both.
+    Twice the time, the memory of one call. Fine detail that the method invents differs between the two and is averaged, so the
+    result is a little softer.
     """
 
     def __init__(self, member: Backend) -> None:

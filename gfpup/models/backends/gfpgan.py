@@ -17,9 +17,8 @@ from gfpup.models.nets.stylegan2 import noise_sizes, seeded_noise
 class GFPGAN(NetworkBackend):
     """GFPGAN: a generative face prior, steered by what is left of the face.
 
-    The official restorer draws new noise in every call, so its results are not reproducible. Here the noise is the one stored
-    in the checkpoint; with a `seed` it is drawn from the seed and the crop's own pixels, so that a face looks the same in any
-    batch, in any order and on any device.
+    The official restorer draws new noise in every call. Here the noise is the one stored in the checkpoint; with a `seed` it is
+    drawn from the seed and the crop's own pixels, so that a face looks the same in any batch, order and device.
 
     Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR 2021;
     github.com/TencentARC/GFPGAN.

@@ -1,11 +1,10 @@
 """The official implementation's own path, side by side with ours: the methods' networks, detector, alignment and paste.
 
-`Upstream` is the backend (aligned crops in, restored crops out, as GFPGANer.enhance treats a face); `UpstreamRestorer` takes
-the place of the whole pipeline and runs the official one over a photo. What the official path does differently from ours:
+What the official path does differently from ours:
 
 - It works in whole levels: a crop goes in and comes out as uint8 (ours keeps float32 until the paste, so one level may differ).
-- Its GFPGAN draws fresh noise at every call. Here it runs with `randomize_noise=False`, on the noise maps stored in the
-  checkpoint or, with a seed, on those that backend gfpgan draws for the same face and seed, so that both can be compared.
+- Its GFPGAN draws fresh noise at every call. Here it runs on the noise maps stored in the checkpoint or, with a seed, on those
+  that backend gfpgan draws for the same face and seed, so that both can be compared.
 - It detects at full size, keeps every box, and pastes half a pixel too far right and down whenever it enlarges.
 - Its paste cuts fractions of a level off instead of rounding, and the later of two overlapping faces covers the earlier.
 - A face that fails is pasted unrestored and not reported; here it is reported as failed and not pasted.
@@ -128,10 +127,8 @@ class Upstream:
     def _restorer(self, watched: _Watched, *, upscale: float) -> Any:
         """A GFPGANer with the attributes its constructor would set, from what is loaded: the constructor downloads."""
         restorer = imports.official().restorer.__new__(imports.official().restorer)
-        restorer.upscale = upscale
-        restorer.bg_upsampler = None
-        restorer.device = torch.device(self.device)
-        restorer.gfpgan = watched
+        restorer.upscale, restorer.bg_upsampler = upscale, None
+        restorer.gfpgan, restorer.device = watched, torch.device(self.device)
         restorer.face_helper = imports.helper(upscale=upscale, detector=self.detector, parser=self.parser, device=self.device)
         return restorer
 
@@ -212,7 +209,6 @@ class _Watched:
         return outputs
 
     def _drawn(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Noise maps by their buffer's name, drawn from the seed and the face `x` (1, 3, h, w) in [-1, 1]."""
         if self.seed is None or not hasattr(self.network, "stylegan_decoder"):
             return {}
         maps = gfpgan._noise_of((x + 1) / 2, self.seed)
