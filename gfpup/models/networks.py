@@ -65,26 +65,26 @@ def _chw(rgb: UInt8) -> torch.Tensor:
     return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]
 
 
-def _picture(network: nn.Module, x: torch.Tensor) -> Answer:
+def picture(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"output": network(x)})
 
 
-def _embedding(network: nn.Module, x: torch.Tensor) -> Answer:
+def embedding(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"embedding": network(x)})
 
 
-def _anchors(network: nn.Module, x: torch.Tensor) -> Answer:
+def anchors(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer(dict(zip(("loc", "conf", "landmarks"), network(x), strict=True)))
 
 
-def _nearest_codes(network: RestoreFormer | RestoreFormerPlusPlus, x: torch.Tensor) -> Answer:
+def nearest_codes(network: RestoreFormer | RestoreFormerPlusPlus, x: torch.Tensor) -> Answer:
     latent, features = network.encode(x)
     codes = network.choose(latent)
     output = network.decode(codes, latent, features)
     return Answer({"output": output}, codes[0], smallest_margin(network.scores_of(latent)))
 
 
-def _likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
+def likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
     latent, features = network.encode(x)
     logits, codes = network.scores_of(latent), network.choose(latent)
     outputs = {f"output_w{w}": network.decode(codes, latent, features, fidelity=w) for w in (0.0, 0.5, 1.0)}
@@ -101,11 +101,7 @@ _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "grey_128": arcface.grey_128,
 }
 _ASKS: dict[str, Callable[[Any, torch.Tensor], Answer]] = {
-    "picture": _picture,
-    "embedding": _embedding,
-    "anchors": _anchors,
-    "nearest_codes": _nearest_codes,
-    "likeliest_codes": _likeliest_codes,
+    ask.__name__: ask for ask in (picture, embedding, anchors, nearest_codes, likeliest_codes)
 }
 
 NETWORKS: dict[str, Network] = {

@@ -17,7 +17,7 @@ from gfpup.evaluation import metrics
 from gfpup.evaluation.scorer import Scorer, load_scorer, require
 from gfpup.machine.allocator import lasting_memory
 from gfpup.models import backends
-from gfpup.models.backends.flip import FlipEnsemble
+from gfpup.models.backends.ensemble import FlipEnsemble
 from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops.resize import resize
 from gfpup.planning.method import Method

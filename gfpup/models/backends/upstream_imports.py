@@ -9,12 +9,11 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -36,16 +35,13 @@ _GONE = "torchvision.transforms.functional_tensor"
 _swapping = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Official:
-    """The official classes, and the module of FaceRestoreHelper, as imported by `official`."""
-
-    restorer: Any
-    gfpgan: Any
-    restoreformer: Any
-    retinaface: Any
-    parsenet: Any
-    helper_module: ModuleType
+_OFFICIAL = {
+    "restorer": ("gfpgan", "GFPGANer"),
+    "gfpgan": ("gfpgan.archs.gfpganv1_clean_arch", "GFPGANv1Clean"),
+    "restoreformer": ("gfpgan.archs.restoreformer_arch", "RestoreFormer"),
+    "retinaface": ("facexlib.detection.retinaface", "RetinaFace"),
+    "parsenet": ("facexlib.parsing.parsenet", "ParseNet"),
+}
 
 
 def missing() -> tuple[str, ...]:
@@ -54,8 +50,8 @@ def missing() -> tuple[str, ...]:
 
 
 @cache
-def official() -> Official:
-    """Import the official packages, cured.
+def official() -> SimpleNamespace:
+    """Import the official classes by the names of `_OFFICIAL`, cured, and FaceRestoreHelper's module as `helper_module`.
 
     Raises: GfpupError where packages are missing, with the command that installs them.
     """
@@ -72,14 +68,8 @@ def official() -> Official:
         )
     cure()
     _restore_functional_tensor()
-    return Official(
-        restorer=import_module("gfpgan").GFPGANer,
-        gfpgan=import_module("gfpgan.archs.gfpganv1_clean_arch").GFPGANv1Clean,
-        restoreformer=import_module("gfpgan.archs.restoreformer_arch").RestoreFormer,
-        retinaface=import_module("facexlib.detection.retinaface").RetinaFace,
-        parsenet=import_module("facexlib.parsing.parsenet").ParseNet,
-        helper_module=import_module("facexlib.utils.face_restoration_helper"),
-    )
+    classes = {name: getattr(import_module(of), cls) for name, (of, cls) in _OFFICIAL.items()}
+    return SimpleNamespace(**classes, helper_module=import_module("facexlib.utils.face_restoration_helper"))
 
 
 def restoration_network(path: Path, *, device: str) -> torch.nn.Module:

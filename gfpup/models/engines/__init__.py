@@ -7,6 +7,7 @@ from eager by rounding alone, because sums are taken in another order: `differen
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import sysconfig
@@ -125,23 +126,25 @@ def prepare(
     of_graph = "float32" if known.lowers else dtype
     key = cache.facts(network, inputs, engine=engine, dtype=of_graph, packages=known.packages)
 
+    graph = graphs.FORMATS[engine]
+
     def make(entry: Path) -> None:
-        if (reason := available(engine, device=device, dtype=dtype)) is not None:
-            raise _refusal(engine, reason)
-        graphs.write(network, inputs, engine=engine, folder=entry)
+        require(engine, device=device, dtype=dtype, compiles=True)
+        logging.getLogger(__name__).info("making a graph for engine %s; later runs find it on disk", engine)
+        graph.write(network, inputs, entry / graph.file)
 
     with cache.entry(key, make=make, folder=folder) as made:
-        return graphs.load(made, engine=engine, dtype=dtype)
+        return graph.load(made / graph.file, dtype)
 
 
-def require(engine: str, *, device: str = "cpu", dtype: str = "float32") -> None:
-    """Refuse `engine` before anything is loaded; a missing compiler is not one yet, as the graph may be in the cache.
+def require(engine: str, *, device: str = "cpu", dtype: str = "float32", compiles: bool = False) -> None:
+    """Refuse `engine` before anything is loaded; unless it `compiles` now, a compiler may be missing: the graph may be on disk.
 
     Raises: GfpupError: there is no such engine, or it cannot be used here.
     """
     reason = available(engine, device=device, dtype=dtype)
-    if reason is not None and not (engine == "compile" and device == "cpu"):
-        raise _refusal(engine, reason)
+    if reason is not None and (compiles or engine != "compile" or device != "cpu"):
+        raise GfpupError(f"engine {engine!r} cannot be used here, as {reason}, or leave it out for eager.")
 
 
 def of(engine: str) -> Engine:
@@ -152,10 +155,6 @@ def of(engine: str) -> Engine:
     if engine not in ENGINES:
         raise GfpupError(unknown("engine", engine, ENGINES))
     return ENGINES[engine]
-
-
-def _refusal(engine: str, reason: str) -> GfpupError:
-    return GfpupError(f"engine {engine!r} cannot be used here, as {reason}, or leave it out for eager.")
 
 
 def lacking_to_compile() -> list[str]:

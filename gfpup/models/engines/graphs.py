@@ -23,25 +23,6 @@ ONNX_OPSET = 18
 """The oldest that torch's exporter writes without converting back: read by every ONNX Runtime since 1.14."""
 
 
-def write(network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, folder: Path) -> None:
-    """Write the graph of `network` for `inputs` into `folder`, in the format of `engine`.
-
-    Raises: GfpupError: the engine cannot make one, with its own first line why.
-    """
-    logging.getLogger(__name__).info("making a graph for engine %s; later runs find it on disk", engine)
-    row = FORMATS[engine]
-    row.write(network, inputs, folder / row.file)
-
-
-def load(folder: Path, *, engine: str, dtype: str) -> Callable[..., Tensors]:
-    """Load what `write` left in `folder`; the function takes and returns tensors on the CPU.
-
-    Raises: GfpupError: this machine cannot compute it in `dtype`.
-    """
-    row = FORMATS[engine]
-    return row.load(folder / row.file, dtype)
-
-
 def write_openvino(
     network: nn.Module, inputs: Sequence[torch.Tensor], path: Path, *, names: tuple[Sequence[str], Sequence[str]] | None = None
 ) -> None:

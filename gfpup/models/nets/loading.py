@@ -17,18 +17,13 @@ from gfpup.models.table import ARCHITECTURES
 from gfpup.weights.checkpoint import read_state_dict
 
 Network = TypeVar("Network", bound=nn.Module)
+State = dict[str, torch.Tensor]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def load_network(
-    make: Callable[[], Network],
-    path: Path,
-    *,
-    name: str,
-    device: str | torch.device = "cpu",
-    plain: bool = False,
-    state: dict[str, torch.Tensor] | None = None,
+    make: Callable[[], Network], path: Path, *, name: str, device: str = "cpu", plain: bool = False, state: State | None = None
 ) -> Network:
     """Build `make()`, fill it from the checkpoint at `path`, and put it on `device`: in eval mode, float32, without gradients.
 

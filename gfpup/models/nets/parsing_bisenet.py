@@ -18,7 +18,6 @@ LABELS = (
     "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat",
 )  # fmt: skip
 """The classes by index: eye_g are glasses, ear_r an earring, neck_l a necklace. ParseNet's order differs.
-
 Source: facexlib, inference/inference_parsing.py.
 """
 

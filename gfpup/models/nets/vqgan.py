@@ -22,9 +22,8 @@ CODE_CHANNELS = 256
 CODE_COUNT = 1024
 
 QUERY_CHUNK = 64
-"""Queries at a time where memory is short: RestoreFormer++'s scores at 32 px then take 1 MiB a face in place of 16. Measured at
-512 px on a CPU in float32, this does not lower the peak of any of the three networks (366 MiB of activations for CodeFormer,
-387 for both RestoreFormers): that lies in the convolutions at 512 px. What lowers it is one face a forward, and bfloat16."""
+"""Queries at a time where memory is short: RestoreFormer++'s scores at 32 px then take 1 MiB a face in place of 16. On a CPU
+the peak lies in the convolutions at 512 px, which one face a forward and bfloat16 lower, not this."""
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
