@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -12,29 +12,21 @@ from torch import nn
 from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
 from gfpup.core.types import UInt8
-from gfpup.models import backends
 from gfpup.models.nets import arcface
 from gfpup.models.nets.codeformer import CodeFormer
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
 from gfpup.models.nets.retinaface import prepare
 from gfpup.models.nets.vqgan import smallest_margin
-from gfpup.models.table import ARCHITECTURES, Architecture
+from gfpup.models.table import ARCHITECTURES, TABLE
 from gfpup.weights import catalogue
 from gfpup.weights.catalogue import Checkpoint
 
 
-@dataclass(frozen=True)
-class Tolerance:
+class Tolerance(NamedTuple):
     """The largest `goldens.difference` that rounding explains: in the official order of operations, and in another."""
 
     plain: float
     reordered: float
-
-
-# Source: README.md of the parity folder, from the official code against itself with other threads and memory layouts.
-CALM = Tolerance(plain=2e-5, reordered=1e-4)
-MIDDLE = Tolerance(plain=1e-4, reordered=5e-4)
-LIVELY = Tolerance(plain=5e-4, reordered=5e-3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +52,8 @@ class Network:
     feed: Callable[[UInt8], torch.Tensor]
     tolerance: Tolerance
     ask: Callable[[Any, torch.Tensor], Answer]
-    salt: int = 0
-    gain: Mapping[str, float] = field(default_factory=dict)
+    salt: int
+    gain: Mapping[str, float]
 
     def built(self) -> nn.Module:
         """The network without memory, on the meta device."""
@@ -69,74 +61,54 @@ class Network:
             return self.make()
 
 
-def unit(rgb: UInt8) -> torch.Tensor:
-    """(h, w, 3) uint8 to (1, 3, h, w) float32 in [0, 1]."""
-    return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None].float() / 255.0
+def _chw(rgb: UInt8) -> torch.Tensor:
+    return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]
 
 
-def signed(rgb: UInt8) -> torch.Tensor:
-    """(h, w, 3) uint8 to (1, 3, h, w) float32 in [-1, 1]."""
-    return unit(rgb) * 2.0 - 1.0
-
-
-def corner(rgb: UInt8) -> torch.Tensor:
-    """The top-left 128 pixels, in [0, 1]."""
-    return unit(rgb)[:, :, :128, :128]
-
-
-def _bgr(rgb: UInt8) -> torch.Tensor:
-    return prepare(torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None])
-
-
-def _picture(network: nn.Module, x: torch.Tensor) -> Answer:
+def picture(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"output": network(x)})
 
 
-def _embedding(network: nn.Module, x: torch.Tensor) -> Answer:
+def embedding(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"embedding": network(x)})
 
 
-def _anchors(network: nn.Module, x: torch.Tensor) -> Answer:
+def anchors(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer(dict(zip(("loc", "conf", "landmarks"), network(x), strict=True)))
 
 
-def _nearest_codes(network: RestoreFormer | RestoreFormerPlusPlus, x: torch.Tensor) -> Answer:
+def nearest_codes(network: RestoreFormer | RestoreFormerPlusPlus, x: torch.Tensor) -> Answer:
     latent, features = network.encode(x)
-    distances = network.quantize.distances(latent)
-    codes = distances.argmin(dim=2)
-    return Answer({"output": network.decode(codes, latent, features)}, codes[0], smallest_margin(-distances))
+    codes = network.choose(latent)
+    output = network.decode(codes, latent, features)
+    return Answer({"output": output}, codes[0], smallest_margin(network.scores_of(latent)))
 
 
-def _likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
+def likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
     latent, features = network.encode(x)
-    logits = network.logits_of(latent)
-    codes = logits.argmax(dim=2)
+    logits, codes = network.scores_of(latent), network.choose(latent)
     outputs = {f"output_w{w}": network.decode(codes, latent, features, fidelity=w) for w in (0.0, 0.5, 1.0)}
     return Answer({"logits": logits, **outputs}, codes[0], smallest_margin(logits))
 
 
-_TOLERANCES = {"calm": CALM, "middle": MIDDLE, "lively": LIVELY}
-_FEEDS = {
-    "signed": signed,
-    "corner": corner,
-    "bgr": _bgr,
+# Source: README.md of the parity folder, from the official code against itself with other threads and memory layouts.
+_TOLERANCES = {"calm": Tolerance(2e-5, 1e-4), "middle": Tolerance(1e-4, 5e-4), "lively": Tolerance(5e-4, 5e-3)}
+_FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
+    "signed": lambda rgb: _chw(rgb).float() / 255.0 * 2.0 - 1.0,
+    "corner": lambda rgb: (_chw(rgb).float() / 255.0)[:, :, :128, :128],
+    "bgr": lambda rgb: prepare(_chw(rgb)),
     "rgb_112": arcface.rgb_112,
     "grey_128": arcface.grey_128,
 }
 _ASKS: dict[str, Callable[[Any, torch.Tensor], Answer]] = {
-    "picture": _picture,
-    "embedding": _embedding,
-    "anchors": _anchors,
-    "nearest_codes": _nearest_codes,
-    "likeliest_codes": _likeliest_codes,
+    ask.__name__: ask for ask in (picture, embedding, anchors, nearest_codes, likeliest_codes)
 }
 
-
-def _network(row: Architecture) -> Network:
-    return Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASKS[row.ask], row.salt, row.gain)
-
-
-NETWORKS: dict[str, Network] = {name: _network(row) for name, row in ARCHITECTURES.items() if row.make}
+NETWORKS: dict[str, Network] = {
+    name: Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASKS[row.ask], row.salt, row.gain)
+    for name, row in ARCHITECTURES.items()
+    if row.make
+}
 """By the catalogue's name of the architecture. Salts and gains are those of the parity folder."""
 
 DEFAULTS = {"realesrgan": "realesrgan-x2plus", "retinaface": "retinaface-resnet50", "arcface": "arcface-ir-se50"}
@@ -146,27 +118,21 @@ DEFAULTS = {"realesrgan": "realesrgan-x2plus", "retinaface": "retinaface-resnet5
 def resolve(name: str) -> Checkpoint:
     """The checkpoint that `name` means: its own name in the catalogue, or a method's, which stands for its default version.
 
-    Raises:
-        GfpupError: no network has that name (the nearest is offered), or gfpup does not build it.
+    Raises: GfpupError: no network has that name (the nearest is offered), or gfpup does not build it.
     """
-    for method, row in backends.TABLE.items():
-        if name.lower() in (method, *row.aliases) and name not in _published():
-            if not row.versions:
-                raise GfpupError(
-                    f"backend {method!r} does not have a network of its own to verify; gfpup backends lists those that do."
-                )
-            return catalogue.find(row.versions.get(row.default_version) or next(iter(row.versions.values())))
+    published = {checkpoint.name for checkpoint in catalogue.CATALOGUE}
+    methods = {alias: method for method, row in TABLE.items() for alias in (method, *row.aliases)}
     meant = DEFAULTS.get(name.lower(), name)
-    if meant in _published():
-        checkpoint = catalogue.find(meant)
-        if checkpoint.architecture not in NETWORKS:
+    if meant not in published and (method := methods.get(name.lower())):
+        row = TABLE[method]
+        if not row.versions:
             raise GfpupError(
-                f"{name} is not built by gfpup itself, so only its hash can be checked: gfpup weights verify {name}."
+                f"backend {method!r} does not have a network of its own to verify; gfpup backends lists those that do."
             )
-        return checkpoint
-    known = {*_published(), *DEFAULTS, *(method for method, row in backends.TABLE.items() if row.versions)}
-    raise GfpupError(unknown("network", name.lower(), known))
-
-
-def _published() -> tuple[str, ...]:
-    return tuple(checkpoint.name for checkpoint in catalogue.CATALOGUE)
+        meant = row.versions.get(row.default_version) or next(iter(row.versions.values()))
+    if meant not in published:
+        raise GfpupError(unknown("network", name.lower(), {*published, *DEFAULTS, *(m for m in TABLE if TABLE[m].versions)}))
+    checkpoint = catalogue.find(meant)
+    if checkpoint.architecture not in NETWORKS:
+        raise GfpupError(f"{name} is not built by gfpup itself, so only its hash can be checked: gfpup weights verify {name}.")
+    return checkpoint

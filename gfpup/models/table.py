@@ -60,28 +60,26 @@ class Architecture:
 class BackendFacts:
     """What is known of a method before it is loaded.
 
-    `entry` is the "module:Class" that has `load(spec)` and finds its checkpoint under the role "backend". `parameters` are the
-    keys of the `restore` node that it takes.
+    `entry` is the "module:Class" that has `load(spec)`. `parameters` are the keys of the `restore` node that it takes.
+    `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
+    `gflop` counts the operations for one face at 512 px, 10^9: what speed depends on, on any machine. `published_as` is what
+    `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
+    from the user's own checkpoint (--model-path), because none is published under its name.
     """
 
     entry: str
     summary: str
     parameters: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Published versions, each with the catalogue's name of its checkpoint; the key is "" where there is only one."""
     default_version: str = ""
     aliases: tuple[str, ...] = ()
     best_for: str = ""
     gflop: float | None = None
-    """Operations for one face, 10^9, counted on the network at 512 px: what speed depends on, on any machine."""
     published_as: str | None = None
-    """What `gfpup.analysis.published` calls it."""
     limits: str = ""
     source: str = ""
     whole_photos: bool = False
-    """Whether it returns whole photos, pasted by itself."""
     own_file: bool = False
-    """Whether it is loaded from the user's own checkpoint (--model-path), because none is published under its name."""
     network: Architecture | None = None
 
     @property
@@ -90,144 +88,103 @@ class BackendFacts:
         return self.network is not None and self.network.ask in ("nearest_codes", "likeliest_codes")
 
 
-_NETS = "gfpup.models.nets"
+_BACKENDS, _NETS = "gfpup.models.backends", "gfpup.models.nets"
+_GFPGANS = {"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"}
+_GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
 
+# fmt: off
 TABLE: dict[str, BackendFacts] = {
     "identity": BackendFacts(
-        entry="gfpup.models.backends.identity:Identity",
-        summary="returns its input: the zero of every comparison",
-        best_for="seeing what detection and paste alone change",
-        gflop=0.0,
+        f"{_BACKENDS}.identity:Identity", "returns its input: the zero of every comparison",
+        best_for="seeing what detection and paste alone change", gflop=0.0,
     ),
     "classical": BackendFacts(
-        entry="gfpup.models.backends.classical:Classical",
-        summary="denoises, deblurs and sharpens without weights: the baseline every learned method must beat",
+        f"{_BACKENDS}.classical:Classical",
+        "denoises, deblurs and sharpens without weights: the baseline every learned method must beat",
         best_for="mild damage, and when nothing may be invented",
-        limits="adds no detail; what blur took below the noise stays lost",
-        source="experiments/001-baselines",
+        limits="adds no detail; what blur took below the noise stays lost", source="experiments/001-baselines",
     ),
     "gfpgan": BackendFacts(
-        entry="gfpup.models.backends.gfpgan:GFPGAN",
-        summary="a generative face prior, steered by what is left of the face",
-        parameters=("version",),
-        versions={"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"},
-        default_version="1.4",
+        f"{_BACKENDS}.gfpgan:GFPGAN", "a generative face prior, steered by what is left of the face",
+        parameters=("version",), versions=_GFPGANS, default_version="1.4",
         best_for="most photos; 1.3 looks the most natural, according to its authors",
-        gflop=396.0,
-        published_as="GFPGAN (version not stated)",
+        gflop=396.0, published_as="GFPGAN (version not stated)",
         limits="float16 overflows; strong damage may change who it is",
         source="Wang et al., CVPR 2021; github.com/TencentARC/GFPGAN",
         network=Architecture(
-            keys=("conv_body_first.weight", "stylegan_decoder.constant_input.weight"),
-            make=f"{_NETS}.gfpgan:GFPGAN",
+            ("conv_body_first.weight", "stylegan_decoder.constant_input.weight"), make=f"{_NETS}.gfpgan:GFPGAN",
             # Computed in strips, as on a CPU, the forward takes 475 and 303; a GPU, which uses no strips, was not measured.
-            memory=Memory(weights=(349, 175), forward=(627, 430), rewritten=(67, 34)),
-            golden="gfpgan",
-            tolerance="calm",
-            gain={"stylegan_decoder.to_rgb": 0.12},
+            memory=Memory((349, 175), (627, 430), (67, 34)),
+            golden="gfpgan", tolerance="calm", gain={"stylegan_decoder.to_rgb": 0.12},
         ),
     ),
     "codeformer": BackendFacts(
-        entry="gfpup.models.backends.codeformer:CodeFormer",
-        summary="picks the codes of the clean face; fidelity says how much of the input comes back",
-        parameters=("fidelity",),
-        versions={"": "codeformer"},
-        best_for="strong damage; --fidelity trades quality for likeness",
-        gflop=810.0,
-        published_as="CodeFormer",
+        f"{_BACKENDS}.codeformer:CodeFormer",
+        "picks the codes of the clean face; fidelity says how much of the input comes back",
+        parameters=("fidelity",), versions={"": "codeformer"},
+        best_for="strong damage; --fidelity trades quality for likeness", gflop=810.0, published_as="CodeFormer",
         limits="non-commercial licence; eyes and hair may be another's at low fidelity",
         source="Zhou et al., NeurIPS 2022; github.com/sczhou/CodeFormer",
         network=Architecture(
-            keys=("position_emb", "idx_pred_layer.1.weight", "feat_emb.weight"),
-            make=f"{_NETS}.codeformer:CodeFormer",
+            ("position_emb", "idx_pred_layer.1.weight", "feat_emb.weight"), make=f"{_NETS}.codeformer:CodeFormer",
             # Code-book methods lower only their decoder to bfloat16.
-            memory=Memory(weights=(377, 288), forward=(446, 287), rewritten=(109, 54)),
-            golden="codeformer",
-            ask="likeliest_codes",
-            tolerance="lively",
-            salt=6,
+            memory=Memory((377, 288), (446, 287), (109, 54)),
+            golden="codeformer", ask="likeliest_codes", tolerance="lively", salt=6,
         ),
     ),
     "restoreformer": BackendFacts(
-        entry="gfpup.models.backends.restoreformer:RestoreFormer",
-        summary="the nearest codes of high-quality faces, attended to by the input's features",
-        versions={"": "restoreformer"},
-        best_for="comparison with its successor",
-        gflop=683.0,
-        published_as="RestoreFormer",
+        f"{_BACKENDS}.restoreformer:RestoreFormer",
+        "the nearest codes of high-quality faces, attended to by the input's features",
+        versions={"": "restoreformer"}, aliases=("rf",),
+        best_for="comparison with its successor", gflop=683.0, published_as="RestoreFormer",
         source="Wang et al., CVPR 2022; github.com/wzhouxiff/RestoreFormer",
-        aliases=("rf",),
         network=Architecture(
-            keys=("quantize.embedding.weight", "post_quant_conv.weight", "encoder.down.0.block.0.norm1.weight"),
-            without=("decoder.up.4.attn.0.q.weight",),
-            make=f"{_NETS}.restoreformer:RestoreFormer",
-            memory=Memory(weights=(291, 205), forward=(486, 354), rewritten=(69, 35)),
-            golden="restoreformer",
-            ask="nearest_codes",
-            salt=5,
+            ("quantize.embedding.weight", "post_quant_conv.weight", "encoder.down.0.block.0.norm1.weight"),
+            without=("decoder.up.4.attn.0.q.weight",), make=f"{_NETS}.restoreformer:RestoreFormer",
+            memory=Memory((291, 205), (486, 354), (69, 35)), golden="restoreformer", ask="nearest_codes", salt=5,
         ),
     ),
     "restoreformerpp": BackendFacts(
-        entry="gfpup.models.backends.restoreformer:RestoreFormerPP",
-        summary="RestoreFormer with four heads and a second size of attention in the decoder",
-        versions={"": "restoreformerpp"},
-        best_for="quality and likeness, by the published numbers",
-        gflop=688.0,
-        published_as="RestoreFormer++",
+        f"{_BACKENDS}.restoreformer:RestoreFormerPP",
+        "RestoreFormer with four heads and a second size of attention in the decoder",
+        versions={"": "restoreformerpp"}, aliases=("restoreformer++", "rf++"),
+        best_for="quality and likeness, by the published numbers", gflop=688.0, published_as="RestoreFormer++",
         source="Wang et al., TPAMI 2023; github.com/wzhouxiff/RestoreFormerPlusPlus",
-        aliases=("restoreformer++", "rf++"),
         network=Architecture(
-            keys=("quantize.embedding.weight", "decoder.up.4.attn.0.q.weight"),
-            make=f"{_NETS}.restoreformer:RestoreFormerPlusPlus",
-            memory=Memory(weights=(294, 207), forward=(470, 354), rewritten=(69, 35)),
-            golden="restoreformerpp",
-            ask="nearest_codes",
-            salt=7,
+            ("quantize.embedding.weight", "decoder.up.4.attn.0.q.weight"), make=f"{_NETS}.restoreformer:RestoreFormerPlusPlus",
+            memory=Memory((294, 207), (470, 354), (69, 35)), golden="restoreformerpp", ask="nearest_codes", salt=7,
         ),
     ),
     "ensemble": BackendFacts(
-        entry="gfpup.models.backends.ensemble:Ensemble",
-        summary="the weighted mean of several methods' restored faces, pasted once",
+        f"{_BACKENDS}.ensemble:Ensemble", "the weighted mean of several methods' restored faces, pasted once",
         best_for="softening one method's errors by another's",
         limits="costs the sum of its members; detail that they disagree on blurs",
     ),
     "auto": BackendFacts(
-        entry="gfpup.restoration.auto:AutoRestorer",  # never loaded: what it chooses is
-        summary="chooses one of the others for each photo, by visible rules, and says why",
+        "gfpup.restoration.auto:AutoRestorer",  # never loaded: what it chooses is
+        "chooses one of the others for each photo, by visible rules, and says why",
         best_for="folders of mixed damage; --auto is short for it",
         limits="chooses among the methods whose weights are present, downloads nothing; the largest face of a photo decides",
         source="conf/auto.yaml, experiments/010-auto",
     ),
     "precomputed": BackendFacts(
-        entry="gfpup.models.backends.precomputed:Precomputed",
-        summary="the results of another tool, matched by name or by a mapping file",
-        best_for="comparing any tool in the same tables",
-        whole_photos=True,
+        f"{_BACKENDS}.precomputed:Precomputed", "the results of another tool, matched by name or by a mapping file",
+        best_for="comparing any tool in the same tables", whole_photos=True,
     ),
     "upstream": BackendFacts(
-        entry="gfpup.models.backends.upstream:Upstream",
-        summary="the official implementation's own path, for comparison with gfpup's",
-        best_for="checking gfpup's against it",
-        limits="needs the four official packages; faces one by one, in 8 bits",
-        source="gfpgan 1.3.8, facexlib 0.3.0, basicsr 1.4.2",
-        parameters=("version",),
-        versions={"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4", "restoreformer": "restoreformer"},
-        default_version="1.4",
-        whole_photos=True,
+        f"{_BACKENDS}.upstream:Upstream", "the official implementation's own path, for comparison with gfpup's",
+        parameters=("version",), versions=_GFPGANS | {"restoreformer": "restoreformer"}, default_version="1.4",
+        best_for="checking gfpup's against it", limits="needs the four official packages; faces one by one, in 8 bits",
+        source="gfpgan 1.3.8, facexlib 0.3.0, basicsr 1.4.2", whole_photos=True,
     ),
     "spandrel": BackendFacts(
-        entry="gfpup.models.backends.spandrel:AnyArchitecture",
-        summary="opens any checkpoint that spandrel can open; --model-path names it",
+        f"{_BACKENDS}.spandrel:AnyArchitecture", "opens any checkpoint that spandrel can open; --model-path names it",
         best_for="trying a network that gfpup has no backend for",
         limits="needs gfpup[spandrel]; most such networks were not made for faces",
-        source="github.com/chaiNNer-org/spandrel",
-        own_file=True,
+        source="github.com/chaiNNer-org/spandrel", own_file=True,
     ),
 }
 
-_GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
-
-# fmt: off
 HELPERS: dict[str, Architecture] = {
     "retinaface-resnet50": Architecture(
         ("ClassHead.0.conv1x1.weight", "body.layer1.0.conv1.weight"), make=f"{_NETS}.retinaface:RetinaFace",

@@ -10,7 +10,7 @@ import numpy as np
 from gfpup.core.errors import CheckpointError, GfpupError, PhotoError
 from gfpup.core.types import Pixels
 from gfpup.ops.resize import resize
-from gfpup.ops.tiles import plan_tiles, run_tiled_pixels
+from gfpup.ops.tiles import ALIGN_PX, plan_tiles, run_tiled_pixels
 
 if TYPE_CHECKING:
     import torch
@@ -20,23 +20,80 @@ if TYPE_CHECKING:
 SCALES = {"rrdbnet-x2": 2, "rrdbnet-x4": 4}
 
 TILE_PX = 256
-"""Bounds the memory: on two cores a photo of 800x640 px took 0.22 GB at scale 2, with tiles of 512 0.83 GB. A pixel costs
-about as much in any tile; what the overlap adds is 1.24 times the photo's pixels here, 1.09 with tiles of 512."""
+"""Bounds the memory: on two cores a photo of 800x640 px took 0.22 GB at scale 2, with tiles of 512 0.83 GB. With the overlap
+1.24 times the photo's pixels are computed, 1.09 times with tiles of 512."""
 
 TILE_OVERLAP_PX = 32
 """Measured with two sets of random weights, tiles of 96: 39 dB from the untiled result with 8, 60 with 16, 109 with 32."""
 
-GREY = (0.299, 0.587, 0.114)
-"""Source: ITU-R BT.601, as the official enhancer makes grey of its output."""
+GREY = (0.299, 0.587, 0.114)  # Source: ITU-R BT.601, as the official enhancer makes grey of its output
 
 
-class RealESRGAN:
+class TiledUpsampler:
+    """Enlarges photos tile by tile by a network of its own `scale`; `name` is what messages call it."""
+
+    def __init__(
+        self, *, name: str, scale: int, device: str, dtype: str, tile_px: int, tile_overlap_px: int, align_px: int = ALIGN_PX
+    ) -> None:
+        plan_tiles((1, 1), tile_px=tile_px, overlap_px=tile_overlap_px, align_px=align_px)  # refuses bad sizes now
+        self.scale = scale
+        self._name, self._device, self._dtype = name, device, dtype
+        self._tile_px, self._tile_overlap_px, self._align_px = tile_px, tile_overlap_px, align_px
+
+    def __call__(self, pixels: Pixels, to_hw: tuple[int, int]) -> Pixels:
+        """Enlarge (h, w, 3) uint8 or uint16 RGB to `to_hw`, in the same dtype; a photo of three equal channels stays grey.
+
+        Where `to_hw` is a whole fraction of the network's own scale, each tile is averaged down before it is rounded, so that
+        the larger picture never exists; any other size is resized from it.
+
+        Raises: PhotoError: the output is not finite, or a tile does not fit into the device's memory.
+        """
+        import torch
+
+        height, width = pixels.shape[:2]
+        whole = [s for s in range(1, self.scale) if self.scale % s == 0 and to_hw == (height * s, width * s)]
+        scale = whole[0] if whole else self.scale
+        grey = all(np.array_equal(pixels[..., 0], pixels[..., channel]) for channel in (1, 2))
+
+        def enlarge(tile: torch.Tensor) -> torch.Tensor:
+            out = self.run(tile).clamp_(0, 1)
+            if scale != self.scale:
+                out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
+            return (out * out.new_tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(out) if grey else out
+
+        tiles = {"tile_px": self._tile_px, "overlap_px": self._tile_overlap_px, "align_px": self._align_px}
+        with torch.inference_mode():
+            done = run_tiled_pixels(enlarge, pixels, scale=scale, device=self._device, **tiles)
+        return done if done.shape[:2] == to_hw else resize(done, to_hw)
+
+    def run(self, tile: torch.Tensor) -> torch.Tensor:
+        """The network's bare output: (1, 3, h, w) float32 RGB in [0, 1] to (1, 3, h * scale, w * scale) float32.
+
+        Raises: PhotoError: it is not finite, or the device's memory is too small for it.
+        """
+        import torch
+
+        try:
+            out = self._compute(tile)
+        except torch.OutOfMemoryError as error:
+            what = f"a tile of {tile.shape[3]}x{tile.shape[2]} px does not fit into the memory of {self._device}"
+            raise PhotoError(f"{what}: give a smaller --tile, or --background none") from error
+        if not out.isfinite().all():
+            remedy = "" if self._dtype == "float32" else "compute in float32, or "
+            what = f"{self._name}'s output in {self._dtype} is not finite in a tile of this photo"
+            raise PhotoError(f"{what}: {remedy}give --background none")
+        return out
+
+    def _compute(self, tile: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+
+class RealESRGAN(TiledUpsampler):
     """Real-ESRGAN x2plus or x4plus: a network that draws the detail a photo has lost, at `scale` 2 or 4, tile by tile.
 
-    What differs from the official enhancer: tiles overlap and fade into each other where that one cuts them hard, 10 px
-    into their margins; a requested size below the network's is averaged by area, there sampled by Lanczos, which aliases;
-    float32 where that one takes float16; a photo whose three channels are equal stays grey, as there only a file of one
-    channel does (the network may tint it). As in its scripts, the photo is not padded beyond what an odd size asks for.
+    What differs from the official enhancer: tiles overlap and fade into each other, there cut hard, 10 px into their margins; a
+    size below the network's is averaged by area, there sampled by Lanczos, which aliases; float32, there float16; a photo of
+    three equal channels stays grey, there only a file of one channel. As there, only an odd size is padded.
 
     Source: Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data" (ICCV Workshops
     2021); github.com/xinntao/Real-ESRGAN.
@@ -51,19 +108,20 @@ class RealESRGAN:
         tile_px: int = TILE_PX,
         tile_overlap_px: int = TILE_OVERLAP_PX,
     ) -> None:
-        """Take a filled network; the other arguments and the errors are those of `load`."""
         from gfpup.models.nets.loading import DTYPES
         from gfpup.models.nets.rewrites import rewrite
 
         if dtype not in DTYPES:
             raise GfpupError(f"Real-ESRGAN cannot run in {dtype}: choose {' or '.join(DTYPES)}")
-        plan_tiles((1, 1), tile_px=tile_px, overlap_px=tile_overlap_px)  # refuses now what it would refuse at the first photo
-        self.scale = network.scale
-        self._dtype = DTYPES[dtype]
-        self._device = device
-        self._tile_px = tile_px
-        self._tile_overlap_px = tile_overlap_px
-        self._network = rewrite(network.eval().requires_grad_(False).to(device, self._dtype))
+        super().__init__(
+            name="Real-ESRGAN",
+            scale=network.scale,
+            device=device,
+            dtype=dtype,
+            tile_px=tile_px,
+            tile_overlap_px=tile_overlap_px,
+        )
+        self._network = rewrite(network.eval().requires_grad_(False).to(device, DTYPES[dtype]))
 
     @classmethod
     def load(
@@ -75,17 +133,13 @@ class RealESRGAN:
         tile_px: int = TILE_PX,
         tile_overlap_px: int = TILE_OVERLAP_PX,
     ) -> Self:
-        """Load an official checkpoint, or one trained from it; its tensors say which scale it has, and how many blocks.
+        """Load an official checkpoint, or one trained from it; its tensors tell the scale and the number of blocks.
 
-        Args:
-            path: the file; its hash is not looked at here.
-            device: where the network computes: "cpu", "cuda", "cuda:1", "mps".
-            dtype: "float32", or "bfloat16": faster, 51 and 69 dB from it with random weights, so not for 16-bit photos.
-            tile_px: largest side of a tile, in pixels of the photo; it bounds the memory. 0: no tiles.
-            tile_overlap_px: pixels that neighbouring tiles share, at most half a tile.
+        `dtype` is "float32", or "bfloat16": faster, 51 and 69 dB from it with random weights, so not for 16-bit photos.
+        `tile_px` is the largest side of a tile in pixels of the photo (0: no tiles), `tile_overlap_px` what neighbours share.
 
         Raises:
-            CheckpointError: the file is no checkpoint, or not one of Real-ESRGAN's RRDBNet at scale 2 or 4.
+            CheckpointError: the file is not a checkpoint, or not one of Real-ESRGAN's RRDBNet at scale 2 or 4.
             GfpupError: another dtype, or a tile too small for its overlap.
         """
         import torch
@@ -97,10 +151,8 @@ class RealESRGAN:
         state = read_state_dict(path)
         kind = recognise(state)
         if kind not in SCALES:
-            found = "those of no network that is known here" if kind is None else f"{kind}'s"
-            raise CheckpointError(
-                f"{path} does not hold Real-ESRGAN's weights but {found}: give RealESRGAN_x2plus.pth or RealESRGAN_x4plus.pth"
-            )
+            what = f"{path} holds {kind or 'an unknown network'}, not Real-ESRGAN"
+            raise CheckpointError(f"{what}: give RealESRGAN_x2plus.pth or RealESRGAN_x4plus.pth")
         # The anime variant of x4plus has 6 blocks in place of 23.
         blocks = len({entry.split(".")[1] for entry in state if entry.startswith("body.")})
         with torch.device("meta"):
@@ -108,62 +160,9 @@ class RealESRGAN:
         load_strictly(network, state, name=kind, path=path)
         return cls(network, device=device, dtype=dtype, tile_px=tile_px, tile_overlap_px=tile_overlap_px)
 
-    def __call__(self, pixels: Pixels, to_hw: tuple[int, int]) -> Pixels:
-        """Enlarge (h, w, 3) uint8 or uint16 RGB to `to_hw`, in the same dtype.
-
-        The network runs at its own scale. Where `to_hw` is a whole fraction of that, each tile is averaged down before it is
-        rounded, so that the larger picture never exists; any other size is resized from it.
-
-        Raises:
-            PhotoError: the output is not finite, or a tile does not fit into the device's memory.
-        """
+    def _compute(self, tile: torch.Tensor) -> torch.Tensor:
         import torch
 
-        height, width = pixels.shape[:2]
-        whole = [s for s in range(1, self.scale) if self.scale % s == 0 and to_hw == (height * s, width * s)]
-        scale = whole[0] if whole else self.scale
-        grey = _is_grey(pixels)
-
-        def enlarge(tile: torch.Tensor) -> torch.Tensor:
-            out = self.run(tile).clamp_(0, 1)
-            if scale != self.scale:
-                out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
-            return (out * out.new_tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(out) if grey else out
-
-        with torch.inference_mode():
-            done = run_tiled_pixels(
-                enlarge,
-                pixels,
-                scale=scale,
-                tile_px=self._tile_px,
-                overlap_px=self._tile_overlap_px,
-                device=self._device,
-            )
-        return done if done.shape[:2] == to_hw else resize(done, to_hw)
-
-    def run(self, tile: torch.Tensor) -> torch.Tensor:
-        """The network's bare output: (1, 3, h, w) float32 RGB in [0, 1] to (1, 3, h * scale, w * scale) float32, unclipped.
-
-        Raises:
-            PhotoError: it is not finite, or the device's memory is too small for it.
-        """
-        import torch
-
-        try:
-            out: torch.Tensor = self._network(tile.to(self._dtype, memory_format=torch.channels_last)).float()
-        except torch.OutOfMemoryError as error:
-            raise PhotoError(
-                f"a tile of {tile.shape[3]}x{tile.shape[2]} px does not fit into the memory of {self._device}: "
-                "give a smaller --tile, or --background none"
-            ) from error
-        if not out.isfinite().all():
-            remedy = "" if self._dtype == torch.float32 else "compute in float32, or "
-            raise PhotoError(
-                f"Real-ESRGAN's output in {str(self._dtype).removeprefix('torch.')} is not finite in a tile of this photo: "
-                f"{remedy}give --background none"
-            )
+        x = tile.to(next(self._network.parameters()).dtype, memory_format=torch.channels_last)
+        out: torch.Tensor = self._network(x).float()
         return out
-
-
-def _is_grey(pixels: Pixels) -> bool:
-    return np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])

@@ -287,11 +287,11 @@ def load_detector(
         return CascadeDetector(detect_size=min(detect_size or CASCADE_SIZE_PX, CASCADE_SIZE_PX))
     if path is None:
         raise GfpupError(f"the detector {name} needs its checkpoint: give the file, or choose cascade, which needs none")
-    from gfpup.models.nets.loading import fill_network
+    from gfpup.models.nets.loading import load_network
     from gfpup.models.nets.retinaface import RetinaFace
 
     found, state = _read(path)
     if found != name:
         raise CheckpointError(f"{path} holds {found}, but the detector {name} was asked for: ask for {found}, or give its file")
-    network = fill_network(lambda: RetinaFace(BACKBONES[name]), state, path, name=name, device=device)
+    network = load_network(lambda: RetinaFace(BACKBONES[name]), path, name=name, device=device, state=state)
     return RetinaFaceDetector(network, threshold=threshold, detect_size=detect_size, device=device)

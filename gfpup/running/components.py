@@ -17,7 +17,7 @@ from gfpup.evaluation import metrics
 from gfpup.evaluation.scorer import Scorer, load_scorer, require
 from gfpup.machine.allocator import lasting_memory
 from gfpup.models import backends
-from gfpup.models.backends.flip import FlipEnsemble
+from gfpup.models.backends.ensemble import FlipEnsemble
 from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops.resize import resize
 from gfpup.planning.method import Method
@@ -123,7 +123,7 @@ def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
     tile_px, overlap_px = plan.recipe.tiles
     load: Callable[..., Upsampler] = background.RealESRGAN.load
     if plan.recipe.background == "spandrel":
-        from gfpup.models.backends.spandrel import AnyUpsampler
+        from gfpup.restoration.any_background import AnyUpsampler
 
         load = AnyUpsampler.load
     return load(

@@ -90,6 +90,7 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
     import torch
 
     from gfpup.models.backends import codeformer, gfpgan
+    from gfpup.models.backends.network import Whole
     from gfpup.models.nets.loading import load_network
     from gfpup.models.networks import NETWORKS
 
@@ -99,7 +100,7 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
     tolerance = facts.tolerance.reordered
     if name == "codeformer":
         dials = [torch.tensor(w if fidelity is None else codeformer.checked_fidelity(fidelity)) for w in FIDELITIES]
-        whole = codeformer.Whole(network)  # type: ignore[arg-type]
+        whole = Whole(network, ("fidelity",))
         if fidelity is None:
             return _Subject(whole, ("face", "fidelity"), tuple(zip(faces, dials, strict=True)), tolerance)
         return _Subject(_fixed(whole, dials[0]), ("face",), tuple((face,) for face in faces), tolerance)

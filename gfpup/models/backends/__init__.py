@@ -13,8 +13,7 @@ __all__ = ["TABLE", "BackendFacts", "canonical", "facts", "load"]
 def canonical(name: str) -> str:
     """The name in the table for a name or an alias.
 
-    Raises:
-        GfpupError: no backend has that name.
+    Raises: GfpupError: no backend has that name.
     """
     for key, row in TABLE.items():
         if name == key or name in row.aliases:
@@ -27,8 +26,7 @@ def canonical(name: str) -> str:
 def facts(name: str) -> BackendFacts:
     """The facts of `name`; an installed plug-in's class states its own as `parameters` and `own_file`.
 
-    Raises:
-        GfpupError: no such backend.
+    Raises: GfpupError: no such backend.
     """
     if name in TABLE:
         return TABLE[name]

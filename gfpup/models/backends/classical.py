@@ -1,8 +1,7 @@
 """The baseline without weights: measure a crop's blur and noise in its spectrum, and undo them as far as the noise allows.
 
-Denoising, deconvolution and sharpening are one linear step here, a Wiener filter: where the picture stands above the noise it
-is sharpened, where the noise stands above the picture it is smoothed. JPEG's blocks at ordinary quality count as noise. Nothing
-is invented: what the blur took below the noise stays lost.
+Denoising, deconvolution and sharpening are one linear step here, a Wiener filter: what stands above the noise is sharpened, the
+rest is smoothed. JPEG's blocks at ordinary quality count as noise.
 """
 
 from __future__ import annotations
@@ -21,19 +20,17 @@ if TYPE_CHECKING:
 
 SIDE_PX = 512
 
-# The power of an undamaged face falls with the third power of frequency: within 4 dB of their mean on the ten
-# sharp faces looked at (experiments/001-baselines), from 4 to 96 periods a crop. 2.8 and 3.2 restore no better.
+# The power of an undamaged face falls with the third power of frequency, within 4 dB on ten sharp faces from 4 to 96 periods a
+# crop (experiments/001-baselines). 2.8 and 3.2 restore no better.
 SPECTRUM_SLOPE = 3.0
 # Coefficients 6 to 20 (3 to 10 periods a crop) fix the face's contrast: lower ones are composition, higher ones may be noise.
 CONTRAST_BAND = (6.0, 20.0)
 # A photo in focus measures up to 1.1 px of blur by its own softness; that much (1 px) is left in.
 OWN_BLUR_PX = 1.0
-# Mild by choice: three times the measured noise power is assumed, and no frequency is raised more than twice. Both cost little
-# PSNR and win SSIM, and keep grain on skin and rings around edges out of sight.
-NOISE_MARGIN = 3.0
-LARGEST_GAIN = 2.0
-# Noise is everywhere, texture is not. If the calmest tenth of the crop has less than the first share of the noise that the
-# spectrum suggests, it was texture; from the second share on it is noise; between the two it is in part.
+# Mild by choice: factors on the measured noise power and on a frequency, which cost little PSNR, win SSIM and avoid rings.
+NOISE_MARGIN, LARGEST_GAIN = 3.0, 2.0
+# Noise is everywhere, texture is not: if the calmest tenth of the crop has less than the first share of the noise that the
+# spectrum suggests, it was texture; from the second share on it is noise.
 TEXTURE_SHARE, NOISE_SHARE = 0.2, 0.5
 # The energy of the calmest tenth of 32 px blocks of plain Gaussian noise, over the mean.
 CALM_NOISE = 0.8
@@ -56,11 +53,9 @@ class Classical:
         return cls()
 
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
-        """Restore aligned crops: float32 (n, 3, 512, 512) RGB in [0, 1], to the same; each crop by itself, on the CPU.
+        """Restore aligned crops: float32 (n, 3, 512, 512) RGB in [0, 1], to about the same; each crop by itself, on the CPU.
 
-        Values may leave [0, 1] a little. Deterministic. A crop without damage comes back nearly as it is.
-
-        Raises: ValueError for crops of another shape.
+        Raises: ValueError: crops of another shape.
         """
         import torch
 
@@ -89,8 +84,7 @@ class Damage:
 
 
 def _restore_plane(plane: Float32) -> Float32:
-    # The cosine transform continues the picture by its mirror image: no seam at the border, and every symmetric filter is a
-    # plain product.
+    # The cosine transform continues the picture by its mirror image: no seam, and every symmetric filter is a plain product.
     coefficients = cast(Float32, cv2.dct(plane))
     power = _over_rings(coefficients.astype(np.float64) ** 2)
     if not power[_contrast_rings()].min() > ROUNDING_POWER:
@@ -101,12 +95,11 @@ def _restore_plane(plane: Float32) -> Float32:
 def estimate(power: Float64) -> Damage:
     """Find the blur, noise and resize under which a face's usual spectrum would look most like `power` (one value a ring).
 
-    The model: power(f) = contrast · f^-3 · blur²(f) · resize²(f) + noise² · resize²(f) + rounding, compared in logarithms. The
-    noise went through the resize too, which is why a high-pass filter alone would miss most of it.
+    The model: power(f) = contrast · f^-3 · blur²(f) · resize²(f) + noise² · resize²(f) + rounding, compared in logarithms.
     """
-    radius, band = _ring_radius(), _contrast_rings()
-    spectrum = radius**-SPECTRUM_SLOPE
-    blur2 = _blur(BLURS_PX[:, None], radius[None]) ** 2
+    band = _contrast_rings()
+    spectrum = _ring_radius() ** -SPECTRUM_SLOPE
+    blur2 = _blur(BLURS_PX[:, None], _ring_radius()[None]) ** 2
     contrast = np.exp(np.mean(np.log(power[band] / spectrum[band]) - np.log(blur2[:, band]), axis=1))
     face = contrast[:, None] * spectrum * blur2
     best, least = Damage(0.0, 0.0, 0.0, 0), np.inf

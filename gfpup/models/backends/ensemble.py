@@ -1,4 +1,4 @@
-"""Several methods at once: their restored faces, blended before one paste."""
+"""Several restorations of a face, of several methods or of its mirror image, blended before one paste."""
 
 from __future__ import annotations
 
@@ -30,3 +30,24 @@ class Ensemble:
             # Cut first, as every method's own pictures are: a value far outside would weigh more than the picture shows.
             blended += torch.where(restored.isfinite(), restored.clamp(0, 1), torch.nan) * weight
         return blended
+
+
+class FlipEnsemble:
+    """Wraps any backend: restores each crop as it is and mirrored, mirrors the second result back, and takes the mean.
+
+    Twice the time, the memory of one call. Fine detail that the method invents differs between the two and is averaged, so the
+    result is a little softer.
+    """
+
+    def __init__(self, member: Backend) -> None:
+        self.member = member
+
+    @torch.inference_mode()
+    def restore(self, crops: torch.Tensor) -> torch.Tensor:
+        """Restore aligned crops as `member` does: float32 (n, 3, 512, 512) RGB in [0, 1], to the same.
+
+        A mirrored input gives the mirrored output, to the bit where the member gives the same bits for the same crop.
+        """
+        # Two calls: one of twice the batch would give a crop other bits, and take twice the memory.
+        mirrored = self.member.restore(crops.flip(3).contiguous()).flip(3)
+        return ((self.member.restore(crops) + mirrored) / 2).contiguous()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from gfpup.core.types import BackendSpec
 from gfpup.models import engines
-from gfpup.models.backends.network import NetworkBackend, Part
+from gfpup.models.backends.network import NetworkBackend, Options, Part
 from gfpup.models.nets import gfpgan
 from gfpup.models.nets.stylegan2 import noise_sizes, seeded_noise
 
@@ -17,9 +17,8 @@ from gfpup.models.nets.stylegan2 import noise_sizes, seeded_noise
 class GFPGAN(NetworkBackend):
     """GFPGAN: a generative face prior, steered by what is left of the face.
 
-    The official restorer draws new noise in every call, so its results are not reproducible. Here the noise is the one stored
-    in the checkpoint; with a `seed` it is drawn from the seed and the crop's own pixels, so that a face looks the same in any
-    batch, in any order and on any device.
+    The official restorer draws new noise in every call. Here the noise is the one stored in the checkpoint; with a `seed` it is
+    drawn from the seed and the crop's own pixels, so that a face looks the same in any batch, order and device.
 
     Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR 2021;
     github.com/TencentARC/GFPGAN.
@@ -27,32 +26,23 @@ class GFPGAN(NetworkBackend):
 
     architecture = "gfpgan"
 
-    def __init__(
-        self,
-        network: gfpgan.GFPGAN,
-        *,
-        dtype: torch.dtype = torch.float32,
-        seed: int | None = None,
-        memory_efficient: bool = False,
-        engine: str = "eager",
-        side_px: int = 512,
-    ) -> None:
-        super().__init__(network, dtype=dtype, memory_efficient=memory_efficient, engine=engine, decoder_only=False)
+    def __init__(self, network: gfpgan.GFPGAN, *, seed: int | None = None, **options: Unpack[Options]) -> None:
         self._seed = seed
-        sizes = [] if seed is None else noise_sizes(side_px)
-        noise = [torch.zeros(1, 1, size, size, device=self._device) for size in sizes]
-        crop = self._example(side_px, dtype=self._dtype)
-        self._run = engines.prepare(Flat(network), (crop, *noise), engine=engine, dtype=self._precision)
+        super().__init__(network, **options)
 
     @classmethod
     def parameters_of(cls, spec: BackendSpec) -> dict[str, Any]:
         """The seed of the noise, None for the stored one."""
         return {"seed": spec.seed}
 
+    def _prepare(self, network: Any, crop: torch.Tensor, *, engine: str, dtype: str) -> engines.Graph:
+        sizes = [] if self._seed is None else noise_sizes(crop.shape[-1])
+        noise = [torch.zeros(1, 1, size, size, device=crop.device) for size in sizes]
+        return engines.prepare(Flat(network), (crop.to(self._dtype), *noise), engine=engine, dtype=dtype)
+
     def _forward(self, x: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
         noise = [] if self._seed is None else [each.to(crops.device) for each in _noise_of(crops, self._seed)]
-        (restored,) = self._run(x.to(self._dtype), *noise)
-        return restored
+        return self._run(x.to(self._dtype), *noise)[0]
 
 
 class Flat(Part):

@@ -17,11 +17,10 @@ from gfpup.photos.sources import SourcePhoto
 class Precomputed:
     """Finds the finished photo (or face) of another tool for each input, by its path or by a mapping file.
 
-    Without a mapping file, a result belongs to the photo with the same path inside its folder, whatever the extension, or to
-    the photo to whose name one of `matching.SUFFIXES` was added.
+    Without a mapping file, a result belongs to the photo with the same path inside its folder, whatever the extension, or with
+    one of `matching.SUFFIXES` added.
 
-    Raises:
-        GfpupError: the folder holds no pictures, or the mapping file cannot be read.
+    Raises: GfpupError: the folder holds no pictures, or the mapping file cannot be read.
     """
 
     def __init__(self, folder: Path, mapping: Path | None = None) -> None:
@@ -42,8 +41,7 @@ class Precomputed:
     def photo(self, photo: Photo) -> Photo:
         """Read the result of `photo`: the one that the run found for it, or for a photo on its own the one of its name.
 
-        Raises:
-            PhotoError: it has none, or it cannot be read.
+        Raises: PhotoError: it has none, or it cannot be read.
         """
         path = photo.delivered
         if path is None:
@@ -55,9 +53,8 @@ class Precomputed:
 
     def refusal(self, found: Match) -> str:
         """Why a photo has no result, in a sentence."""
-        if self._mapping is not None:
-            return f"{found.photo.path} {found.reason}."
-        return f"{found.photo.path} {found.reason} in {self.folder}; name its result in a --mapping file."
+        where = f" in {self.folder}; name its result in a --mapping file" if self._mapping is None else ""
+        return f"{found.photo.path} {found.reason}{where}."
 
 
 def _read_mapping(path: Path) -> list[tuple[str, str]]:
@@ -74,7 +71,6 @@ def _read_mapping(path: Path) -> list[tuple[str, str]]:
         if len(pair) != 2 or not all(pair):
             raise GfpupError(f"line {number} of {path} is {','.join(pair)!r}: each line must hold an input and its result.")
     names = [pair[0] for pair in pairs]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
+    if twice := next((name for name in names if names.count(name) > 1), None):
         raise GfpupError(f"{path} maps {twice} twice: keep one line.")
     return [(pair[0], pair[1]) for pair in pairs]

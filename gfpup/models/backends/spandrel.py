@@ -1,7 +1,6 @@
-"""Any checkpoint that spandrel can open: as a method for faces, or as what enlarges the rest of the photo.
+"""Any checkpoint that spandrel can open: here as a method for faces (`gfpup.restoration.any_background`: for the rest).
 
-The file is read by gfpup's own reader, which runs nothing that is in it; spandrel only recognises the architecture and builds
-the network.
+gfpup's own reader reads the file and runs nothing in it; spandrel only recognises the architecture and builds the network.
 """
 
 from __future__ import annotations
@@ -12,47 +11,38 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import cv2
-import numpy as np
 import torch
 
 from gfpup.core import torchvision_shim
-from gfpup.core.errors import CheckpointError, GfpupError, PhotoError
-from gfpup.core.types import BackendSpec, Pixels
+from gfpup.core.errors import CheckpointError, GfpupError
+from gfpup.core.types import BackendSpec
 from gfpup.models.nets.loading import DTYPES, dtype_of, only_checkpoint, recognise
-from gfpup.ops.tiles import ALIGN_PX, plan_tiles, run_tiled, run_tiled_pixels
+from gfpup.ops.tiles import ALIGN_PX, run_tiled
 from gfpup.weights.checkpoint import read_state_dict
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 TILE_PX, TILE_OVERLAP_PX = 256, 32
-"""As for Real-ESRGAN (`gfpup.restoration.background`), which was measured; another network may want a larger overlap."""
+"""As measured for Real-ESRGAN (`gfpup.restoration.background`); another network may want a larger overlap."""
 
-GREY = (0.299, 0.587, 0.114)
-"""Source: ITU-R BT.601; what makes one channel of three."""
-
+# What spandrel raises where it took tensors for an architecture's and they do not fit.
 _MISFITS = (RuntimeError, LookupError, ValueError, TypeError, AttributeError, AssertionError, ArithmeticError)
-"""What spandrel raises where it took tensors for an architecture's and they do not fit; it has no error of its own for that."""
 
 
 class AnyArchitecture:
     """Opens a checkpoint of any architecture that spandrel knows, and restores faces with it.
 
-    Sizes, channels and scale are read from the checkpoint. What enlarges is averaged back to the crop's size; what takes one
-    channel gets red, green and blue by turns. Each crop is a call of its own. CodeFormer and RestoreFormer++ are not among
-    spandrel's architectures.
+    What enlarges is averaged back to the crop's size; what takes one channel gets red, green and blue by turns. Each crop is a
+    call of its own. CodeFormer and RestoreFormer++ are not among spandrel's architectures.
 
     Source: github.com/chaiNNer-org/spandrel.
     """
 
-    own_file = True
-    """Nothing is published under this name: the checkpoint is the user's own."""
-
     def __init__(self, model: Any, *, memory_efficient: bool = False) -> None:
         """Take a spandrel ImageModelDescriptor; `memory_efficient` works in tiles where that does no harm."""
         self._model = model
-        self._tiled = memory_efficient and model.purpose != "FaceSR" and _may_be_tiled(model)
+        self._tiled = memory_efficient and model.purpose != "FaceSR" and may_be_tiled(model)
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
@@ -74,109 +64,12 @@ class AnyArchitecture:
     def _restore_one(self, crop: torch.Tensor) -> torch.Tensor:
         if not self._tiled:
             return self._at_its_size(crop)
-        align = _align(self._model)
-        tile_px = max(TILE_PX, 2 * align)
-        return run_tiled(self._at_its_size, crop, scale=1, tile_px=tile_px, overlap_px=TILE_OVERLAP_PX, align_px=align)
+        tiles = {"tile_px": max(TILE_PX, 2 * align_px(self._model)), "align_px": align_px(self._model)}
+        return run_tiled(self._at_its_size, crop, scale=1, overlap_px=TILE_OVERLAP_PX, **tiles)
 
     def _at_its_size(self, picture: torch.Tensor) -> torch.Tensor:
         out = compute(self._model, picture)
         return out if self._model.scale == 1 else torch.nn.functional.avg_pool2d(out, self._model.scale)
-
-
-class AnyUpsampler:
-    """Enlarges a photo by any super-resolution or restoration checkpoint that spandrel can open, tile by tile.
-
-    `scale` is the network's. A photo whose three channels are equal stays grey.
-    """
-
-    def __init__(self, model: Any, *, tile_px: int | None = None, tile_overlap_px: int = TILE_OVERLAP_PX) -> None:
-        """Take a spandrel ImageModelDescriptor; the other arguments and the errors are those of `load`."""
-        if model.purpose == "FaceSR":
-            raise CheckpointError(
-                f"the checkpoint holds {model.architecture.name}, which restores aligned faces, not backgrounds: "
-                "give it as --backend spandrel --model-path"
-            )
-        self._tile_px = (TILE_PX if _may_be_tiled(model) else 0) if tile_px is None else tile_px
-        self._overlap_px, self._align_px = tile_overlap_px, _align(model)
-        plan_tiles((1, 1), tile_px=self._tile_px, overlap_px=tile_overlap_px, align_px=self._align_px)
-        self.scale = int(model.scale)
-        self._model = model
-
-    @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        device: str = "cpu",
-        dtype: str = "float32",
-        tile_px: int | None = None,
-        tile_overlap_px: int = TILE_OVERLAP_PX,
-    ) -> Self:
-        """Load the checkpoint at `path`.
-
-        Args:
-            path: the file; its hash is not looked at here.
-            device: where the network computes: "cpu", "cuda", "cuda:1", "mps".
-            dtype: "float32", or "bfloat16" where the architecture can.
-            tile_px: largest side of a tile, in pixels of the photo; it bounds the memory. 0: no tiles. None: 256, or no tiles
-                where spandrel says that the architecture needs to see the whole picture.
-            tile_overlap_px: pixels that neighbouring tiles share, at most half a tile.
-
-        Raises:
-            GfpupError: spandrel is not installed, an impossible precision, or a tile too small for its overlap.
-            CheckpointError: spandrel knows no architecture that fits, or one for faces or masks.
-        """
-        model = open_checkpoint(path, device=device, dtype=dtype)
-        return cls(model, tile_px=tile_px, tile_overlap_px=tile_overlap_px)
-
-    @torch.inference_mode()
-    def __call__(self, pixels: Pixels, to_hw: tuple[int, int]) -> Pixels:
-        """Enlarge (h, w, 3) uint8 or uint16 RGB to `to_hw`, in the same dtype.
-
-        Where `to_hw` is a whole fraction of the network's own scale, each tile is averaged down before it is rounded; any other
-        size is resized from it, by area where it shrinks, else by Lanczos.
-
-        Raises:
-            PhotoError: the output is not finite, or a tile does not fit into the device's memory.
-        """
-        height, width = pixels.shape[:2]
-        whole = [s for s in range(1, self.scale) if self.scale % s == 0 and to_hw == (height * s, width * s)]
-        scale = whole[0] if whole else self.scale
-        is_grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(pixels[..., 0], pixels[..., 2])
-
-        def enlarge(tile: torch.Tensor) -> torch.Tensor:
-            out = self._finite(tile)
-            if scale != self.scale:
-                out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
-            return (out * out.new_tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(out) if is_grey else out
-
-        done = run_tiled_pixels(
-            enlarge,
-            pixels,
-            scale=scale,
-            tile_px=self._tile_px,
-            overlap_px=self._overlap_px,
-            align_px=self._align_px,
-            device=self._model.device,
-        )
-        if done.shape[:2] == to_hw:
-            return done
-        shrinks = to_hw[0] < done.shape[0] or to_hw[1] < done.shape[1]
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
-        return cv2.resize(done, (to_hw[1], to_hw[0]), interpolation=how)  # type: ignore[return-value]
-
-    def _finite(self, tile: torch.Tensor) -> torch.Tensor:
-        name = self._model.architecture.name
-        try:
-            out = compute(self._model, tile)
-        except torch.OutOfMemoryError as error:
-            raise PhotoError(
-                f"a tile of {tile.shape[3]}x{tile.shape[2]} px does not fit into the memory of {self._model.device}: "
-                "give a smaller --tile, or --background none"
-            ) from error
-        if not out.isfinite().all():
-            raise PhotoError(f"the output of {name} is not finite in a tile of this photo: give --background none")
-        return out
 
 
 def open_checkpoint(path: Path, *, device: str = "cpu", dtype: str = "float32") -> Any:
@@ -215,8 +108,8 @@ def open_checkpoint(path: Path, *, device: str = "cpu", dtype: str = "float32") 
 def compute(model: Any, picture: torch.Tensor) -> torch.Tensor:
     """Run a descriptor: (1, 3, h, w) float32 RGB in [0, 1] to (1, 3, h * scale, w * scale) float32 in [0, 1].
 
-    spandrel pads what its architecture asks for and cuts it off again, and clips the output. Its GFPGAN alone is called past
-    it: spandrel 0.4.2 hands that network [0, 1] where it was trained on [-1, 1], and draws new noise in every call.
+    spandrel pads, crops and clips. Its GFPGAN alone is called past it: spandrel 0.4.2 hands that network [0, 1] where it was
+    trained on [-1, 1], and draws new noise in every call.
     """
     given = picture.to(model.dtype)
     if model.architecture.id == "GFPGAN":
@@ -228,7 +121,6 @@ def compute(model: Any, picture: torch.Tensor) -> torch.Tensor:
 
 
 def _spandrel() -> ModuleType:
-    """The package, imported where it is there: it loads torchvision, which may need its cure first."""
     if find_spec("spandrel") is None:
         raise GfpupError("opening any architecture needs spandrel, which is not installed: pip install 'gfpup[spandrel]'")
     torchvision_shim.cure()
@@ -238,11 +130,10 @@ def _spandrel() -> ModuleType:
         raise GfpupError(f"spandrel cannot be imported ({error}): pip install 'gfpup[spandrel]'") from error
 
 
-def _may_be_tiled(model: Any) -> bool:
-    """Whether spandrel holds tiles harmless: not for what looks at the whole picture, or tiles by itself."""
-    return bool(model.tiling.name == "SUPPORTED")
+def may_be_tiled(model: Any) -> bool:
+    return bool(model.tiling.name == "SUPPORTED")  # not what looks at the whole picture, or tiles by itself
 
 
-def _align(model: Any) -> int:
+def align_px(model: Any) -> int:
     """Tiles start at multiples of this, so that the network's windows lie as in the whole picture."""
     return math.lcm(ALIGN_PX, model.size_requirements.multiple_of)

@@ -1,11 +1,10 @@
 """The official implementation's own path, side by side with ours: the methods' networks, detector, alignment and paste.
 
-`Upstream` is the backend (aligned crops in, restored crops out, as GFPGANer.enhance treats a face); `UpstreamRestorer` takes
-the place of the whole pipeline and runs the official one over a photo. What the official path does differently from ours:
+What the official path does differently from ours:
 
 - It works in whole levels: a crop goes in and comes out as uint8 (ours keeps float32 until the paste, so one level may differ).
-- Its GFPGAN draws fresh noise at every call. Here it runs with `randomize_noise=False`, on the noise maps stored in the
-  checkpoint or, with a seed, on those that backend gfpgan draws for the same face and seed, so that both can be compared.
+- Its GFPGAN draws fresh noise at every call. Here it runs on the noise maps stored in the checkpoint or, with a seed, on those
+  that backend gfpgan draws for the same face and seed, so that both can be compared.
 - It detects at full size, keeps every box, and pastes half a pixel too far right and down whenever it enlarges.
 - Its paste cuts fractions of a level off instead of rounding, and the later of two overlapping faces covers the earlier.
 - A face that fails is pasted unrestored and not reported; here it is reported as failed and not pasted.
@@ -17,10 +16,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import cv2
@@ -28,64 +26,52 @@ import numpy as np
 import torch
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import AlignedCrop, BackendSpec, Face, FaceResult, Float64, Photo, Pixels, RestoredPhoto, UInt8
+from gfpup.core.types import AlignedCrop, BackendSpec, Face, FaceResult, Photo, Pixels, RestoredPhoto, UInt8
 from gfpup.models.backends import gfpgan
 from gfpup.models.backends import upstream_imports as imports
+from gfpup.models.table import TABLE
 from gfpup.ops.color import to_uint8
 
-VERSIONS = {"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4", "restoreformer": "restoreformer"}
-"""The official restorer's models that share its path, by the value of `version`: the catalogue's names."""
-
-DEFAULT_VERSION = "1.4"
 NOT_FINITE = "the network's output is not finite"
 
 
+@dataclass(frozen=True, eq=False)
 class Upstream:
     """Runs the official implementation (gfpgan, facexlib, basicsr): what every re-implementation is measured against."""
 
-    parameters = ("version",)
-
-    def __init__(
-        self,
-        network: torch.nn.Module,
-        *,
-        detector: torch.nn.Module | None = None,
-        parser: torch.nn.Module | None = None,
-        device: str = "cpu",
-        seed: int | None = None,
-    ) -> None:
-        self.network = network
-        self.detector = detector
-        self.parser = parser
-        self.device = device
-        self.seed = seed
+    network: torch.nn.Module
+    detector: torch.nn.Module | None = None
+    parser: torch.nn.Module | None = None
+    device: str = "cpu"
+    seed: int | None = None
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
         """Load an official file (GFPGAN 1.2, 1.3, 1.4 or RestoreFormer) into the official network it belongs to.
 
-        Of `spec.checkpoints`, "backend" is that file, or else the catalogue's name of the parameter `version` (`VERSIONS`);
-        "detector" or a RetinaFace's name, and "parsenet", are for whole photos and may be absent.
+        Of `spec.checkpoints`, "backend" is that file, or else the catalogue's name of the parameter `version`; "detector" or a
+        RetinaFace's name, and "parsenet", are for whole photos and may be absent.
 
         Raises: GfpupError: packages or a checkpoint are missing, or the settings ask for what the official path does not do.
         """
         imports.official()
-        names = "backend", VERSIONS[_version(spec)]
+        row = TABLE["upstream"]
+        version = str(spec.parameters.get("version", row.default_version))
+        if version not in row.versions:
+            raise GfpupError(f"backend 'upstream' has no version {version!r}; it takes {', '.join(row.versions)}.")
         if spec.dtype != "float32":
             raise GfpupError(f"backend 'upstream' runs in float32 as published, not in {spec.dtype}; leave the precision out.")
-        path = _first(spec.checkpoints, names)
-        if path is None:
-            raise GfpupError(f"backend 'upstream' needs the checkpoint {names[1]}; fetch it, or choose another version.")
-        network = imports.restoration_network(path, device=spec.device)
-        detector = _first(spec.checkpoints, ("detector", *imports.RETINAFACES))
-        parser = _first(spec.checkpoints, ("parsenet",))
-        return cls(
-            network,
-            detector=None if detector is None else imports.detection_network(detector, device=spec.device),
-            parser=None if parser is None else imports.parsing_network(parser, device=spec.device),
-            device=spec.device,
-            seed=spec.seed,
-        )
+
+        def opened(network: Callable[..., torch.nn.Module], *names: str) -> torch.nn.Module | None:
+            path = next((spec.checkpoints[name] for name in names if name in spec.checkpoints), None)
+            return None if path is None else network(path, device=spec.device)
+
+        published = row.versions[version]
+        network = opened(imports.restoration_network, "backend", published)
+        if network is None:
+            raise GfpupError(f"backend 'upstream' needs the checkpoint {published}; fetch it, or choose another version.")
+        detector = opened(imports.detection_network, "detector", *imports.RETINAFACES)
+        return cls(network, detector, opened(imports.parsing_network, "parsenet"), spec.device, spec.seed)
 
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
         """Restore (n, 3, 512, 512) RGB in [0, 1] one by one through GFPGANer.enhance; values come back in steps of 1/255.
@@ -131,8 +117,9 @@ class Upstream:
             if error is None:
                 results.append(FaceResult(face, restored=True, crop=aligned, output=_swap(output)))
             else:
-                results.append(FaceResult(face, restored=False, failed=True, reason=_first_line(error), crop=aligned))
-        pixels = _paste(helper, [r for r in results if r.restored])
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                results.append(FaceResult(face, restored=False, failed=True, reason=reason, crop=aligned))
+        pixels = paste(helper, [r for r in results if r.restored])
         done = time.perf_counter()
         seconds = {"detect": found - began - watched.seconds, "restore": watched.seconds, "paste": done - found}
         return Enhanced(pixels, tuple(results), seconds)
@@ -140,10 +127,8 @@ class Upstream:
     def _restorer(self, watched: _Watched, *, upscale: float) -> Any:
         """A GFPGANer with the attributes its constructor would set, from what is loaded: the constructor downloads."""
         restorer = imports.official().restorer.__new__(imports.official().restorer)
-        restorer.upscale = upscale
-        restorer.bg_upsampler = None
-        restorer.device = torch.device(self.device)
-        restorer.gfpgan = watched
+        restorer.upscale, restorer.bg_upsampler = upscale, None
+        restorer.gfpgan, restorer.device = watched, torch.device(self.device)
         restorer.face_helper = imports.helper(upscale=upscale, detector=self.detector, parser=self.parser, device=self.device)
         return restorer
 
@@ -187,30 +172,7 @@ class UpstreamRestorer:
         return RestoredPhoto(photo, pixels, alpha, enhanced.faces, enhanced.seconds, warnings=tuple(warnings))
 
 
-def paste(
-    rgb: UInt8,
-    outputs: Sequence[UInt8],
-    affines: Sequence[Float64],
-    *,
-    upscale: float = 2.0,
-    parser: torch.nn.Module | None = None,
-    device: str = "cpu",
-) -> UInt8:
-    """Paste crops back with FaceRestoreHelper.paste_faces_to_input_image alone; returns int(h * upscale), int(w * upscale).
-
-    `rgb` (h, w, 3) and `outputs` (512, 512, 3) are uint8 RGB; `affines` (2, 3) map photo pixels to crop pixels. `parser` is
-    a network from `upstream_imports.parsing_network`; None pastes by the square mask.
-    """
-    helper = imports.helper(upscale=upscale, detector=None, parser=parser, device=device)
-    helper.read_image(_swap(rgb))
-    faces = []
-    for output, affine in zip(outputs, affines, strict=True):
-        face = Face((0.0, 0.0, 0.0, 0.0), 1.0, np.zeros((5, 2)))
-        faces.append(FaceResult(face, restored=True, crop=AlignedCrop(face, output, affine), output=output))
-    return _paste(helper, faces)
-
-
-def _paste(helper: Any, faces: Sequence[FaceResult]) -> UInt8:
+def paste(helper: Any, faces: Sequence[FaceResult]) -> UInt8:
     """The last steps of GFPGANer.enhance: enlarge the photo that `helper` has read and paste `faces`, all restored."""
     helper.affine_matrices, helper.restored_faces, helper.inverse_affine_matrices = [], [], []
     for result in faces:
@@ -221,14 +183,14 @@ def _paste(helper: Any, faces: Sequence[FaceResult]) -> UInt8:
     return _swap(helper.paste_faces_to_input_image(upsample_img=None))
 
 
+@dataclass(eq=False)
 class _Watched:
     """The official network as GFPGANer calls it, with its noise made repeatable and its failures remembered in order."""
 
-    def __init__(self, network: torch.nn.Module, seed: int | None) -> None:
-        self.network = network
-        self.seed = seed
-        self.errors: list[RuntimeError | None] = []
-        self.seconds = 0.0
+    network: torch.nn.Module
+    seed: int | None
+    errors: list[RuntimeError | None] = field(default_factory=list)
+    seconds: float = 0.0
 
     def __call__(self, x: torch.Tensor, **options: Any) -> Any:
         began = time.perf_counter()
@@ -247,26 +209,10 @@ class _Watched:
         return outputs
 
     def _drawn(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Noise maps by their buffer's name, drawn from the seed and the face `x` (1, 3, h, w) in [-1, 1]."""
         if self.seed is None or not hasattr(self.network, "stylegan_decoder"):
             return {}
         maps = gfpgan._noise_of((x + 1) / 2, self.seed)
         return {f"stylegan_decoder.noises.noise{i}": each.to(x) for i, each in enumerate(maps)}
-
-
-def _version(spec: BackendSpec) -> str:
-    version = str(spec.parameters.get("version", DEFAULT_VERSION))
-    if version not in VERSIONS:
-        raise GfpupError(f"backend 'upstream' has no version {version!r}; it takes {', '.join(VERSIONS)}.")
-    return version
-
-
-def _first(checkpoints: Mapping[str, Path], names: Sequence[str]) -> Path | None:
-    return next((checkpoints[name] for name in names if name in checkpoints), None)
-
-
-def _first_line(error: RuntimeError) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _swap(pixels: UInt8) -> UInt8:

@@ -1,13 +1,7 @@
 """The official packages (basicsr, gfpgan, facexlib) on today's torch: every cure that their age needs is in this file.
 
-What is cured, and where it comes from:
-
-- torchvision beside a CPU build of torch: `gfpup.core.torchvision_shim`.
-- `torchvision.transforms.functional_tensor`, gone since torchvision 0.17, which basicsr.data.degradations imports.
-- Weight folders inside site-packages and the working folder, and downloads without a question: GFPGANer's and
-  FaceRestoreHelper's constructors fetch three files by address. Here every network is built empty and filled from a file that
-  gfpup has verified; `helper` hands them over, so that no official downloader is ever reached.
-- Unpickling: their `torch.load` is not used; `gfpup.weights.checkpoint` reads the files and runs nothing in them.
+Their constructors download weights and unpickle them; here every network is built empty and filled from a file that gfpup has
+verified and read by itself, and `helper` hands them over, so that no official downloader is ever reached.
 """
 
 from __future__ import annotations
@@ -15,12 +9,11 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -42,22 +35,13 @@ _GONE = "torchvision.transforms.functional_tensor"
 _swapping = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Official:
-    """The official classes, as imported."""
-
-    restorer: Any
-    """gfpgan.GFPGANer"""
-    gfpgan: Any
-    """gfpgan.archs.gfpganv1_clean_arch.GFPGANv1Clean"""
-    restoreformer: Any
-    """gfpgan.archs.restoreformer_arch.RestoreFormer"""
-    retinaface: Any
-    """facexlib.detection.retinaface.RetinaFace"""
-    parsenet: Any
-    """facexlib.parsing.parsenet.ParseNet"""
-    helper_module: ModuleType
-    """facexlib.utils.face_restoration_helper"""
+_OFFICIAL = {
+    "restorer": ("gfpgan", "GFPGANer"),
+    "gfpgan": ("gfpgan.archs.gfpganv1_clean_arch", "GFPGANv1Clean"),
+    "restoreformer": ("gfpgan.archs.restoreformer_arch", "RestoreFormer"),
+    "retinaface": ("facexlib.detection.retinaface", "RetinaFace"),
+    "parsenet": ("facexlib.parsing.parsenet", "ParseNet"),
+}
 
 
 def missing() -> tuple[str, ...]:
@@ -66,32 +50,26 @@ def missing() -> tuple[str, ...]:
 
 
 @cache
-def official() -> Official:
-    """Import the official packages, cured.
+def official() -> SimpleNamespace:
+    """Import the official classes by the names of `_OFFICIAL`, cured, and FaceRestoreHelper's module as `helper_module`.
 
     Raises: GfpupError where packages are missing, with the command that installs them.
     """
-    absent = missing()
-    if set(absent) & set(PACKAGES):
+    if absent := missing():
+        names, verb = ", ".join(absent), "is" if len(absent) == 1 else "are"
+        if set(absent) & set(PACKAGES):
+            raise GfpupError(
+                f"backend 'upstream' runs the official packages, and {names} {verb} not installed; "
+                f"install them after torch with: {INSTALL}"
+            )
         raise GfpupError(
-            f"backend 'upstream' runs the official packages, and {', '.join(absent)} {_is_or_are(absent)} not installed; "
-            f"install them after torch with: {INSTALL}"
-        )
-    if absent:
-        raise GfpupError(
-            f"the official packages need {', '.join(absent)}, which {_is_or_are(absent)} not installed; install gfpup's own "
+            f"the official packages need {names}, which {verb} not installed; install gfpup's own "
             'list of their needs with: pip install "gfpup[upstream]"'
         )
     cure()
     _restore_functional_tensor()
-    return Official(
-        restorer=import_module("gfpgan").GFPGANer,
-        gfpgan=import_module("gfpgan.archs.gfpganv1_clean_arch").GFPGANv1Clean,
-        restoreformer=import_module("gfpgan.archs.restoreformer_arch").RestoreFormer,
-        retinaface=import_module("facexlib.detection.retinaface").RetinaFace,
-        parsenet=import_module("facexlib.parsing.parsenet").ParseNet,
-        helper_module=import_module("facexlib.utils.face_restoration_helper"),
-    )
+    classes = {name: getattr(import_module(of), cls) for name, (of, cls) in _OFFICIAL.items()}
+    return SimpleNamespace(**classes, helper_module=import_module("facexlib.utils.face_restoration_helper"))
 
 
 def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
@@ -101,23 +79,13 @@ def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
     """
     state = read_state_dict(path)
     name = recognise(state)
-    found = official()
     if name == "gfpgan":
         # Source: gfpgan/utils.py, GFPGANer.__init__ with arch "clean", channel_multiplier 2.
-        network = found.gfpgan(
-            out_size=512,
-            num_style_feat=512,
-            channel_multiplier=2,
-            decoder_load_path=None,
-            fix_decoder=False,
-            num_mlp=8,
-            input_is_latent=True,
-            different_w=True,
-            narrow=1,
-            sft_half=True,
-        )
+        sizes = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8, "narrow": 1}
+        modes = {"fix_decoder": False, "input_is_latent": True, "different_w": True, "sft_half": True}
+        network = official().gfpgan(decoder_load_path=None, **sizes, **modes)
     elif name == "restoreformer":
-        network = found.restoreformer()
+        network = official().restoreformer()
     else:
         holds = name or "no known network"
         raise CheckpointError(f"{path} holds {holds}; give backend 'upstream' a GFPGAN 1.2, 1.3 or 1.4, or a RestoreFormer.")
@@ -165,13 +133,9 @@ def _filled(network: Any, state: dict[str, torch.Tensor], *, name: str, path: Pa
 
 
 def _restore_functional_tensor() -> None:
-    """Put a module of the name that is gone in place, with the one function that basicsr imports from it."""
+    """Put the module that is gone since torchvision 0.17 in place, with the one function that basicsr imports from it."""
     if _GONE in sys.modules or find_spec(_GONE) is not None:
         return
     module: Any = ModuleType(_GONE)
     module.rgb_to_grayscale = import_module("torchvision.transforms.functional").rgb_to_grayscale
     sys.modules[_GONE] = module
-
-
-def _is_or_are(names: tuple[str, ...]) -> str:
-    return "is" if len(names) == 1 else "are"

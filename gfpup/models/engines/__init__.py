@@ -7,13 +7,14 @@ from eager by rounding alone, because sums are taken in another order: `differen
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import shutil
 import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
@@ -42,141 +43,118 @@ class Engine:
     lowers: bool = False
 
 
-AFTER_WRITING = "the photo as a JPEG may differ by 2"
-
 # Differences: the largest of a face, of the four networks with the weights of the parity folder on its photo.
+# fmt: off
 ENGINES: dict[str, Engine] = {
-    "eager": Engine(
-        summary="torch, as it stands",
-        float32="the reference",
-        bfloat16="the reference",
-        devices=("cpu", "cuda", "mps"),
-    ),
+    "eager": Engine("torch, as it stands", "the reference", "the reference", devices=("cpu", "cuda", "mps")),
     "compile": Engine(
-        summary="kernels fused by torch's compiler and built by the machine's own; the first run takes a minute or two",
-        float32="within 1 level of 255 (GFPGAN 1e-6 of the deviation)",
-        bfloat16="other roundings than eager bfloat16 (GFPGAN 65 dB from float32, 3 levels)",
-        remedy="install a C++ compiler (g++ or clang++) and Python's headers (python3-dev)",
-        devices=("cpu", "cuda"),
+        "kernels fused by torch's compiler and built by the machine's own; the first run takes a minute or two",
+        "within 1 level of 255 (GFPGAN 1e-6 of the deviation)",
+        "other roundings than eager bfloat16 (GFPGAN 65 dB from float32, 3 levels)",
+        remedy="install a C++ compiler (g++ or clang++) and Python's headers (python3-dev)", devices=("cpu", "cuda"),
     ),
     "openvino": Engine(
-        summary="OpenVINO's kernels for processors",
-        float32="within 1 level of 255, no code changed (GFPGAN 1e-6 of the deviation, RestoreFormer++ 8e-5, CodeFormer 9e-4)",
-        bfloat16="other roundings than eager bfloat16 (GFPGAN 62 dB from float32, 2 levels)",
-        packages=("openvino",),
-        remedy="pip install 'gfpup[openvino]'",
-        lowers=True,
+        "OpenVINO's kernels for processors",
+        "within 1 level of 255, no code changed (GFPGAN 1e-6 of the deviation, RestoreFormer++ 8e-5, CodeFormer 9e-4)",
+        "other roundings than eager bfloat16 (GFPGAN 62 dB from float32, 2 levels)",
+        packages=("openvino",), remedy="pip install 'gfpup[openvino]'", lowers=True,
     ),
     "onnxruntime": Engine(
-        summary="ONNX Runtime's kernels for processors; no faster than eager here, kept for comparison",
-        float32="within 1 level of 255 (GFPGAN 2e-6 of the deviation)",
-        bfloat16=None,
-        packages=("onnxruntime", "onnx", "onnxscript"),
-        remedy="pip install 'gfpup[onnxruntime]'",
+        "ONNX Runtime's kernels for processors; no faster than eager here, kept for comparison",
+        "within 1 level of 255 (GFPGAN 2e-6 of the deviation)", None,
+        packages=("onnxruntime", "onnx", "onnxscript"), remedy="pip install 'gfpup[onnxruntime]'",
     ),
 }
+# fmt: on
 
 
 def available(engine: str, *, device: str = "cpu", dtype: str = "float32") -> str | None:
-    """Why `engine` cannot be used here, as a clause with what to do, or None where it can.
+    """Why `engine` cannot be used here, as a clause with what to do, or None where it can; packages are not imported.
 
-    Cheap: it looks for packages and programs and imports none. `device` is "cpu", "cuda:N" or "mps"; `dtype` "float32" or
-    "bfloat16".
+    `device` is "cpu", "cuda:N" or "mps"; `dtype` "float32" or "bfloat16".
 
-    Raises:
-        GfpupError: there is no such engine.
+    Raises: GfpupError: there is no such engine.
     """
     facts = of(engine)
     if device.partition(":")[0] not in facts.devices:
         return f"{engine} does not compute on {device}, but on {' and '.join(facts.devices)}"
     if dtype == "bfloat16" and facts.bfloat16 is None:
         return f"{engine} has no kernels for bfloat16 on a CPU: use --precision fp32"
-    lacking = [name for name in facts.packages if importlib.util.find_spec(name) is None]
-    if engine == "compile":
-        lacking = lacking_to_compile()
-    if lacking:
-        return f"{engine} needs {' and '.join(lacking)}: {facts.remedy}"
-    return None
+    absent = [name for name in facts.packages if importlib.util.find_spec(name) is None]
+    lacking = lacking_to_compile() if engine == "compile" else absent
+    return f"{engine} needs {' and '.join(lacking)}: {facts.remedy}" if lacking else None
 
 
 def difference(engine: str, *, dtype: str = "float32") -> str:
     """How far faces of `engine` are from eager ones in the same precision, before they are written; for the manifest.
 
-    Raises:
-        GfpupError: there is no such engine.
+    Raises: GfpupError: there is no such engine.
     """
     facts = of(engine)
     said = facts.float32 if dtype == "float32" else facts.bfloat16
     if said is None:
         return f"{engine} has no {dtype}"
-    return said if engine == "eager" else f"against eager, of a face before it is written: {said}; {AFTER_WRITING}"
+    return (
+        said
+        if engine == "eager"
+        else f"against eager, of a face before it is written: {said}; the photo as a JPEG may differ by 2"
+    )
 
 
 def prepare(
     network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, dtype: str = "float32", folder: Path | None = None
 ) -> Graph:
-    """Return a callable that computes `network(*inputs)` with `engine`, for inputs of these shapes on their device.
+    """Return what computes `network(*inputs)` with `engine`: a function of tensors like `inputs` to a tuple, for one thread.
 
-    Args:
-        network: in eval mode; returns a tensor or a tuple of tensors. Already in `dtype` as eager would be, but for an engine
-            that `lowers`, which wants float32.
-        inputs: example inputs; values do not matter, shapes, dtypes and the device do. On a GPU the first dimension is free.
-        engine: a key of `ENGINES`.
-        dtype: "float32" or "bfloat16".
-        folder: where graphs are kept (default: `cache.default_folder`).
-
-    Returns:
-        A function of tensors like `inputs` to a tuple of tensors; it may be called from one thread at a time.
+    `network` is in eval mode, in `dtype` as eager would be, but in float32 for an engine that `lowers`. Of `inputs`, shapes,
+    dtypes and the device matter; on a GPU the first dimension is free. Graphs are kept in `folder` (`cache.default_folder`).
 
     Raises:
         GfpupError: the engine cannot be used here, or cannot make a graph of this network.
         OutputError: the folder of graphs cannot be written.
     """
     if engine == "eager":
-        return lambda *given: _as_tuple(network(*given))
+        return lambda *given: as_tuple(network(*given))
     device = str(inputs[0].device)
     require(engine, device=device, dtype=dtype)
     from gfpup.models.engines import cache, graphs
 
+    folder = folder or cache.default_folder()
     if device != "cpu":
-        return graphs.compiled_on_the_fly(network, folder or cache.default_folder())
+        return graphs.compiled_on_the_fly(network, folder)
     known = of(engine)
     of_graph = "float32" if known.lowers else dtype
     key = cache.facts(network, inputs, engine=engine, dtype=of_graph, packages=known.packages)
 
+    graph = graphs.FORMATS[engine]
+
     def make(entry: Path) -> None:
-        if (reason := available(engine, device=device, dtype=dtype)) is not None:
-            raise _refusal(engine, reason)
-        graphs.write(network, inputs, engine=engine, folder=entry)
+        require(engine, device=device, dtype=dtype, compiles=True)
+        logging.getLogger(__name__).info("making a graph for engine %s; later runs find it on disk", engine)
+        graph.write(network, inputs, entry / graph.file)
 
-    with cache.entry(key, make=make, folder=folder or cache.default_folder()) as made:
-        return graphs.load(made, engine=engine, dtype=dtype)
+    with cache.entry(key, make=make, folder=folder) as made:
+        return graph.load(made / graph.file, dtype)
 
 
-def require(engine: str, *, device: str = "cpu", dtype: str = "float32") -> None:
-    """Refuse `engine` before anything is loaded; a missing compiler is not one yet, as the graph may be in the cache.
+def require(engine: str, *, device: str = "cpu", dtype: str = "float32", compiles: bool = False) -> None:
+    """Refuse `engine` before anything is loaded; unless it `compiles` now, a compiler may be missing: the graph may be on disk.
 
-    Raises:
-        GfpupError: there is no such engine, or it cannot be used here.
+    Raises: GfpupError: there is no such engine, or it cannot be used here.
     """
     reason = available(engine, device=device, dtype=dtype)
-    if reason is not None and not (engine == "compile" and device == "cpu"):
-        raise _refusal(engine, reason)
+    if reason is not None and (compiles or engine != "compile" or device != "cpu"):
+        raise GfpupError(f"engine {engine!r} cannot be used here, as {reason}, or leave it out for eager.")
 
 
 def of(engine: str) -> Engine:
     """The facts of `engine`.
 
-    Raises:
-        GfpupError: there is none of this name.
+    Raises: GfpupError: there is none of this name.
     """
     if engine not in ENGINES:
         raise GfpupError(unknown("engine", engine, ENGINES))
     return ENGINES[engine]
-
-
-def _refusal(engine: str, reason: str) -> GfpupError:
-    return GfpupError(f"engine {engine!r} cannot be used here, as {reason}, or leave it out for eager.")
 
 
 def lacking_to_compile() -> list[str]:
@@ -190,5 +168,6 @@ def lacking_to_compile() -> list[str]:
     return lacking
 
 
-def _as_tuple(output: torch.Tensor | tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    return output if isinstance(output, tuple) else (output,)
+def as_tuple(output: Any) -> tuple[torch.Tensor, ...]:
+    """What a network returned, a tensor or several, as a tuple."""
+    return tuple(output) if isinstance(output, tuple | list) else (output,)

@@ -10,7 +10,6 @@ import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from torch import nn
 from gfpup.core import disk_cache
 from gfpup.core.errors import OutputError
 from gfpup.core.files import sha256_of
-from gfpup.core.versions import __version__
+from gfpup.core.versions import versions
 from gfpup.machine.cpu import processor
 
 RECORD = "entry.json"
@@ -48,7 +47,7 @@ def facts(
         "inputs": [[str(each.dtype), list(each.shape)] for each in inputs],
         "engine": engine,
         "dtype": dtype,
-        "versions": {name: _version(name) for name in ("torch", *packages)} | {"gfpup": __version__},
+        "versions": versions(("torch", *packages)),
         "machine": _machine(),
         # The compiler writes the number of threads into its loops.
         "threads": torch.get_num_threads() if engine == "compile" else None,
@@ -78,35 +77,22 @@ def entry(key: Mapping[str, Any], *, make: Callable[[Path], None], folder: Path)
 
     Other processes that want the same entry wait meanwhile; it stays where it is inside the `with`.
 
-    Raises:
-        OutputError: the folder cannot be written.
+    Raises: OutputError: the folder cannot be written.
     """
     home = folder / disk_cache.key_of(key)[:32]
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds code that is loaded again
-        lock = _lock(home)
-        lock.acquire()
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
+    with contextlib.ExitStack() as held:
+        with _writing(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds code that is loaded again
+            held.enter_context(_lock(home))
         if not _intact(home):
-            _fill(home, key, make)
+            with _writing(folder), disk_cache.replacing(home) as fresh:
+                fresh.mkdir()
+                make(fresh)
+                files = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
+                (fresh / RECORD).write_text(json.dumps({"files": files, "key": key}, indent=1) + "\n", encoding="utf-8")
             disk_cache.evict(_entries(folder), KEPT_BYTES, drop=lambda path: path != home and _drop_unused(path))
         disk_cache.mark_used(home / RECORD)
         yield home
-    finally:
-        lock.release()
-
-
-def _fill(home: Path, key: Mapping[str, Any], make: Callable[[Path], None]) -> None:
-    try:
-        with disk_cache.replacing(home) as fresh:
-            fresh.mkdir()
-            make(fresh)
-            files = {path.name: sha256_of(path) for path in sorted(fresh.iterdir())}
-            (fresh / RECORD).write_text(json.dumps({"files": files, "key": key}, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(home.parent, error) from error
 
 
 def _intact(home: Path) -> bool:
@@ -135,11 +121,15 @@ def _lock(home: Path) -> FileLock:
     return FileLock(home.parent / f".{home.name}.lock")
 
 
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"the folder of compiled graphs {folder} cannot be written ({error.strerror or error}): "
-        f"make room, choose another with {disk_cache.FOLDER_VARIABLE}, or use engine eager"
-    )
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"the folder of compiled graphs {folder} cannot be written ({error.strerror or error}): "
+            f"make room, choose another with {disk_cache.FOLDER_VARIABLE}, or use engine eager"
+        ) from error
 
 
 def _machine() -> str:
@@ -147,10 +137,3 @@ def _machine() -> str:
     own = processor()
     words = (platform.system(), platform.machine(), own.name, own.part, *sorted(own.flags))
     return hashlib.sha256("\n".join(words).encode()).hexdigest()
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"

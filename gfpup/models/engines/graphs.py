@@ -15,37 +15,12 @@ import torch
 from torch import nn
 
 from gfpup.core.errors import GfpupError
+from gfpup.models import engines
 
 Tensors = tuple[torch.Tensor, ...]
 
-COMPILED = "graph.pt2"
-OPENVINO = "graph.xml"
-"""Its weights lie beside it, in a file of the same name that ends in .bin."""
-ONNX = "graph.onnx"
-
 ONNX_OPSET = 18
 """The oldest that torch's exporter writes without converting back: read by every ONNX Runtime since 1.14."""
-
-
-def write(network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, folder: Path) -> None:
-    """Write the graph of `network` for `inputs` into `folder`, in the format of `engine`.
-
-    Raises:
-        GfpupError: the engine cannot make one, with its own first line why.
-    """
-    logging.getLogger(__name__).info("making a graph for engine %s; later runs find it on disk", engine)
-    row = FORMATS[engine]
-    row.write(network, inputs, folder / row.file)
-
-
-def load(folder: Path, *, engine: str, dtype: str) -> Callable[..., Tensors]:
-    """Load what `write` left in `folder`; the function takes and returns tensors on the CPU.
-
-    Raises:
-        GfpupError: this machine cannot compute it in `dtype`.
-    """
-    row = FORMATS[engine]
-    return row.load(folder / row.file, dtype)
 
 
 def write_openvino(
@@ -54,11 +29,8 @@ def write_openvino(
     """Write `path` (.xml) and its weights (.bin) in float32; `names` are those of the inputs and of the outputs."""
     import openvino
 
-    with _quiet():
-        try:
-            model = openvino.convert_model(_captured(network, inputs))
-        except (RuntimeError, openvino.frontend.OpConversionFailure) as error:
-            raise _cannot("openvino", error) from error
+    with _making("openvino", openvino.frontend.OpConversionFailure):
+        model = openvino.convert_model(_captured(network, inputs))
     for ports, given in zip((model.inputs, model.outputs), names or ((), ()), strict=True):
         for port, name in zip(ports, given, strict=True) if given else ():
             port.get_tensor().set_names({name})
@@ -68,8 +40,7 @@ def write_openvino(
 def load_openvino(path: Path, *, dtype: str = "float32") -> Callable[..., Tensors]:
     """Compile an OpenVINO graph for this CPU, for as many threads as torch has, in `dtype` and nothing else.
 
-    Raises:
-        GfpupError: the processor cannot compute in `dtype`.
+    Raises: GfpupError: the processor cannot compute in `dtype`.
     """
     import openvino
 
@@ -101,19 +72,10 @@ def write_onnx(
     network: nn.Module, inputs: Sequence[torch.Tensor], path: Path, *, names: tuple[Sequence[str], Sequence[str]] | None = None
 ) -> None:
     """Write one ONNX file in float32; `names` are those of the inputs and of the outputs."""
-    with _quiet():
-        try:
-            program = torch.onnx.export(
-                _captured(network, inputs),
-                tuple(inputs),
-                dynamo=True,
-                verbose=False,
-                opset_version=ONNX_OPSET,
-                input_names=None if names is None else list(names[0]),
-                output_names=None if names is None else list(names[1]),
-            )
-        except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-            raise _cannot("onnxruntime", error) from error
+    named = {} if names is None else {"input_names": list(names[0]), "output_names": list(names[1])}
+    with _making("onnxruntime", torch.onnx.errors.OnnxExporterError):
+        graph = _captured(network, inputs)
+        program = torch.onnx.export(graph, tuple(inputs), dynamo=True, verbose=False, opset_version=ONNX_OPSET, **named)
         assert program is not None
         program.save(path, external_data=False)
 
@@ -140,34 +102,21 @@ def compiled_on_the_fly(network: nn.Module, folder: Path) -> Callable[..., Tenso
     """Compile for a GPU when first called: batches of any size share a graph, and torch keeps its kernels in `folder`."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
     compiled: Callable[..., Any] = torch.compile(network)
-
-    def run(*given: torch.Tensor) -> Tensors:
-        output = compiled(*given)
-        return output if isinstance(output, tuple) else (output,)
-
-    return run
+    return lambda *given: engines.as_tuple(compiled(*given))
 
 
 def _write_compiled(network: nn.Module, inputs: Sequence[torch.Tensor], path: Path) -> None:
     from torch import _inductor as inductor
 
-    with _quiet():
-        try:
-            inductor.aoti_compile_and_package(_captured(network, inputs), package_path=str(path))
-        except RuntimeError as error:
-            raise _cannot("compile", error) from error
+    with _making("compile"):
+        inductor.aoti_compile_and_package(_captured(network, inputs), package_path=str(path))
 
 
 def _load_compiled(path: Path) -> Callable[..., Tensors]:
     from torch import _inductor as inductor
 
     compiled = inductor.aoti_load_package(str(path))
-
-    def run(*given: torch.Tensor) -> Tensors:
-        output = compiled(*(each.contiguous() for each in given))
-        return tuple(output) if isinstance(output, tuple | list) else (output,)
-
-    return run
+    return lambda *given: engines.as_tuple(compiled(*(each.contiguous() for each in given)))
 
 
 @dataclass(frozen=True)
@@ -180,9 +129,10 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "compile": Format(COMPILED, _write_compiled, lambda path, dtype: _load_compiled(path)),
-    "openvino": Format(OPENVINO, write_openvino, lambda path, dtype: load_openvino(path, dtype=dtype)),
-    "onnxruntime": Format(ONNX, write_onnx, lambda path, dtype: load_onnx(path)),
+    "compile": Format("graph.pt2", _write_compiled, lambda path, dtype: _load_compiled(path)),
+    # Its weights lie beside it, in graph.bin.
+    "openvino": Format("graph.xml", write_openvino, lambda path, dtype: load_openvino(path, dtype=dtype)),
+    "onnxruntime": Format("graph.onnx", write_onnx, lambda path, dtype: load_onnx(path)),
 }
 
 
@@ -195,17 +145,9 @@ def _array(tensor: torch.Tensor) -> Any:
     return tensor.detach().contiguous().numpy()
 
 
-def _cannot(engine: str, error: BaseException) -> GfpupError:
-    lines = str(error).strip().splitlines()
-    return GfpupError(
-        f"engine {engine!r} cannot make a graph of this network ({lines[0] if lines else type(error).__name__}): "
-        "use engine eager."
-    )
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters' deprecation notes from the user, who can do nothing about them."""
+def _making(engine: str, *failures: type[Exception]) -> Iterator[None]:
+    """Keep the exporters' deprecation notes from the user, who can do nothing about them, and name a failure's first line."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [each.level for each in loggers]
     for each in loggers:
@@ -214,6 +156,9 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except (RuntimeError, *failures) as error:
+        first = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise GfpupError(f"engine {engine!r} cannot make a graph of this network ({first}): use engine eager.") from error
     finally:
         for each, level in zip(loggers, levels, strict=True):
             each.setLevel(level)

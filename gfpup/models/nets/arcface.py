@@ -1,10 +1,7 @@
 """ArcFace embeddings: who a face is, as 512 numbers. Two networks, each with its own input.
 
-`ArcFaceResNet18` is the one that the field's papers measure identity with ("Deg.", on grey crops); `ArcFaceIRSE50` is
-the stronger one, which the identity guard uses.
-
-Source: Deng et al., "ArcFace" (CVPR 2019); keys and constants of the official `arcface_resnet18.pth` as GFPGAN loads it
-(github.com/TencentARC/GFPGAN) and of `recognition_arcface_ir_se50.pth` as facexlib does (github.com/xinntao/facexlib).
+Source: Deng et al., "ArcFace" (CVPR 2019); keys and constants of `arcface_resnet18.pth` as github.com/TencentARC/GFPGAN loads
+it and of `recognition_arcface_ir_se50.pth` as github.com/xinntao/facexlib does.
 """
 
 from __future__ import annotations
@@ -28,17 +25,20 @@ ARCFACE_112_XY: Final[Float64] = np.array(
 
 
 class ArcFaceResNet18(nn.Module):
-    """Embed grey faces: (n, 1, 128, 128) in [-1, 1] to (n, 512), not normalised. Input: `grey_128`."""
+    """Embed grey faces: (n, 1, 128, 128) in [-1, 1] to (n, 512), not normalised. Input: `grey_128`.
+
+    The one that the field's papers measure identity with ("Deg."); `ArcFaceIRSE50` is stronger.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 64, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.prelu = nn.PReLU()
-        self.layer1 = nn.Sequential(PlainUnit(64, 64, stride=1), PlainUnit(64, 64, stride=1))
-        self.layer2 = nn.Sequential(PlainUnit(64, 128, stride=2), PlainUnit(128, 128, stride=1))
-        self.layer3 = nn.Sequential(PlainUnit(128, 256, stride=2), PlainUnit(256, 256, stride=1))
-        self.layer4 = nn.Sequential(PlainUnit(256, 512, stride=2), PlainUnit(512, 512, stride=1))
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            nn.Sequential(PlainUnit(a, b, stride=1 if a == b else 2), PlainUnit(b, b, stride=1))
+            for a, b in ((64, 64), (64, 128), (128, 256), (256, 512))
+        )
         self.bn4 = nn.BatchNorm2d(512)
         self.fc5 = nn.Linear(512 * 8 * 8, EMBEDDING)
         self.bn5 = nn.BatchNorm1d(EMBEDDING)
@@ -78,13 +78,12 @@ class ArcFaceIRSE50(nn.Module):
 def arcface_crop(crop: UInt8, landmarks_xy: Float64 | None = None) -> UInt8:
     """Turn an aligned crop, (s, s, 3) uint8 in the 512 template at any size, into ArcFace's own, (112, 112, 3) uint8.
 
-    `landmarks_xy` (5, 2) are the face's landmarks in this crop's pixels, centres at integer coordinates; they are fitted to
-    `ARCFACE_112_XY`. Without them, or where they fit no face, those of the 512 template are: one similarity for all faces.
+    `landmarks_xy` (5, 2), in this crop's pixels, centres at integer coordinates, are fitted to `ARCFACE_112_XY`; without them,
+    or where they fit no face, those of the 512 template are.
     """
-    side = geometry.CROP_PX
-    enlarge = geometry.resize_affine((side, side), (crop.shape[0], crop.shape[1]))
     affine = None if landmarks_xy is None else geometry.fit_similarity(landmarks_xy, ARCFACE_112_XY)
     if affine is None:
+        enlarge = geometry.resize_affine((geometry.CROP_PX, geometry.CROP_PX), (crop.shape[0], crop.shape[1]))
         affine = geometry.fit_similarity(geometry.apply(enlarge, geometry.TEMPLATE_512_XY), ARCFACE_112_XY)
     assert affine is not None, "two fixed templates always fit"
     return np.asarray(geometry.warp(crop, affine, (112, 112)), np.uint8)
@@ -102,10 +101,7 @@ def grey_128(rgb: UInt8) -> torch.Tensor:
 
 
 def rgb_112(rgb: UInt8) -> torch.Tensor:
-    """Prepare a face crop for `ArcFaceIRSE50`: (h, w, 3) uint8 RGB to (1, 3, 112, 112) float32 in [-1, 1].
-
-    A crop that is 112 pixels already (aligned to ArcFace's own template) passes unchanged.
-    """
+    """Prepare a face crop for `ArcFaceIRSE50`: (h, w, 3) uint8 RGB to (1, 3, 112, 112) float32 in [-1, 1]."""
     import cv2
 
     small = np.ascontiguousarray(cv2.resize(rgb, (112, 112), interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1))

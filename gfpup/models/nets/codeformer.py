@@ -6,28 +6,16 @@ official implementation, github.com/sczhou/CodeFormer, for keys, constants and t
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gfpup.models.nets.vqgan import (
-    CHANNELS,
-    CODE_CHANNELS,
-    CODE_COUNT,
-    ChunkedQueries,
-    Codebook,
-    Downsample,
-    ResidualBlock,
-    Upsample,
-    attend_in_chunks,
-    conv3x3,
-    group_norm,
-)
+from gfpup.models.nets import vqgan
+from gfpup.models.nets.vqgan import CHANNELS, CODE_CHANNELS, CODE_COUNT, Downsample, Upsample, conv3x3, group_norm
 
-EMBED = 512
-HEADS = 8
-LAYERS = 9
-TOKENS = 256
+EMBED, HEADS, LAYERS, TOKENS = 512, 8, 9, 256
 
 FUSE_CHANNELS = {"32": 256, "64": 256, "128": 128, "256": 128}
 """Size in pixels (the official key) to channels, for the four scales at which encoder features join the generator."""
@@ -41,44 +29,22 @@ GENERATOR_TAPS = {9: "32", 12: "64", 15: "128", 18: "256"}
 ADAIN_EPSILON = 1e-5
 
 
-class CodeFormer(nn.Module):
-    """Restore aligned faces: (n, 3, 512, 512) RGB in [-1, 1] to the same shape, about the same range.
+class CodeFormer(vqgan.CodeBookNetwork):
+    """CodeFormer; its one dial, `fidelity`, plays no part in the choice of codes."""
 
-    The encoder, the transformer and the lookup choose codes, where rounding may flip a choice; the decoder only paints.
-    `decoder_to` therefore lowers the precision of the painting part alone.
-    """
+    feature_names = tuple(FUSE_CHANNELS)
+    painters = ("generator", "fuse_convs_dict")
 
     def __init__(self) -> None:
         super().__init__()
         self.position_emb = nn.Parameter(torch.zeros(TOKENS, EMBED))
         self.encoder = _Blocks(_encoder_blocks())
-        self.quantize = Codebook()
+        self.quantize = vqgan.Codebook()
         self.generator = _Blocks(_generator_blocks())
         self.feat_emb = nn.Linear(CODE_CHANNELS, EMBED)
         self.ft_layers = nn.ModuleList(TransformerLayer() for _ in range(LAYERS))
         self.idx_pred_layer = nn.Sequential(nn.LayerNorm(EMBED), nn.Linear(EMBED, CODE_COUNT, bias=False))
         self.fuse_convs_dict = nn.ModuleDict({size: Fusion(channels) for size, channels in FUSE_CHANNELS.items()})
-
-    def forward(self, x: torch.Tensor, *, fidelity: float | torch.Tensor, adain: bool = True) -> torch.Tensor:
-        """Restore `x`.
-
-        Args:
-            x: (n, 3, 512, 512) RGB in [-1, 1].
-            fidelity: the paper's w: 0 trusts the code book alone, 1 keeps most of the input. A scalar tensor is taken
-                too, so that an exported graph can keep it as an input.
-            adain: give the code-book features the mean and deviation of the input's, as the official inference does.
-        """
-        latent, features = self.encode(x)
-        codes = self.logits_of(latent).argmax(dim=2)
-        return self.decode(codes, latent, features, fidelity=fidelity, adain=adain).to(x.dtype)
-
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Score every code for each of the 16x16 places of `x`: (n, 256, 1024)."""
-        return self.logits_of(self.encode(x)[0])
-
-    def codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Choose a code for each of the 16x16 places of `x`: (n, 256) int64. They do not depend on fidelity."""
-        return self.logits(x).argmax(dim=2)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Encode `x` into a latent (n, 256, 16, 16) and the features to fuse, by size."""
@@ -87,10 +53,10 @@ class CodeFormer(nn.Module):
             x = block(x)
             if index in ENCODER_TAPS:
                 features[ENCODER_TAPS[index]] = x
-        return x, features
+        return x, {name: features[name] for name in self.feature_names}
 
-    def logits_of(self, latent: torch.Tensor) -> torch.Tensor:
-        """Score every code for each place of a latent (n, 256, 16, 16): (n, 256, 1024)."""
+    def scores_of(self, latent: torch.Tensor) -> torch.Tensor:
+        """The logits of every code for each place of a latent (n, 256, 16, 16): (n, 256, 1024)."""
         tokens = self.feat_emb(latent.flatten(2).transpose(1, 2))
         for layer in self.ft_layers:
             tokens = layer(tokens, position=self.position_emb)
@@ -105,7 +71,11 @@ class CodeFormer(nn.Module):
         fidelity: float | torch.Tensor,
         adain: bool = True,
     ) -> torch.Tensor:
-        """Paint the codes (n, 256): (n, 3, 512, 512) in the decoder's precision."""
+        """Paint the codes (n, 256): (n, 3, 512, 512) in the decoder's precision.
+
+        `fidelity` is the paper's w: 0 trusts the code book alone, 1 keeps most of the input; a scalar tensor is an input of an
+        exported graph. `adain` gives the code-book features the mean and deviation of the input's, as the official inference.
+        """
         quantized = self.quantize.lookup(codes, size_hw=(latent.shape[2], latent.shape[3]))
         if adain:
             quantized = adaptive_instance_norm(quantized, latent)
@@ -119,23 +89,11 @@ class CodeFormer(nn.Module):
                 x = self.fuse_convs_dict[size](features[size].to(dtype), x, fidelity=fidelity)
         return x
 
-    def decoder_to(self, dtype: torch.dtype) -> CodeFormer:
-        """Let the generator and the fusion compute in `dtype`; what chooses the codes keeps its own."""
-        self.generator.to(dtype)
-        self.fuse_convs_dict.to(dtype)
-        return self
-
-    def attend_in_chunks(self, rows: int | None) -> CodeFormer:
-        """Attend for at most `rows` of the 256 places at a time (None: all): a bound on memory, the same codes."""
-        attend_in_chunks(self, rows)
-        return self
-
 
 def adaptive_instance_norm(content: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
     """Give each channel of `content` (n, c, h, w) the mean and deviation that it has in `style`.
 
-    Computed in float32 at least: in half precision the squares overflow above 256 and epsilon is lost below a constant
-    channel, and the face comes out black. In float32 these are the official operations, bit for bit.
+    In float32 at least: in half precision squares overflow above 256 and epsilon is lost, and the face comes out black.
     """
     wide = torch.promote_types(content.dtype, torch.float32)
     content_mean, content_std = _mean_and_std(content.to(wide))
@@ -165,7 +123,7 @@ class TransformerLayer(nn.Module):
         return tokens + self.linear2(F.gelu(self.linear1(self.norm2(tokens))))
 
 
-class SelfAttention(ChunkedQueries):
+class SelfAttention(vqgan.ChunkedQueries):
     """Eight heads; places are added to queries and keys, not to values. Keys as in torch's MultiheadAttention."""
 
     def __init__(self) -> None:
@@ -190,16 +148,12 @@ class SelfAttention(ChunkedQueries):
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
-class SpatialAttention(ChunkedQueries):
+class SpatialAttention(vqgan.PlaceAttention):
     """One head of attention over the places of a feature map (n, c, h, w), added to it."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
+        super().__init__(channels)
         self.norm = group_norm(channels)
-        self.q = nn.Conv2d(channels, channels, 1)
-        self.k = nn.Conv2d(channels, channels, 1)
-        self.v = nn.Conv2d(channels, channels, 1)
-        self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.norm(x)
@@ -236,19 +190,17 @@ class _Blocks(nn.Module):
 
 
 def _two_convolutions(channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        conv3x3(channels, channels, paints=True),
-        nn.LeakyReLU(0.2, inplace=True),
-        conv3x3(channels, channels, paints=True),
-    )
+    first, second = (conv3x3(channels, channels, paints=True) for _ in range(2))
+    return nn.Sequential(first, nn.LeakyReLU(0.2, inplace=True), second)
 
 
-def _residual(in_channels: int, out_channels: int, *, paints: bool = False) -> ResidualBlock:
-    return ResidualBlock(in_channels, out_channels, shortcut="conv_out", paints=paints)
+_residual = partial(vqgan.ResidualBlock, shortcut="conv_out")
 
 
-def _middle(channels: int) -> list[nn.Module]:
-    return [_residual(channels, channels), SpatialAttention(channels), _residual(channels, channels)]
+def _attentive(inputs: int, outputs: int = CHANNELS[-1]) -> list[nn.Module]:
+    """Two residual blocks at 16 pixels, each with its attention; in the middle of the network the last one has none."""
+    first, second = _residual(inputs, outputs), _residual(outputs, outputs)
+    return [first, SpatialAttention(outputs), second, SpatialAttention(outputs)]
 
 
 def _encoder_blocks() -> list[nn.Module]:
@@ -259,17 +211,14 @@ def _encoder_blocks() -> list[nn.Module]:
         blocks += [_residual(channels, wide), _residual(wide, wide), Downsample(wide)]
         channels = wide
     deep = CHANNELS[-1]
-    blocks += [_residual(channels, deep), SpatialAttention(deep), _residual(deep, deep), SpatialAttention(deep)]
-    blocks += _middle(deep)
+    blocks += [*_attentive(channels), *_attentive(deep)[:-1]]
     return [*blocks, group_norm(deep), nn.Conv2d(deep, CODE_CHANNELS, 3, padding=1)]
 
 
 def _generator_blocks() -> list[nn.Module]:
     """16 pixels up to 512, the encoder's mirror."""
-    deep = CHANNELS[-1]
-    blocks: list[nn.Module] = [nn.Conv2d(CODE_CHANNELS, deep, 3, padding=1), *_middle(deep)]
-    blocks += [_residual(deep, deep), SpatialAttention(deep), _residual(deep, deep), SpatialAttention(deep)]
-    channels = deep
+    channels = CHANNELS[-1]
+    blocks = [nn.Conv2d(CODE_CHANNELS, channels, 3, padding=1), *_attentive(channels)[:-1], *_attentive(channels)]
     for wide in reversed(CHANNELS[:-1]):
         blocks += [Upsample(channels), _residual(channels, wide, paints=True), _residual(wide, wide, paints=True)]
         channels = wide

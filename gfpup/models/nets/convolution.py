@@ -1,12 +1,9 @@
 """3x3 convolutions with fewer multiplications than pixels times taps: exact but for rounding, for large maps on a CPU.
 
-Three forms. Each gives the sums of the ordinary convolution in another order.
-
 - Winograd's F(4, 3) along the height: four rows of output from six products instead of twelve. Along one side only, because the
-  six smaller convolutions then stay convolutions, at which the library is best, and rounding grows little: about threefold.
-- Nearest upsampling before a convolution: repeating pixels is spreading them apart and adding up 2x2 neighbours, and the
-  convolution can come between the two, where three of four pixels are zero: a quarter of the multiplications.
-- Bilinear upsampling likewise, with the kernel 1 3 3 1 in place of 1 1.
+  six smaller convolutions then stay convolutions, at which the library is best, and rounding grows only about threefold.
+- Upsampling before a convolution is spreading pixels apart and adding up neighbours, under 1 1 (nearest) or 1 3 3 1 (bilinear);
+  the convolution can come between the two, where three of four pixels are zero: a quarter of the multiplications.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016 (F(4, 3)); the order of upsampling and
 convolving is that of StyleGAN2's own code.
@@ -113,8 +110,8 @@ def _winograd_strip(x: Tensor, top: int, end: int, taps: Tensor, bias: Tensor | 
     torch.add(near_odd.add_(m5), far_odd, alpha=8, out=out[:, :, top + 3 : end : 4])
 
 
-class NearestConv(nn.Conv2d, Rewritable):
-    """A 3x3 convolution of the input at twice its size, pixels repeated; rewritten, at low resolution, from `spread` alone."""
+class _DoublingConv(nn.Conv2d, Rewritable):
+    """A 3x3 convolution of the input at twice its size; rewritten, at low resolution, from `spread` alone."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, border: Border = "zeros") -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias, padding_mode=border)
@@ -126,30 +123,31 @@ class NearestConv(nn.Conv2d, Rewritable):
         del self.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.rewritten and suits(x)):
-            weight = weight_of(self.spread) if self.rewritten else self.weight
-            return self._conv_forward(F.interpolate(x, scale_factor=2, mode="nearest"), weight, self.bias)
+        if self.rewritten and suits(x):
+            return self._at_low_resolution(x)
+        return self._conv_forward(self._enlarged(x), weight_of(self.spread) if self.rewritten else self.weight, self.bias)
+
+
+class NearestConv(_DoublingConv):
+    """Enlarges by repeating pixels."""
+
+    def _enlarged(self, x: Tensor) -> Tensor:
+        return F.interpolate(x, scale_factor=2, mode="nearest")
+
+    def _at_low_resolution(self, x: Tensor) -> Tensor:
         # Mirrored around its edge row, an enlarged picture goes on with that row once more: as if the small one repeated it.
         ones = self.spread.new_ones(2, 2)
         return _spread_then_sum(x, self.spread, ones, self.bias, repeats_edge=self.padding_mode == "reflect")
 
 
-class BilinearConv(nn.Conv2d, Rewritable):
-    """A 3x3 convolution of the input at twice its size, enlarged bilinearly; rewritten as `NearestConv` is."""
+class BilinearConv(_DoublingConv):
+    """Enlarges bilinearly."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, padding=1)
-        self.register_buffer("spread", None, persistent=False)
+    def _enlarged(self, x: Tensor) -> Tensor:
+        return doubled(x)
 
-    def rewrite(self) -> None:
-        super().rewrite()
-        self.spread = spread_taps(self.weight)
-        del self.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.rewritten and suits(x):
-            return bilinear_then_conv(x, self.spread, self.bias)
-        return self._conv_forward(doubled(x), weight_of(self.spread) if self.rewritten else self.weight, self.bias)
+    def _at_low_resolution(self, x: Tensor) -> Tensor:
+        return bilinear_then_conv(x, self.spread, self.bias)
 
 
 def doubled(x: Tensor) -> Tensor:

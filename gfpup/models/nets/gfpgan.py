@@ -1,8 +1,7 @@
 """GFPGAN 1.2, 1.3 and 1.4: a U-Net reads the face, and its features steer a StyleGAN2 that paints it anew.
 
-Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR 2021; the architecture is
-`GFPGANv1Clean` of TencentARC/GFPGAN as its own restorer builds it (channel multiplier 2, latent input, a style for each layer,
-SFT on half of the channels). The three versions differ in weights alone. State-dict keys are the official ones.
+Source: Wang et al., "Towards Real-World Blind Face Restoration with Generative Facial Prior", CVPR 2021; `GFPGANv1Clean` of
+TencentARC/GFPGAN as its own restorer builds it.
 """
 
 from __future__ import annotations
@@ -21,20 +20,11 @@ from gfpup.models.nets.stylegan2 import LARGE_PX, ConstantInput, StyleConv, ToRG
 class GFPGAN(nn.Module):
     """Restore aligned faces: RGB (n, 3, 512, 512) in [-1, 1] to the same shape, about the same range, row i from row i alone.
 
-    The official network draws fresh noise at each call. This one adds the noise maps stored in the checkpoint, or those given,
-    so that a face has one result. float32, or bfloat16 in and float32 out; float16 overflows in the decoder.
-
-    `out_size` and `narrow` make small networks for tests; the checkpoints need the defaults.
+    The official network draws fresh noise at each call; this one adds the maps stored in the checkpoint, or those given.
+    float32, or bfloat16 in and float32 out; float16 overflows in the decoder. The arguments make small networks.
     """
 
-    def __init__(
-        self,
-        *,
-        out_size: int = 512,
-        narrow: float = 1.0,
-        style_features: int = 512,
-        mlp_layers: int = 8,
-    ) -> None:
+    def __init__(self, *, out_size: int = 512, narrow: float = 1.0, style_features: int = 512, mlp_layers: int = 8) -> None:
         super().__init__()
         sizes = [2**power for power in range(3, out_size.bit_length())]
         # The U-Net has half the width of the decoder, so its features fit half of the decoder's channels.
@@ -61,7 +51,6 @@ class GFPGAN(nn.Module):
             skips.append(features)
         features = F.leaky_relu_(self.final_conv(features), 0.2)
         styles = self.final_linear(features.flatten(1)).unflatten(1, (-1, self.style_features))
-
         return self.stylegan_decoder(styles, self._conditions(features, skips), noise)
 
     def _conditions(self, features: Tensor, skips: list[Tensor]) -> Iterator[Tensor]:
@@ -82,18 +71,17 @@ class Decoder(Rewritable):
         super().__init__()
         sizes = [2**power for power in range(3, out_size.bit_length())]
         width = {size: channels_at(size, narrow=narrow) for size in (4, *sizes)}
-        # StyleGAN2's mapping network, at the odd places of the official sequence. GFPGAN predicts the mapped styles itself:
-        # in every checkpoint, never computed.
+        # StyleGAN2's mapping network, at the odd places of the official sequence: in every checkpoint, never computed.
         self.style_mlp = nn.ModuleDict({str(2 * i + 1): nn.Linear(style_features, style_features) for i in range(mlp_layers)})
         self.constant_input = ConstantInput(width[4])
         self.style_conv1 = StyleConv(width[4], width[4], style_features)
         self.to_rgb1 = ToRGB(width[4], style_features)
-        self.style_convs = nn.ModuleList()
-        self.to_rgbs = nn.ModuleList()
-        for size in sizes:
-            self.style_convs.append(StyleConv(width[size // 2], width[size], style_features, double=True, size=size))
-            self.style_convs.append(StyleConv(width[size], width[size], style_features, size=size))
-            self.to_rgbs.append(ToRGB(width[size], style_features))
+        self.style_convs = nn.ModuleList(
+            StyleConv(inputs, width[size], style_features, double=double, size=size)
+            for size in sizes
+            for inputs, double in ((width[size // 2], True), (width[size], False))
+        )
+        self.to_rgbs = nn.ModuleList(ToRGB(width[size], style_features) for size in sizes)
         self.noises = nn.Module()
         for index, size in enumerate(noise_sizes(out_size)):
             self.noises.register_buffer(f"noise{index}", torch.zeros(1, 1, size, size))
@@ -157,9 +145,8 @@ def _halved(x: Tensor) -> Tensor:
 
 def condition(channels: int, *, size: int) -> nn.Sequential:
     """The two convolutions that turn U-Net features into a scale or a shift of half of the decoder's channels."""
-    return nn.Sequential(
-        conv3x3(channels, channels, size=size), nn.LeakyReLU(0.2, inplace=True), conv3x3(channels, channels, size=size)
-    )
+    first, second = (conv3x3(channels, channels, size=size) for _ in range(2))
+    return nn.Sequential(first, nn.LeakyReLU(0.2, inplace=True), second)
 
 
 def conv3x3(inputs: int, outputs: int, *, size: int) -> nn.Conv2d:

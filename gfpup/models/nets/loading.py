@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,36 +17,24 @@ from gfpup.models.table import ARCHITECTURES
 from gfpup.weights.checkpoint import read_state_dict
 
 Network = TypeVar("Network", bound=nn.Module)
+State = dict[str, torch.Tensor]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def load_network(make: Callable[[], Network], path: Path, *, name: str, device: str = "cpu", plain: bool = False) -> Network:
+def load_network(
+    make: Callable[[], Network], path: Path, *, name: str, device: str = "cpu", plain: bool = False, state: State | None = None
+) -> Network:
     """Build `make()`, fill it from the checkpoint at `path`, and put it on `device`: in eval mode, float32, without gradients.
 
-    `name` is the architecture's name in `gfpup.models.table`. `plain` leaves the network as the
-    official code computes it, for comparison; otherwise it is rewritten for speed (`gfpup.models.nets.rewrites`).
+    `name` is the architecture's name in `gfpup.models.table`. `plain` leaves the network as the official code computes it, for
+    comparison; otherwise it is rewritten for speed (`gfpup.models.nets.rewrites`). `state` is what was read from `path` before,
+    if it was; it is emptied, so that no tensor is held twice.
 
-    Raises:
-        CheckpointError: the file is not a checkpoint, or holds another architecture.
+    Raises: CheckpointError: the file is not a checkpoint, or holds another architecture.
     """
-    return fill_network(make, read_state_dict(path), path, name=name, device=device, plain=plain)
-
-
-def fill_network(
-    make: Callable[[], Network],
-    state: dict[str, torch.Tensor],
-    path: Path,
-    *,
-    name: str,
-    device: str | torch.device = "cpu",
-    plain: bool = False,
-) -> Network:
-    """`load_network` from a state dict that was read from `path`; it is emptied, so that no tensor is held twice.
-
-    Raises:
-        CheckpointError: the state is of another architecture.
-    """
+    if state is None:
+        state = read_state_dict(path)
     with torch.device("meta"):
         network = make()
     load_strictly(network, state, name=name, path=path)
@@ -58,37 +46,23 @@ def fill_network(
     return network
 
 
-def load_strictly(
-    network: torch.nn.Module,
-    state: Mapping[str, torch.Tensor],
-    *,
-    name: str,
-    path: Path,
-    ignore: frozenset[str] = frozenset(),
-) -> None:
+def load_strictly(network: nn.Module, state: Mapping[str, torch.Tensor], *, name: str, path: Path) -> None:
     """Put every tensor of `state` into `network`, in float32, or refuse with what was found and what was expected.
 
-    The network may have been built on the meta device: it then takes the state's own tensors. `name` is the
-    architecture's name in `gfpup.models.table`; `ignore` lists entries of the file that the network does not have.
+    A network on the meta device takes the state's own tensors. `name` is the architecture's name in `gfpup.models.table`.
 
-    Raises:
-        CheckpointError: a tensor is missing, unexpected or of another shape; the message names the first.
+    Raises: CheckpointError: a tensor is missing, unexpected or of another shape; the message names the first.
     """
-    expected = network.state_dict()
+    expected, given = network.state_dict(), dict(state)
     # BatchNorm's counter came with PyTorch 0.4.1; older checkpoints lack it and nothing at inference reads it.
-    given = {k: v for k, v in state.items() if k in expected or k not in ignore}
     for entry, tensor in expected.items():
         if entry not in given and entry.endswith("num_batches_tracked"):
             given[entry] = torch.zeros(tensor.shape, dtype=tensor.dtype)
-    fault = _first_fault(given, expected)
-    if fault is not None:
+    if fault := next(_faults(given, expected), None):
         kind = recognise(state)
-        if kind is None:
-            looks = "of no known network"
-        elif kind == name:
+        looks = "of no known network" if kind is None else f"of {kind}"
+        if kind == name:
             looks = f"of a {kind} of another size or version"
-        else:
-            looks = f"of {kind}"
         raise CheckpointError(
             f"{path} does not hold the weights of {name}: its {len(state)} tensors look like those {looks}, "
             f"where {len(expected)} were expected, and {fault}; give a checkpoint of {name}"
@@ -100,18 +74,12 @@ def load_strictly(
         raise RuntimeError(f"{name} keeps {left[0]!r} outside its state dict, so it cannot be built on the meta device")
 
 
-def _first_fault(given: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str | None:
-    missing = next((k for k in expected if k not in given), None)
-    if missing is not None:
-        return f"{missing!r} is missing"
-    unexpected = next((k for k in given if k not in expected), None)
-    if unexpected is not None:
-        return f"{unexpected!r} is not expected"
+def _faults(given: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> Iterator[str]:
+    yield from (f"{entry!r} is missing" for entry in expected if entry not in given)
+    yield from (f"{entry!r} is not expected" for entry in given if entry not in expected)
     for entry, tensor in expected.items():
-        found = tuple(given[entry].shape)
-        if found != tuple(tensor.shape):
-            return f"{entry!r} has shape {found} instead of {tuple(tensor.shape)}"
-    return None
+        if (found := tuple(given[entry].shape)) != tuple(tensor.shape):
+            yield f"{entry!r} has shape {found} instead of {tuple(tensor.shape)}"
 
 
 def recognise(state: Mapping[str, torch.Tensor]) -> str | None:
@@ -126,8 +94,7 @@ def recognise(state: Mapping[str, torch.Tensor]) -> str | None:
 def only_checkpoint(spec: BackendSpec) -> Path:
     """The one checkpoint that `spec` brings.
 
-    Raises:
-        GfpupError: there is none, or more than one.
+    Raises: GfpupError: there is none, or more than one.
     """
     if len(spec.checkpoints) != 1:
         names = ", ".join(spec.checkpoints) or "none"
@@ -139,8 +106,7 @@ def only_checkpoint(spec: BackendSpec) -> Path:
 def dtype_of(spec: BackendSpec) -> torch.dtype:
     """The precision that `spec` asks for: float32 or bfloat16.
 
-    Raises:
-        GfpupError: another one. float16 ends at 65,504; GFPGAN and CodeFormer are known to exceed it; others were not tried.
+    Raises: GfpupError: another one. float16 ends at 65,504, which GFPGAN and CodeFormer are known to exceed.
     """
     if spec.dtype not in DTYPES:
         why = ", which overflows in networks of its kind" if spec.dtype == "float16" else ""

@@ -11,20 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gfpup.models.nets.resnet import BasicBlock, ResNet
+
 LABELS = (
     "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r",
     "nose", "mouth", "u_lip", "l_lip", "neck", "neck_l", "cloth", "hair", "hat",
 )  # fmt: skip
 """The classes by index: eye_g are glasses, ear_r an earring, neck_l a necklace. ParseNet's order differs.
-
 Source: facexlib, inference/inference_parsing.py.
 """
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """The RGB statistics of ImageNet, which the published checkpoint was trained with: input is (rgb - MEAN) / STD, rgb in [0, 1].
 
-The goldens feed rgb scaled to [-1, 1]: that tests arithmetic and is no advice.
-Source: facexlib, inference/inference_parsing.py.
+The goldens feed rgb scaled to [-1, 1], which tests arithmetic alone. Source: facexlib, inference/inference_parsing.py.
 """
 
 
@@ -72,44 +72,6 @@ class Head(nn.Module):
         return self.conv_out(self.conv(x))
 
 
-class BasicBlock(nn.Module):
-    """ResNet's block of two 3x3 convolutions."""
-
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        same = inputs == outputs and stride == 1
-        projection = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-        self.downsample = None if same else projection
-
-    def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = self.bn2(self.conv2(out))
-        return F.relu(out + (x if self.downsample is None else self.downsample(x)))
-
-
-class ResNet18(nn.Module):
-    """The features of ResNet-18 at 1/8, 1/16 and 1/32 of the input: 128, 256 and 512 channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64), BasicBlock(64, 64))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, stride=2), BasicBlock(128, 128))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, stride=2), BasicBlock(256, 256))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, stride=2), BasicBlock(512, 512))
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        eighth = self.layer2(self.layer1(x))
-        sixteenth = self.layer3(eighth)
-        return eighth, sixteenth, self.layer4(sixteenth)
-
-
 class AttentionRefinement(nn.Module):
     """A convolution whose channels are weighted by a sigmoid over their own means."""
 
@@ -129,7 +91,7 @@ class ContextPath(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.resnet = ResNet18()
+        self.resnet = ResNet(BasicBlock, (2, 2, 2, 2))
         self.arm16 = AttentionRefinement(256, 128)
         self.arm32 = AttentionRefinement(512, 128)
         self.conv_head32 = ConvBN(128, 128)

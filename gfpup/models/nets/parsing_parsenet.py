@@ -19,15 +19,11 @@ LABELS = (
     "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
 )  # fmt: skip
 """The classes by index: eye_g are glasses, ear_r an earring, neck_l a necklace. BiSeNet's order differs.
-
 Source: facexlib, inference/inference_parsing_parsenet.py.
 """
 
 OUTSIDE = ("background", "hat", "neck_l", "neck", "cloth")
-"""The labels that the official mask leaves out of the face; hair, ears and glasses are in it.
-
-Source: the zeros of MASK_COLORMAP in facexlib, utils/face_restoration_helper.py.
-"""
+"""The labels that the official mask leaves out of the face. Source: facexlib, utils/face_restoration_helper.py."""
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 """Input is (rgb - MEAN) / STD with rgb in [0, 1]: [-1, 1]. Source: facexlib, utils/face_restoration_helper.py."""
@@ -64,10 +60,9 @@ class ConvLayer(nn.Module):
     def __init__(self, inputs: int, outputs: int, scale: str = "same", *, norm: bool = False, large: bool = False) -> None:
         super().__init__()
         self.conv2d: nn.Conv2d
-        if scale == "up":
-            self.conv2d = NearestConv(inputs, outputs, bias=not norm, border="reflect")
-        elif large and scale == "same":
-            self.conv2d = WinogradConv(inputs, outputs, bias=not norm, border="reflect")
+        if scale == "up" or (large and scale == "same"):
+            kind = NearestConv if scale == "up" else WinogradConv
+            self.conv2d = kind(inputs, outputs, bias=not norm, border="reflect")
         else:
             stride = 2 if scale == "down" else 1
             self.conv2d = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=not norm, padding_mode="reflect")

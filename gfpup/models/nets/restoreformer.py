@@ -1,67 +1,47 @@
 """RestoreFormer and RestoreFormer++: the nearest codes of the input, attended to by the input's own features.
 
-Two networks. They share their code and differ in two facts, written in the two classes below: the number of attention
-heads, and the sizes at which the decoder looks at the encoder's features.
-
 Source: Wang et al., "RestoreFormer" (CVPR 2022) and "RestoreFormer++" (TPAMI 2023), and the official implementations,
 github.com/wzhouxiff/RestoreFormer and github.com/wzhouxiff/RestoreFormerPlusPlus, for keys, constants and order.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gfpup.models.nets.vqgan import (
-    CHANNELS,
-    CODE_CHANNELS,
-    ChunkedQueries,
-    Codebook,
-    Downsample,
-    ResidualBlock,
-    Upsample,
-    attend_in_chunks,
-    group_norm,
-)
+from gfpup.models.nets import vqgan
+from gfpup.models.nets.vqgan import CHANNELS, CODE_CHANNELS, Downsample, Upsample, group_norm
 
 DEEPEST = len(CHANNELS) - 1
 """Level 0 works at 512 pixels, level 5 at 16."""
 
 
-class _RestoreFormer(nn.Module):
-    """Restore aligned faces: (n, 3, 512, 512) RGB in [-1, 1] to the same shape, about the same range.
+_residual = partial(vqgan.ResidualBlock, shortcut="nin_shortcut")
 
-    The encoder and the lookup choose codes, where rounding may flip a choice; the decoder only paints. `decoder_to`
-    therefore lowers the precision of the painting part alone.
-    """
+
+class _RestoreFormer(vqgan.CodeBookNetwork):
+    feature_names = (f"level_{DEEPEST - 1}", f"level_{DEEPEST}", "middle")
+    painters = ("post_quant_conv", "decoder")
 
     def __init__(self, *, heads: int, cross_levels: tuple[int, ...]) -> None:
         super().__init__()
         self.encoder = Encoder(heads=heads)
         self.decoder = Decoder(heads=heads, cross_levels=cross_levels)
-        self.quantize = Codebook()
+        self.quantize = vqgan.Codebook()
         self.quant_conv = nn.Conv2d(CODE_CHANNELS, CODE_CHANNELS, 1)
         self.post_quant_conv = nn.Conv2d(CODE_CHANNELS, CODE_CHANNELS, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Restore `x`: (n, 3, 512, 512) RGB in [-1, 1]."""
-        latent, features = self.encode(x)
-        codes = self.quantize.distances(latent).argmin(dim=2)
-        return self.decode(codes, latent, features).to(x.dtype)
-
-    def distances(self, x: torch.Tensor) -> torch.Tensor:
-        """Measure how far each of the 16x16 places of `x` is from every code: (n, 256, 1024), squared."""
-        return self.quantize.distances(self.encode(x)[0])
-
-    def codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Choose the nearest code for each of the 16x16 places of `x`: (n, 256) int64."""
-        return self.distances(x).argmin(dim=2)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Encode `x` into a latent (n, 256, 16, 16) and the features that the decoder attends with."""
         latent, features = self.encoder(x)
         return self.quant_conv(latent), features
+
+    def scores_of(self, latent: torch.Tensor) -> torch.Tensor:
+        """The negated squared distances of a latent (n, 256, 16, 16) to every code: (n, 256, 1024)."""
+        return -self.quantize.distances(latent)
 
     def decode(self, codes: torch.Tensor, latent: torch.Tensor, features: dict[str, torch.Tensor]) -> torch.Tensor:
         """Paint the codes (n, 256): (n, 3, 512, 512) in the decoder's precision."""
@@ -71,17 +51,6 @@ class _RestoreFormer(nn.Module):
         dtype = self.post_quant_conv.weight.dtype
         lowered = {name: feature.to(dtype) for name, feature in features.items()}
         return self.decoder(self.post_quant_conv(quantized.to(dtype)), lowered)
-
-    def decoder_to(self, dtype: torch.dtype) -> _RestoreFormer:
-        """Let the decoder compute in `dtype`; what chooses the codes keeps its own."""
-        self.post_quant_conv.to(dtype)
-        self.decoder.to(dtype)
-        return self
-
-    def attend_in_chunks(self, rows: int | None) -> _RestoreFormer:
-        """Attend for at most `rows` places at a time (None: all): a bound on memory, the same codes."""
-        attend_in_chunks(self, rows)
-        return self
 
 
 class RestoreFormer(_RestoreFormer):
@@ -189,7 +158,7 @@ class Middle(nn.Module):
         self.block_2 = _residual(deep, deep)
 
 
-class Attention(ChunkedQueries):
+class Attention(vqgan.PlaceAttention):
     """Attention over the places of a feature map (n, c, h, w), added to it.
 
     Queries come from `guide` where one is given: the encoder's features ask, the decoder's answer. `norm2` belongs to
@@ -197,15 +166,11 @@ class Attention(ChunkedQueries):
     """
 
     def __init__(self, channels: int, *, heads: int) -> None:
-        super().__init__()
+        super().__init__(channels)
         self.heads = heads
         self.scale = (channels // heads) ** -0.5
         self.norm1 = group_norm(channels)
         self.norm2 = group_norm(channels)
-        self.q = nn.Conv2d(channels, channels, 1)
-        self.k = nn.Conv2d(channels, channels, 1)
-        self.v = nn.Conv2d(channels, channels, 1)
-        self.proj_out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: torch.Tensor, guide: torch.Tensor | None) -> torch.Tensor:
         h = self.norm1(x)
@@ -222,7 +187,3 @@ class Attention(ChunkedQueries):
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(n, c, h, w) to (n, heads, c / heads, h * w)."""
         return x.flatten(2).unflatten(1, (self.heads, -1))
-
-
-def _residual(in_channels: int, out_channels: int, *, paints: bool = False) -> ResidualBlock:
-    return ResidualBlock(in_channels, out_channels, shortcut="nin_shortcut", paints=paints)

@@ -6,11 +6,13 @@ Source: Deng et al., "RetinaFace: Single-shot Multi-level Face Localisation in t
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gfpup.models.nets.resnet import Bottleneck, ResNet
 
 Backbone = Literal["resnet50", "mobilenet0.25"]
 
@@ -92,78 +94,18 @@ def suppress_overlapping(boxes_xyxy: Tensor, scores: Tensor, *, iou: float = 0.4
 
 
 def _conv(
-    in_channels: int,
-    out_channels: int,
-    kernel: int = 3,
-    *,
-    stride: int = 1,
-    slope: float | None = 0.0,
-    groups: int = 1,
-) -> list[nn.Module]:
-    """Convolution and batch norm, then a leaky ReLU of `slope` (None: nothing), as a list: some keys run through pairs."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out_channels),
-    ]
-    if slope is not None:
-        layers.append(nn.LeakyReLU(slope, inplace=True))
-    return layers
+    inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, slope: float | None = None, groups: int = 1
+) -> nn.Sequential:
+    """Convolution and batch norm, then a leaky ReLU of `slope` (None: nothing)."""
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    activation = [] if slope is None else [nn.LeakyReLU(slope, inplace=True)]
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), *activation)
 
 
-class Bottleneck(nn.Module):
-    """ResNet's bottleneck, the stride in the 3x3 convolution (version 1.5, as torchvision's resnet50 has it)."""
-
-    def __init__(self, in_channels: int, width: int, *, stride: int = 1) -> None:
-        super().__init__()
-        out_channels = 4 * width
-        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(out_channels)
-        self.downsample = None
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(*_conv(in_channels, out_channels, 1, stride=stride, slope=None))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.bn1(self.conv1(x)), inplace=True)
-        y = F.relu(self.bn2(self.conv2(y)), inplace=True)
-        y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
-        return F.relu(y, inplace=True)
-
-
-class ResNet50(nn.Module):
-    """ResNet-50 without its classifier; forward gives the features at 1/8, 1/16 and 1/32."""
-
-    channels = (512, 1024, 2048)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = self._stage(64, 64, blocks=3, stride=1)
-        self.layer2 = self._stage(256, 128, blocks=4, stride=2)
-        self.layer3 = self._stage(512, 256, blocks=6, stride=2)
-        self.layer4 = self._stage(1024, 512, blocks=3, stride=2)
-
-    @staticmethod
-    def _stage(in_channels: int, width: int, *, blocks: int, stride: int) -> nn.Sequential:
-        first = Bottleneck(in_channels, width, stride=stride)
-        return nn.Sequential(first, *(Bottleneck(4 * width, width) for _ in range(blocks - 1)))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)
-        c3 = self.layer2(self.layer1(x))
-        c4 = self.layer3(c3)
-        return [c3, c4, self.layer4(c4)]
-
-
-def _separable(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Sequential:
-    """A depthwise 3x3 and a pointwise convolution, each with batch norm and a leaky ReLU of 0.1."""
-    depthwise = _conv(in_channels, in_channels, stride=stride, slope=0.1, groups=in_channels)
-    return nn.Sequential(*depthwise, *_conv(in_channels, out_channels, 1, slope=0.1))
+def _separable(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
+    """A depthwise 3x3 and a pointwise convolution, each with batch norm and a leaky ReLU of 0.1; one list of keys."""
+    depthwise = _conv(inputs, inputs, stride=stride, slope=0.1, groups=inputs)
+    return nn.Sequential(*depthwise, *_conv(inputs, outputs, 1, slope=0.1))
 
 
 class MobileNet025(nn.Module):
@@ -173,14 +115,9 @@ class MobileNet025(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stage1 = nn.Sequential(
-            nn.Sequential(*_conv(3, 8, stride=2, slope=0.1)),
-            _separable(8, 16),
-            _separable(16, 32, stride=2),
-            _separable(32, 32),
-            _separable(32, 64, stride=2),
-            _separable(64, 64),
-        )
+        steps = ((8, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1))
+        first = (_separable(inputs, outputs, stride=stride) for inputs, outputs, stride in steps)
+        self.stage1 = nn.Sequential(_conv(3, 8, stride=2, slope=0.1), *first)
         self.stage2 = nn.Sequential(_separable(64, 128, stride=2), *(_separable(128, 128) for _ in range(5)))
         self.stage3 = nn.Sequential(_separable(128, 256, stride=2), _separable(256, 256))
 
@@ -195,9 +132,8 @@ class FeaturePyramid(nn.Module):
 
     def __init__(self, in_channels: tuple[int, int, int], out_channels: int, *, slope: float) -> None:
         super().__init__()
-        self.output1, self.output2, self.output3 = (nn.Sequential(*_conv(c, out_channels, 1, slope=slope)) for c in in_channels)
-        self.merge1 = nn.Sequential(*_conv(out_channels, out_channels, slope=slope))
-        self.merge2 = nn.Sequential(*_conv(out_channels, out_channels, slope=slope))
+        self.output1, self.output2, self.output3 = (_conv(c, out_channels, 1, slope=slope) for c in in_channels)
+        self.merge1, self.merge2 = (_conv(out_channels, out_channels, slope=slope) for _ in range(2))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         p3, p4, p5 = self.output1(features[0]), self.output2(features[1]), self.output3(features[2])
@@ -212,11 +148,11 @@ class ContextModule(nn.Module):
     def __init__(self, channels: int, *, slope: float) -> None:
         super().__init__()
         half, quarter = channels // 2, channels // 4
-        self.conv3X3 = nn.Sequential(*_conv(channels, half, slope=None))
-        self.conv5X5_1 = nn.Sequential(*_conv(channels, quarter, slope=slope))
-        self.conv5X5_2 = nn.Sequential(*_conv(quarter, quarter, slope=None))
-        self.conv7X7_2 = nn.Sequential(*_conv(quarter, quarter, slope=slope))
-        self.conv7x7_3 = nn.Sequential(*_conv(quarter, quarter, slope=None))
+        self.conv3X3 = _conv(channels, half)
+        self.conv5X5_1 = _conv(channels, quarter, slope=slope)
+        self.conv5X5_2 = _conv(quarter, quarter)
+        self.conv7X7_2 = _conv(quarter, quarter, slope=slope)
+        self.conv7x7_3 = _conv(quarter, quarter)
 
     def forward(self, x: Tensor) -> Tensor:
         shared = self.conv5X5_1(x)
@@ -245,14 +181,12 @@ class RetinaFace(nn.Module):
 
     def __init__(self, backbone: Backbone = "resnet50") -> None:
         super().__init__()
-        self.body: ResNet50 | MobileNet025
-        if backbone == "resnet50":
-            self.body, channels, slope = ResNet50(), 256, 0.0
-        elif backbone == "mobilenet0.25":
-            # The official code leaks 0.1 wherever the pyramid is 64 channels wide or less.
-            self.body, channels, slope = MobileNet025(), 64, 0.1
-        else:
+        if backbone not in get_args(Backbone):
             raise ValueError(f"backbone {backbone!r} is neither 'resnet50' nor 'mobilenet0.25'")
+        large = backbone == "resnet50"
+        self.body = ResNet(Bottleneck, (3, 4, 6, 3)) if large else MobileNet025()
+        # The official code leaks 0.1 wherever the pyramid is 64 channels wide or less.
+        channels, slope = (256, 0.0) if large else (64, 0.1)
         self.fpn = FeaturePyramid(self.body.channels, channels, slope=slope)
         self.ssh1, self.ssh2, self.ssh3 = (ContextModule(channels, slope=slope) for _ in STEPS)
         self.ClassHead = nn.ModuleList(Head(channels, 2) for _ in STEPS)

@@ -12,9 +12,7 @@ from torch import nn
 
 from gfpup.models.nets.convolution import NearestConv, WinogradConv
 
-FEATURES = 64
-GROWTH = 32
-BLOCKS = 23
+FEATURES, GROWTH, BLOCKS = 64, 32, 23
 RESIDUAL_SCALE = 0.2
 """ESRGAN's own factor, on the dense and on the outer residual."""
 
@@ -22,12 +20,9 @@ RESIDUAL_SCALE = 0.2
 class RRDBNet(nn.Module):
     """Enlarge pictures: (n, 3, h, w) RGB in [0, 1] to (n, 3, h * scale, w * scale), about in [0, 1].
 
-    Args:
-        scale: 2 or 4. The trunk always enlarges four times; x2 starts from pixels unshuffled by 2.
-        blocks: residual-in-residual blocks, 23 in the published checkpoints (6 in the anime one).
+    The trunk always enlarges four times; x2 starts from pixels unshuffled by 2. The anime checkpoint has 6 blocks.
 
-    Raises:
-        ValueError: another scale.
+    Raises: ValueError: `scale` is not 2 or 4.
     """
 
     def __init__(self, *, scale: int, blocks: int = BLOCKS) -> None:
@@ -39,8 +34,7 @@ class RRDBNet(nn.Module):
         self.conv_first = nn.Conv2d(3 * self.unshuffle**2, FEATURES, 3, padding=1)
         self.body = nn.Sequential(*(ResidualInResidual() for _ in range(blocks)))
         self.conv_body = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
-        self.conv_up1 = NearestConv(FEATURES, FEATURES)
-        self.conv_up2 = NearestConv(FEATURES, FEATURES)
+        self.conv_up1, self.conv_up2 = NearestConv(FEATURES, FEATURES), NearestConv(FEATURES, FEATURES)
         self.conv_hr = WinogradConv(FEATURES, FEATURES)
         self.conv_last = nn.Conv2d(FEATURES, 3, 3, padding=1)
 
@@ -49,9 +43,9 @@ class RRDBNet(nn.Module):
         x = F.pixel_unshuffle(pad_to_multiple(x, multiple=self.unshuffle), self.unshuffle)
         first = self.conv_first(x)
         h = first + self.conv_body(self.body(first))
-        for conv in (self.conv_up1, self.conv_up2):
+        for conv in (self.conv_up1, self.conv_up2, self.conv_hr):
             h = _leaky(conv(h))
-        out = self.conv_last(_leaky(self.conv_hr(h)))
+        out = self.conv_last(h)
         return out[:, :, : height * self.scale, : width * self.scale]
 
 
@@ -72,9 +66,7 @@ class ResidualInResidual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rdb1 = DenseBlock()
-        self.rdb2 = DenseBlock()
-        self.rdb3 = DenseBlock()
+        self.rdb1, self.rdb2, self.rdb3 = (DenseBlock() for _ in range(3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.rdb3(self.rdb2(self.rdb1(x))) * RESIDUAL_SCALE + x
@@ -85,10 +77,9 @@ class DenseBlock(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(FEATURES, GROWTH, 3, padding=1)
-        self.conv2 = nn.Conv2d(FEATURES + GROWTH, GROWTH, 3, padding=1)
-        self.conv3 = nn.Conv2d(FEATURES + 2 * GROWTH, GROWTH, 3, padding=1)
-        self.conv4 = nn.Conv2d(FEATURES + 3 * GROWTH, GROWTH, 3, padding=1)
+        self.conv1, self.conv2, self.conv3, self.conv4 = (
+            nn.Conv2d(FEATURES + count * GROWTH, GROWTH, 3, padding=1) for count in range(4)
+        )
         self.conv5 = nn.Conv2d(FEATURES + 4 * GROWTH, FEATURES, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

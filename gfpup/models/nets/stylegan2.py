@@ -4,8 +4,7 @@ A modulated convolution multiplies its weight, for each sample, by a style over 
 channel back to unit variance (demodulation). Scaling input channels of the weight is scaling the input: rewritten, the input is
 scaled, one weight serves the whole batch, and the demodulation moves to the output.
 
-Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020, section 2.2; the layer names and the
-absence of blur follow the "clean" architecture of TencentARC/GFPGAN (stylegan2_clean_arch.py).
+Source: Karras et al., "Analyzing and Improving the Image Quality of StyleGAN", 2020; GFPGAN's stylegan2_clean_arch.py.
 """
 
 from __future__ import annotations
@@ -16,23 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gfpup.models.nets.convolution import (
-    bilinear_then_conv,
-    doubled,
-    spread_taps,
-    weight_of,
-    winograd,
-    winograd_suits,
-    winograd_taps,
-)
+from gfpup.models.nets import convolution as fast
+from gfpup.models.nets.convolution import doubled
 from gfpup.models.nets.rewrites import Rewritable, suits
 
 LARGE_PX = 64
-"""Side of a feature map from which fewer multiplications pay for the traffic around them, and for the memory of their weights:
-at 32 pixels they would take 62 MB more to save about 2 % of GFPGAN's forward."""
+"""Side of a feature map from which fewer multiplications pay: at 32 they would take 62 MB more and save about 2 % of GFPGAN."""
 
 DEMODULATION_EPSILON = 1e-8
-"""Added to the sum of squares. Source: StyleGAN2's official code."""
+"""Source: StyleGAN2's official code."""
 
 
 def channels_at(size: int, *, narrow: float = 1.0) -> int:
@@ -44,10 +35,10 @@ def channels_at(size: int, *, narrow: float = 1.0) -> int:
 
 
 class ModulatedConv(Rewritable):
-    """A convolution whose weight (1, out, in, k, k) is scaled by a style for each sample.
+    """A convolution whose weight (1, out, in, k, k) is scaled by a style for each sample; plain, in a grouped convolution.
 
-    Plain, as the official code computes it: one weight a sample in a grouped convolution. With `double` the input is enlarged
-    first. `size` is the side of the output in pixels, where one is known: rewritten, large ones take fewer multiplications.
+    With `double` the input is enlarged first. `size` is the output's side in pixels: rewritten, large ones take fewer
+    multiplications.
     """
 
     def __init__(
@@ -62,9 +53,7 @@ class ModulatedConv(Rewritable):
         size: int = 0,
     ) -> None:
         super().__init__()
-        self.demodulate = demodulate
-        self.doubles = double
-        self.large = kernel == 3 and size >= LARGE_PX
+        self.demodulate, self.doubles, self.large = demodulate, double, kernel == 3 and size >= LARGE_PX
         self.modulation = nn.Linear(style_features, inputs)
         # Every checkpoint brings its weights, so no time goes into an initialisation.
         self.weight = nn.Parameter(torch.zeros(1, outputs, inputs, kernel, kernel))
@@ -76,7 +65,7 @@ class ModulatedConv(Rewritable):
         weight = self.weight[0]
         self.energy = weight.square().sum((2, 3)).t().contiguous()
         if self.large:
-            self.taps = spread_taps(weight) if self.doubles else winograd_taps(weight)
+            self.taps = fast.spread_taps(weight) if self.doubles else fast.winograd_taps(weight)
             if self.doubles:
                 del self.weight  # `taps` holds the same numbers
 
@@ -93,10 +82,10 @@ class ModulatedConv(Rewritable):
 
     def _convolve(self, x: Tensor) -> Tensor:
         if self.large and self.doubles and suits(x):
-            return bilinear_then_conv(x, self.taps)
-        if self.large and not self.doubles and winograd_suits(x):
-            return winograd(x, self.taps, None)
-        weight = weight_of(self.taps) if self.large and self.doubles else self.weight[0]
+            return fast.bilinear_then_conv(x, self.taps)
+        if self.large and not self.doubles and fast.winograd_suits(x):
+            return fast.winograd(x, self.taps, None)
+        weight = fast.weight_of(self.taps) if self.large and self.doubles else self.weight[0]
         return F.conv2d(doubled(x) if self.doubles else x, weight, padding=weight.shape[-1] // 2)
 
     def _grouped(self, x: Tensor, scale: Tensor) -> Tensor:
@@ -118,10 +107,7 @@ class StyleConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, outputs, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor, *, spend: bool = False) -> Tensor:
-        """Map (n, in, h, w) to (n, out, h, w) or twice as large; `noise` is (1 or n, 1, h, w) of the output's size.
-
-        With `spend`, `x` may be overwritten: whoever needs it no more saves a copy of it.
-        """
+        """Map (n, in, h, w) to (n, out, h, w) or twice as large; `noise` is (1 or n, 1, h, w); with `spend`, `x` is lost."""
         # The gain stands for the square root of two that StyleGAN2 multiplies into its activations.
         out = self.modulated_conv(x, style, gain=math.sqrt(2.0), spend=spend)
         return F.leaky_relu_(out.add_(self.weight * noise).add_(self.bias), 0.2)
@@ -161,9 +147,6 @@ def noise_sizes(out_size: int) -> list[int]:
 
 
 def seeded_noise(seed: int, *, out_size: int = 512) -> list[Tensor]:
-    """Standard normal noise maps (1, 1, s, s), float32 on the CPU, in the order of `noise_sizes`.
-
-    Drawn on the CPU from a generator of its own, so that a seed means the same noise on every device and after any calls.
-    """
+    """Standard normal noise maps (1, 1, s, s), float32 on the CPU, in the order of `noise_sizes`; alike for every device."""
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(1, 1, size, size, generator=generator, device="cpu") for size in noise_sizes(out_size)]

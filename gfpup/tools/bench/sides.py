@@ -18,10 +18,8 @@ from torch import nn
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Backend, BackendSpec, Detector, Face, Metadata, Photo, UInt8
 from gfpup.models import backends
-from gfpup.models.nets.codeformer import CodeFormer
 from gfpup.models.nets.loading import DTYPES, load_network
-from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
-from gfpup.models.nets.vqgan import smallest_margin
+from gfpup.models.nets.vqgan import CodeBookNetwork, smallest_margin
 from gfpup.models.networks import NETWORKS
 from gfpup.ops import geometry
 from gfpup.ops.resize import resize
@@ -255,9 +253,6 @@ def planted(size_wh: tuple[int, int], faces: int, face_px: int) -> tuple[Photo, 
     return Photo(Path("bench.png"), pixels, Metadata("PNG")), there
 
 
-WITH_CODEBOOK = ("codeformer", "restoreformer", "restoreformerpp")
-
-
 @torch.inference_mode()
 def choices(side: Side) -> dict[str, Any] | None:
     """The "codes" of the faces that `side` restores, in a row, and the smallest "margin" (`nets.vqgan.smallest_margin`).
@@ -266,13 +261,13 @@ def choices(side: Side) -> dict[str, Any] | None:
     loaded once more, so call this after memory was read.
     """
     name = architecture(side.backend)
-    if name not in WITH_CODEBOOK or side.name == "upstream" or side.engine != "eager":
+    if name is None or not backends.TABLE[name].code_book or side.name == "upstream" or side.engine != "eager":
         return None
     network = load_network(
         NETWORKS[name].built, side.checkpoints["backend"], name=name, device=side.device, plain=side.name == "plain"
     )
-    assert isinstance(network, CodeFormer | RestoreFormer | RestoreFormerPlusPlus)
+    assert isinstance(network, CodeBookNetwork)
     network.decoder_to(DTYPES[side.dtype])
     x = faces(side) * 2 - 1
-    scores = network.logits(x) if isinstance(network, CodeFormer) else -network.distances(x)
+    scores = network.scores(x)
     return {"codes": scores.argmax(dim=2).flatten().tolist(), "margin": smallest_margin(scores)}

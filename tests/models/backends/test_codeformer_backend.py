@@ -59,9 +59,9 @@ def test_range_rows_and_fidelity(network: codeformer.CodeFormer, crops: Crops) -
 
 def test_bfloat16_lowers_the_decoder_and_keeps_every_code(network: codeformer.CodeFormer, crops: Crops) -> None:
     x = crops(1, side=64)
-    logits, exact = network.logits(x * 2 - 1), CodeFormer(network).restore(x)
+    logits, exact = network.scores(x * 2 - 1), CodeFormer(network).restore(x)
     low = CodeFormer(copy.deepcopy(network), dtype=torch.bfloat16)
-    assert torch.equal(low._network.logits(x * 2 - 1), logits)
+    assert torch.equal(low._network.scores(x * 2 - 1), logits)
     restored = low.restore(x)
     assert restored.dtype == torch.float32 and not torch.equal(restored, exact)
     assert (restored - exact).std() < 0.1 * exact.std()

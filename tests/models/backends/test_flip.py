@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from gfpup.models.backends.flip import FlipEnsemble
+from gfpup.models.backends.ensemble import FlipEnsemble
 from gfpup.models.backends.identity import Identity
 
 Crops = Callable[..., torch.Tensor]

@@ -16,7 +16,7 @@ from gfpup.models.backends.codeformer import CodeFormer
 from gfpup.models.backends.gfpgan import GFPGAN
 from gfpup.models.backends.restoreformer import RestoreFormer, RestoreFormerPP
 from gfpup.models.nets import codeformer, gfpgan, restoreformer
-from gfpup.models.nets.vqgan import QUERY_CHUNK, ChunkedQueries, attend_in_chunks
+from gfpup.models.nets.vqgan import QUERY_CHUNK, ChunkedQueries
 
 TOLERANCE = 1e-5
 """Of the largest value. Measured: equal to the bit here; another processor may add a smaller product in another order."""
@@ -106,7 +106,7 @@ def test_every_attention_is_reached_and_none_is_left_out() -> None:
         network.attend_in_chunks(None)
         assert {module.query_chunk for module in attentions} == {None}
     with pytest.raises(ValueError, match="0 queries"):
-        attend_in_chunks(network, 0)
+        network.attend_in_chunks(0)
 
 
 @pytest.mark.parametrize("name", CODEBOOKS)

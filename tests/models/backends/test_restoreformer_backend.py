@@ -12,6 +12,7 @@ from golden import Golden, fill_randomly
 from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.core.types import BackendSpec
 from gfpup.models.backends.restoreformer import RestoreFormer, RestoreFormerPP
+from gfpup.models.table import ARCHITECTURES
 
 REORDERED_TOLERANCE = 5e-4
 Crops = Callable[..., torch.Tensor]
@@ -46,15 +47,15 @@ def test_an_official_file_gives_the_official_picture_and_is_not_taken_for_the_ot
 @torch.inference_mode()
 def test_range_rows_and_precision_at_64_pixels(backend: type[RestoreFormer], crops: Crops) -> None:
     with torch.device("meta"):
-        network = backend._build()
+        network = ARCHITECTURES[backend.architecture].build()
     fill_randomly(network, seed=41)
     loaded, x = backend(network), crops(2, side=64)
-    together, distances = loaded.restore(x), network.distances(x * 2 - 1)
+    together, scores = loaded.restore(x), network.scores(x * 2 - 1)
     for row in range(2):
         expected = network(x[row : row + 1] * 2 - 1) / 2 + 0.5
         torch.testing.assert_close(together[row : row + 1], expected, rtol=1e-3, atol=1e-3)
     low = backend(network, dtype=torch.bfloat16)
-    assert torch.equal(network.distances(x * 2 - 1), distances)
+    assert torch.equal(network.scores(x * 2 - 1), scores)
     lowered = low.restore(x)
     assert lowered.dtype == torch.float32 and not torch.equal(lowered, together)
     assert (lowered - together).std() < 0.1 * together.std()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from gfpup.core import torchvision_shim
 from gfpup.core.errors import CheckpointError, GfpupError, PhotoError
 from gfpup.core.types import BackendSpec
 from gfpup.models.backends import spandrel as any_architecture
-from gfpup.models.backends.spandrel import AnyArchitecture, AnyUpsampler, compute, open_checkpoint
+from gfpup.models.backends.spandrel import AnyArchitecture, compute, open_checkpoint
+from gfpup.restoration.any_background import AnyUpsampler
 
 Crops = Callable[..., torch.Tensor]
 
@@ -158,7 +160,8 @@ def test_windows_lie_as_in_the_whole_picture_and_global_looks_are_not_tiled(span
     class Told:
         """What a descriptor says of itself."""
 
-        purpose, scale = "SR", 2
+        purpose, scale, device, dtype = "SR", 2, "cpu", torch.float32
+        architecture = SimpleNamespace(name="a network")
 
         def __init__(self, multiple_of: int, tiling: str) -> None:
             self.size_requirements = spandrel.SizeRequirements(multiple_of=multiple_of)
@@ -178,7 +181,7 @@ def test_an_output_that_is_not_finite_is_said(spandrel: Any, tmp_path: Path) -> 
     with torch.no_grad():
         network.body[-1].bias.fill_(float("nan"))
     up = AnyUpsampler.load(written(network, tmp_path / "nan.pth"))
-    with pytest.raises(PhotoError, match="RealESRGAN Compact is not finite"):
+    with pytest.raises(PhotoError, match="RealESRGAN Compact's output in float32 is not finite"):
         up(np.zeros((8, 8, 3), np.uint8), (16, 16))
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from gfpup.core.types import AlignedCrop, Face, FaceResult
 from gfpup.models.backends import upstream, upstream_imports
 from gfpup.ops import geometry
 from gfpup.ops.feather import feather_mask
@@ -34,7 +35,14 @@ def pasted(rgb: np.ndarray, affines: list[np.ndarray], upscale: int) -> tuple[np
     enlarge = geometry.resize_affine((rgb.shape[0], rgb.shape[1]), to_hw)
     half = 0.5 if upscale > 1 else 0.0
     under = resize(rgb, to_hw)
-    done = [under, upstream.paste(rgb, crops, affines, upscale=upscale)]
+    helper = upstream_imports.helper(upscale=upscale, detector=None, parser=None, device="cpu")
+    helper.read_image(np.ascontiguousarray(rgb[..., ::-1]))
+    face = Face((0.0, 0.0, 0.0, 0.0), 1.0, np.zeros((5, 2)))
+    faces = [
+        FaceResult(face, restored=True, crop=AlignedCrop(face, crop, affine), output=crop)
+        for crop, affine in zip(crops, affines, strict=True)
+    ]
+    done = [under, upstream.paste(helper, faces)]
     for offset in (0.0, half):
         canvas = under.copy()
         to_canvas = geometry.shift(enlarge, (offset, offset))

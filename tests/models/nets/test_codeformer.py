@@ -37,7 +37,7 @@ def test_meets_the_official_outputs_and_codes(shared: Path) -> None:
         network = CodeFormer()
     golden.load_into(network)
     latent, features = network.encode(golden.rgb())
-    logits = network.logits_of(latent)
+    logits = network.scores_of(latent)
     golden.check_output(logits, PLAIN_TOLERANCE, key="logits")
     codes = logits.argmax(dim=2)
     assert codes[0].tolist() == golden.arrays["codes"].tolist()
@@ -61,8 +61,8 @@ def test_builds_on_the_meta_device_with_the_official_count() -> None:
 def test_forward_is_encode_choose_and_decode(small: CodeFormer) -> None:
     x = noise(1, 3, 64, 64).float()
     latent, features = small.encode(x)
-    assert torch.equal(small.logits(x), small.logits_of(latent))
-    assert torch.equal(small.codes(x), small.logits(x).argmax(dim=2))
+    assert torch.equal(small.scores(x), small.scores_of(latent))
+    assert torch.equal(small.codes(x), small.scores(x).argmax(dim=2))
     for adain in (True, False):
         decoded = small.decode(small.codes(x), latent, features, fidelity=0.3, adain=adain)
         assert torch.equal(small(x, fidelity=0.3, adain=adain), decoded)
@@ -92,10 +92,10 @@ def test_fidelity_0_paints_from_the_codes_alone(small: CodeFormer) -> None:
 @torch.inference_mode()
 def test_each_row_depends_on_its_own_face(small: CodeFormer) -> None:
     pair = noise(2, 3, 64, 64).float()
-    together, logits = small(pair, fidelity=0.5), small.logits(pair)
+    together, logits = small(pair, fidelity=0.5), small.scores(pair)
     for row in range(2):
         alone = pair[row : row + 1]
-        torch.testing.assert_close(logits[row : row + 1], small.logits(alone), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(logits[row : row + 1], small.scores(alone), rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(together[row : row + 1], small(alone, fidelity=0.5), rtol=1e-3, atol=1e-3)
 
 
@@ -106,9 +106,9 @@ def test_a_lower_decoder_leaves_the_codes_and_the_input_dtype() -> None:
     fill_randomly(network, seed=4)
     network.position_emb = nn.Parameter(torch.randn(4, 512, generator=torch.Generator().manual_seed(5)))
     x = noise(1, 3, 64, 64).float()
-    logits, exact = network.logits(x), network(x, fidelity=0.5)
+    logits, exact = network.scores(x), network(x, fidelity=0.5)
     assert network.decoder_to(torch.bfloat16) is network
-    assert torch.equal(network.logits(x), logits)
+    assert torch.equal(network.scores(x), logits)
     lowered = network(x, fidelity=0.5)
     assert lowered.dtype == torch.float32
     assert not torch.equal(lowered, exact)

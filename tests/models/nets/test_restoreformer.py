@@ -74,17 +74,17 @@ def test_rows_forward_and_decoder_precision(name: str, make: type[Network], coun
     """At 64x64 the whole network costs little: codes are 2x2."""
     network = build(make, seed=21)
     pair = noise(2, 3, 64, 64).float()
-    together, distances = network(pair), network.distances(pair)
+    together, scores = network(pair), network.scores(pair)
     for row in range(2):
         alone = pair[row : row + 1]
-        torch.testing.assert_close(distances[row : row + 1], network.distances(alone), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(scores[row : row + 1], network.scores(alone), rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(together[row : row + 1], network(alone), rtol=1e-3, atol=1e-3)
     latent, features = network.encode(pair)
-    assert torch.equal(network.codes(pair), distances.argmin(dim=2))
+    assert torch.equal(network.codes(pair), scores.argmax(dim=2))
     assert torch.equal(network.decode(network.codes(pair), latent, features), together)
 
     network.decoder_to(torch.bfloat16)
-    assert torch.equal(network.distances(pair), distances)
+    assert torch.equal(network.scores(pair), scores)
     lowered = network(pair)
     assert lowered.dtype == torch.float32 and not torch.equal(lowered, together)
     assert (lowered - together).std() < 0.1 * together.std()
