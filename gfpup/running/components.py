@@ -77,9 +77,9 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
             fallback=None if exact else _load_backend(settings, plan, one, resolver, dtype="float32"),
             detector=detector,
             upscale=settings.restore.upscale,
-            strength=settings.restore.strength,
-            match_colors=settings.restore.match_color,
-            keep_tone=settings.restore.keep_tone,
+            strength=plan.recipe.strength,
+            match_colors=plan.recipe.match_color,
+            keep_tone=plan.recipe.keep_tone,
             choice=settings.faces,
             face_batch=plan.face_batch,
             device=plan.device,
@@ -127,11 +127,7 @@ def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
 
         load = AnyUpsampler.load
     return load(
-        resolver.paths["background"],
-        device=plan.device,
-        dtype=plan.recipe.dtype,
-        tile_px=tile_px,
-        tile_overlap_px=overlap_px,
+        resolver.paths["background"], device=plan.device, dtype=plan.recipe.dtype, tile_px=tile_px, tile_overlap_px=overlap_px
     )
 
 

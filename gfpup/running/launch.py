@@ -17,12 +17,7 @@ from gfpup.records.run_record import File, RunRecord, find_record, read_runs
 
 
 def run(
-    photos: File | Sequence[File],
-    *,
-    output: File,
-    backend: str = "gfpgan",
-    quiet: bool = False,
-    **options: Unpack[RunOptions],
+    photos: File | Sequence[File], *, output: File, backend: str = "gfpgan", quiet: bool = False, **options: Unpack[RunOptions]
 ) -> RunRecord:
     """Restore photos, folders or patterns into `output`, as `gfpup run` does, and return the record of it.
 
@@ -43,12 +38,7 @@ def run(
 
 
 def sweep(
-    photos: File | Sequence[File],
-    *,
-    output: File,
-    backend: str | Sequence[str] = "gfpgan",
-    quiet: bool = False,
-    **options: Any,
+    photos: File | Sequence[File], *, output: File, backend: str | Sequence[str] = "gfpgan", quiet: bool = False, **options: Any
 ) -> list[RunRecord]:
     """Run every combination of options that have several values, as `gfpup sweep` does; returns the runs' records.
 
@@ -109,6 +99,6 @@ def _execute(words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
             process.stderr.read()
             process.wait()
             raise
-    if process.returncode == 130:
+    if process.returncode > 128:  # a signal: Ctrl-C is 130
         raise KeyboardInterrupt
     return process.returncode, said or [line.strip() or f"the command ended with status {process.returncode} and no word."]

@@ -103,6 +103,16 @@ def test_what_means_the_same_runs_once(gfpup: Run, faces: Path, tmp_path: Path, 
     assert "means the same as" in page and (tmp_path / "out" / "contact_sheet.jpg").is_file()
 
 
+def test_a_setting_that_a_method_does_not_use_starts_no_second_job(gfpup: Run, faces: Path, tmp_path: Path) -> None:
+    words = ("sweep", "-i", faces, "-o", tmp_path / "out", "--aligned", "-q", "--no-report", "--restored", faces)
+    assert gfpup(*words, "--backend", "identity,precomputed,classical", "--strength", "0.5,1") == 0
+    done = {path.parent.name for path in (tmp_path / "out").glob("*/manifest.json")}
+    assert done == {f"backend={name},restore.strength=0.5" for name in ("identity", "precomputed", "classical")} | {
+        "backend=classical,restore.strength=1"
+    }
+    assert len(list((tmp_path / "out").glob("*/same_as.json"))) == 2
+
+
 def test_failures_are_told_at_the_end_and_repaired_by_the_same_command(
     gfpup: Run, faces: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
