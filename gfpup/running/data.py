@@ -117,9 +117,9 @@ class PhotoData(lightning.LightningDataModule):
     def __init__(
         self,
         tasks: Sequence[Task],
-        *,
         photo_batch: int,
         workers: int,
+        *,
         share: Callable[[Sequence[Task]], Sequence[Task]] | None = None,
     ) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ from gfpup.core.errors import GfpupError, OutputError
 from gfpup.planning.schema import OPTIONS
 from gfpup.planning.settings import invalid
 from gfpup.planning.structured import register
-from gfpup.running import sweep, sweep_jobs
+from gfpup.running import sweep
 from gfpup.running.composition import checked_composition
 from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible
 from gfpup.running.run import Ended, execute
@@ -59,7 +59,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
             try:
                 run_application()
             finally:
-                status = sweep.close(sweep.Sweep.load(begun)) if begun.exists() else application.status
+                status = sweep.close(begun) if begun.exists() else application.status
         return status
     except (HydraException, OmegaConfBaseException) as error:
         return refuse(_in_short(error))
@@ -152,19 +152,19 @@ def _run_job_of_sweep(config: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     root = Path(str(config.output))
     subdir = str(hydra_config.sweep.subdir)
-    job = sweep_jobs.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
+    job = sweep.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
     overrides = list(hydra_config.overrides.task)
-    sweep_jobs.leave_status(job, overrides, status=None)
+    sweep.leave_status(job, overrides, status=None)
     if not (config.screen.quiet or config.screen.json):
         print(f"gfpup: job {job.number + 1}: {subdir or 'the only one'}", file=sys.stderr)
     status, error, ended = _status(config, job=job)
     if ended is not None and ended.rank != 0:
         return None
-    sweep_jobs.leave_status(job, overrides, status=status, error=error, same_as=None if ended is None else ended.same_as)
+    sweep.leave_status(job, overrides, status=status, error=error, same_as=None if ended is None else ended.same_as)
     return None if ended is None else ended.objective
 
 
-def _status(config: DictConfig, *, job: sweep_jobs.Job | None = None) -> tuple[int, str | None, Ended | None]:
+def _status(config: DictConfig, *, job: sweep.Job | None = None) -> tuple[int, str | None, Ended | None]:
     """Execute one job: its exit status, the error that ended it, its end.
 
     Errors end here, before Hydra adds lines of its own.
@@ -181,7 +181,7 @@ def _status(config: DictConfig, *, job: sweep_jobs.Job | None = None) -> tuple[i
             status, message = 1, f"{type(error).__name__}: {error}"
             if isinstance(error, Interrupted | KeyboardInterrupt):
                 status, message = error.status if isinstance(error, Interrupted) else 130, "interrupted"
-            sweep_jobs.leave_status(job, list(HydraConfig.get().overrides.task), status=status, error=message)
+            sweep.leave_status(job, list(HydraConfig.get().overrides.task), status=status, error=message)
         raise
 
 

@@ -15,7 +15,7 @@ from gfpup.records.manifest import Manifest
 from gfpup.records.observer import Observer
 from gfpup.records.shards import Part
 from gfpup.running.data import PhotoData, Task
-from gfpup.running.distributed.callback import SharedRecord, Team
+from gfpup.running.distributed.callback import Team
 from gfpup.running.distributed.processes import started
 from gfpup.running.photo_writer import PhotoWriter
 from gfpup.running.restore_module import PhotoRestorer, RestoreModule
@@ -33,36 +33,33 @@ def predict(
     prepared: Prepared,
     record: Manifest | Part,
     observers: Sequence[Observer],
-    *,
-    shared: SharedRecord,
 ) -> Sequence[Task]:
     """Restore and write `tasks` by Lightning's predict loop; returns those that this process did.
 
-    Where several ranks share the work, rank 0 brings the tasks of all, and this ends when all of them are done; `shared` is
-    this rank's side of the record that they share.
+    Where several ranks share the work, rank 0 brings the tasks of all, and this ends when all of them are done.
     """
     settings, plan = prepared.settings, prepared.plan
     _quiet_lightning()
     from lightning import Trainer
 
     kind, index = plan.device.kind, plan.device.number
+    write = settings.write
     options = photos.WriteOptions(
-        jpeg_quality=settings.write.jpeg_quality,
-        webp_quality=settings.write.webp_quality,
-        png_compression=settings.write.png_compression,
-        keep_metadata=settings.write.metadata,
+        jpeg_quality=write.jpeg_quality,
+        webp_quality=write.webp_quality,
+        png_compression=write.png_compression,
+        keep_metadata=write.metadata,
     )
-    faces: layout.FacePictures | None = layout.flat if settings.write.faces else None
-    if settings.write.layout == "gfpgan":
-        faces = layout.as_gfpgan(suffix=settings.write.suffix, compare=settings.write.compare)
+    faces: layout.FacePictures | None = layout.flat if write.faces else None
+    if write.layout == "gfpgan":
+        faces = layout.as_gfpgan(suffix=write.suffix, compare=write.compare)
     with ExitStack() as stack:
         writer = stack.enter_context(PhotoWriter(settings.output, record, options, faces=faces, observers=observers))
         callbacks: list[Callback] = [writer]
         team = None
         if prepared.rank.ddp:
-            # The scores of other ranks come with their parts.
             crew = stack.enter_context(started(prepared))
-            team = Team(prepared.rank, shared, plan, crew=crew, watches=[writer.heard])
+            team = Team(prepared.rank, record, plan, crew=crew, heard=writer.heard)
             callbacks.append(team)
         trainer = Trainer(
             accelerator={"cuda": "gpu"}.get(kind, kind),
@@ -73,8 +70,7 @@ def predict(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        share = None if team is None else team.share
-        data = PhotoData(tasks, photo_batch=plan.photo_batch, workers=plan.workers, share=share)
+        data = PhotoData(tasks, plan.photo_batch, plan.workers, share=None if team is None else team.share)
         module = RestoreModule(restorer, aligned=settings.restore.aligned, scorer=scorer, options=options)
         trainer.predict(module, datamodule=data, return_predictions=False)
         if team is not None:
