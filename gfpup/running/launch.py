@@ -85,7 +85,7 @@ def _execute(words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        start_new_session=True,  # an interrupt reaches it once, from here: a second one would disturb the closing of its record
+        start_new_session=True,  # an interrupt reaches it once, from here: a second would disturb the closing of its record
     ) as process:
         assert process.stderr is not None
         try:
