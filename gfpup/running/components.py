@@ -49,7 +49,8 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
     if method.name == "upstream" and not settings.restore.aligned:
         return _load_upstream(settings, plan, method, resolver)
-    recipe, paths, detect, detector = plan.recipe, resolver.paths, settings.detect, None
+    recipe, paths, detect = plan.recipe, resolver.paths, settings.detect
+    detector = None
     if not settings.restore.aligned:
         detector = load_detector(
             recipe.detector, path=paths.get("detector"), threshold=detect.threshold, detect_size=detect.size, device=plan.device

@@ -9,9 +9,14 @@ from typing import Any
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.plan import Plan
+from gfpup.machine import hardware
+from gfpup.planning import planner
 from gfpup.planning.method import Method
-from gfpup.planning.planner import open_resolver
+from gfpup.planning.missing import plan_or_name_missing
 from gfpup.planning.settings import Settings
+from gfpup.records.layout import LINES
+from gfpup.records.run_record import read_lines
+from gfpup.running import console
 from gfpup.running.distributed import rank as ranks
 from gfpup.running.distributed.rank import Rank
 from gfpup.weights.resolver import Resolver
@@ -23,7 +28,7 @@ class Prepared:
 
     settings: Settings
     tasks: Sequence[Any]
-    machine: Any
+    machine: hardware.Machine
     plan: Plan
     method: Method
     resolver: Resolver
@@ -46,28 +51,19 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     if settings.objective is not None and settings.objective.partition("/")[0] not in settings.metrics.names:
         measured = ", ".join(settings.metrics.names) or "nothing"
         raise GfpupError(f"objective={settings.objective} is not measured, but {measured}; add it with --metrics.")
-
     given = rank is not None
     rank = rank or ranks.find_rank(settings)
     settings = ranks.adapt(settings, rank)
     waiting = given or (rank.global_rank != 0 and sweep is None)  # the jobs of a sweep are told apart by their photos
     tasks, notes = ([], ()) if waiting else find_tasks(settings, exclude=sweep or settings.output)
-    from gfpup.machine import hardware
-    from gfpup.planning.missing import plan_or_name_missing
-    from gfpup.planning.planner import decide
-    from gfpup.records.layout import LINES
-    from gfpup.records.run_record import read_lines
-    from gfpup.running import console
-
     machine = hardware.probe()
     earlier = read_lines(settings.output / LINES).pixels if settings.existing == "resume" else None
     with console.Downloads(quiet=settings.screen.quiet or settings.screen.json) as downloads:
-        resolver = open_resolver(settings, progress=downloads)
+        resolver = planner.open_resolver(settings, progress=downloads)
         resolver.warnings += notes
-        plan, method = plan_or_name_missing(
-            settings, ranks.share_of(machine, rank), resolver, sweeping=sweeping, earlier=earlier
-        )
-        plan = decide(plan, settings, sweeping=sweeping)
+        share = ranks.share_of(machine, rank)
+        plan, method = plan_or_name_missing(settings, share, resolver, sweeping=sweeping, earlier=earlier)
+        plan = planner.decide(plan, settings, sweeping=sweeping)
     if settings.dry_run and settings.metrics.names:
         from gfpup.records.rescore import lacking_metrics
 

@@ -1,4 +1,4 @@
-"""The Lightning side of a run: the module that restores a batch of photos, and the writer that brings them to disk."""
+"""The Lightning module that restores a batch of photos, and scores it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, as_8_bit, notes
 from gfpup.machine.allocator import is_out_of_memory, release_memory
 from gfpup.photos import WriteOptions
-from gfpup.records.written import Encoded, encoded, file_kind
+from gfpup.records.written import encoded, file_kind
 from gfpup.running.data import Loaded, load
 from gfpup.running.photo_writer import Outcome
 
@@ -41,47 +41,36 @@ class RestoreModule(lightning.LightningModule):
         return [results.get(id(loaded), Outcome(loaded, None, loaded.error)) for loaded in batch]
 
     def _restore(self, batch: Sequence[Loaded]) -> list[Outcome]:
-        restored: list[RestoredPhoto] | None = None
+        """Restore a batch; where a photo of it cannot be restored, or memory runs out, its photos one by one."""
         try:
             restored = self.restorer([loaded.photo for loaded in batch if loaded.photo is not None])
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+        except (MemoryError, RuntimeError, PhotoError) as error:
+            if not isinstance(error, PhotoError) and not is_out_of_memory(error):
                 raise
-        except PhotoError as error:
-            if len(batch) > 1:
-                return [outcome for loaded in batch for outcome in self._restore([loaded])]
-            path = str(batch[0].task.path)
-            return [Outcome(batch[0], None, str(error) if path in str(error) else f"{path}: {error}")]
-        if restored is None:
-            return self._after_memory_ran_out(batch)
-        return [self._outcome(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
-
-    def _after_memory_ran_out(self, batch: Sequence[Loaded]) -> list[Outcome]:
-        """Try the photos of `batch` one by one; name a single one as too large."""
-        release_memory(str(self.device))
+            path, reason = str(batch[0].task.path), str(error)
+            if not isinstance(error, PhotoError):
+                less = "--upscale" if self.device.type == "cpu" else "--detect-size or --upscale, or --device cpu"
+                reason = f"{path} needs more memory than is free; use a smaller {less}."
+        else:
+            return [self._outcome(loaded, result) for loaded, result in zip(batch, restored, strict=True)]
+        release_memory(str(self.device))  # not above, where the error still holds what was computed
         if len(batch) > 1:
             return [outcome for loaded in batch for outcome in self._restore([loaded])]
-        less = "a smaller --upscale" if self.device.type == "cpu" else "a smaller --detect-size or --upscale, or --device cpu"
-        return [Outcome(batch[0], None, f"{batch[0].task.path} needs more memory than is free; use {less}.")]
+        return [Outcome(batch[0], None, reason if path in reason else f"{path}: {reason}")]
 
     def _outcome(self, loaded: Loaded, result: RestoredPhoto) -> Outcome:
-        failure = self._whole_failure(loaded, result)
-        if self.scorer is None or failure is not None:
-            return Outcome(loaded, result, failure)
+        # An aligned face that failed leaves nothing to write; a photo is written without the face.
+        if self.aligned and result.faces[0].failed:
+            return Outcome(loaded, result, f"{loaded.task.path}: {result.faces[0].reason}")
+        if self.scorer is None:
+            return Outcome(loaded, result, None)
         began = time.perf_counter()
         try:
             file = encoded(loaded.task.name, result, self.options)
         except PhotoError:
             return Outcome(loaded, result, None)  # writing it fails in the same way, and is recorded there
-        pictures = self._pictures(loaded, result, file)
-        scores = self.scorer(pictures)
-        seconds = {**result.seconds, "score": time.perf_counter() - began}
-        result = replace(result, scores=scores, seconds=seconds, warnings=result.warnings + notes(pictures))
-        return Outcome(loaded, result, None, file)
-
-    def _pictures(self, loaded: Loaded, result: RestoredPhoto, file: Encoded | None) -> Pictures:
-        """What is scored: the pixels as the file will hold them, so that scoring the file again gives the same numbers."""
-        return Pictures(
+        # The pixels as the file will hold them, so that scoring the file again gives the same numbers.
+        pictures = Pictures(
             as_8_bit(result.pixels) if file is None else file.pixels,
             result.photo.rgb8,
             loaded.reference,
@@ -90,9 +79,7 @@ class RestoreModule(lightning.LightningModule):
             photo=loaded.task.name,
             taken_from=file_kind(Path(loaded.task.name)) if file is None else file.taken_from,
         )
-
-    def _whole_failure(self, loaded: Loaded, result: RestoredPhoto) -> str | None:
-        """An aligned face that failed leaves nothing to write; a photo with a failed face is written without it."""
-        if self.aligned and result.faces[0].failed:
-            return f"{loaded.task.path}: {result.faces[0].reason}"
-        return None
+        scores = self.scorer(pictures)
+        seconds = {**result.seconds, "score": time.perf_counter() - began}
+        result = replace(result, scores=scores, seconds=seconds, warnings=result.warnings + notes(pictures))
+        return Outcome(loaded, result, None, file)
