@@ -27,8 +27,7 @@ def run(
     Raises:
         GfpupError: refused before the first photo, or stopped because a result could not be written.
     """
-    words = _words(output, backend, options)
-    status, said = _execute(["run", *_inputs(photos), *words], quiet=quiet)
+    status, said = _execute("run", photos, _words(output, backend, options), quiet=quiet)
     record = find_record(Path(output))
     if record is None or (status and (status == 2 or record.status != "failed")):
         raise GfpupError(said[-1])
@@ -48,19 +47,13 @@ def sweep(
     Raises:
         GfpupError: every job was refused.
     """
-    words = _words(output, backend, options, sweeping=True)
-    status, said = _execute(["sweep", *_inputs(photos), *words], quiet=quiet)
+    status, said = _execute("sweep", photos, _words(output, backend, options, sweeping=True), quiet=quiet)
     if status == 2:
         raise GfpupError(said[-1])
     records = read_runs(output)
     if status:
         warnings.warn(f"not every job of the sweep in {output} did all: {' '.join(said)}", stacklevel=2)
     return records
-
-
-def _inputs(photos: File | Sequence[File]) -> list[str]:
-    several = [photos] if isinstance(photos, str | PathLike) else photos
-    return [word for photo in several for word in ("--input", fspath(photo))]
 
 
 def _words(output: File, backend: str | Sequence[str], options: Mapping[str, Any], *, sweeping: bool = False) -> list[str]:
@@ -70,16 +63,18 @@ def _words(output: File, backend: str | Sequence[str], options: Mapping[str, Any
     return ["--output", fspath(output), "--backend", ",".join(names), *words_of(options, sweeping=sweeping)]
 
 
-def _execute(words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
-    """Run the command `gfpup WORDS`; returns its exit status and the sentences that it said to stderr, at least one.
+def _execute(verb: str, photos: File | Sequence[File], words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
+    """Run a command of gfpup; returns its exit status and the sentences that it printed to stderr, at least one.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    several = [photos] if isinstance(photos, str | PathLike) else photos
+    inputs = [word for photo in several for word in ("--input", fspath(photo))]
     said: list[str] = []
     line = ""
     with subprocess.Popen(
-        [sys.executable, "-m", "gfpup", *words],
+        [sys.executable, "-m", "gfpup", verb, *inputs, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

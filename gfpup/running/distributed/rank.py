@@ -70,7 +70,8 @@ def find_rank(settings: Settings) -> Rank:
         node, local_rank = environment.node_rank(), environment.local_rank()
         return Rank(node * devices + local_rank, local_rank, devices, nodes, ddp=True, external=True)
     if nodes == 1:
-        return Rank(0, 0, devices, nodes, ddp=True, port=free_port())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return Rank(0, 0, devices, nodes, ddp=True, port=free.getsockname()[1])
     try:
         node = int(os.environ["NODE_RANK"])
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -139,9 +140,3 @@ def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
     except (ValueError, RuntimeError) as error:
         raise GfpupError(" ".join(str(error).split())) from None
     return environment
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
