@@ -33,7 +33,7 @@ from gfpup.restoration.parsing import load_mask
 from gfpup.restoration.restorer import Restorer, Upsampler
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
-from gfpup.running.restore_module import PhotoRestorer
+from gfpup.running.predict import PhotoRestorer
 from gfpup.weights import licences
 from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import locate

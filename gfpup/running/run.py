@@ -35,7 +35,7 @@ from gfpup.weights.resolver import facts as supply_facts
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
     from gfpup.records.observer import Observer
-    from gfpup.running.restore_module import PhotoRestorer
+    from gfpup.running.predict import PhotoRestorer
 
 
 @dataclass(frozen=True)
