@@ -93,7 +93,11 @@ def test_two_ranks_do_what_one_does(gfpup: Run, album: Path, tmp_path: Path) -> 
     scores = []
     for folder in (one, two):
         rows = list(csv.DictReader((folder / "scores.csv").open()))
-        assert {row["photo"] for row in rows if row["metric"] == "seconds"} == set(pictures(two))
+        seconds = {row["photo"]: row["value"] for row in rows if row["metric"] == "seconds"}
+        assert {photo for photo, value in seconds.items() if value} == set(pictures(two))
+        assert set(seconds) == {*pictures(two), "02b.png"} and not seconds["02b.png"], (
+            "a failed photo has a reason, not a value"
+        )
         scores.append([row for row in rows if row["metric"] != "seconds"])
     assert scores[0] == scores[1]
 
