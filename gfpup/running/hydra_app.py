@@ -25,11 +25,11 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.planning.schema import OPTIONS
-from gfpup.planning.settings import invalid
+from gfpup.planning.settings import ARGV_VARIABLE, invalid
 from gfpup.planning.structured import register
 from gfpup.running import sweep
 from gfpup.running.composition import checked_composition
-from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible
+from gfpup.running.process import Interrupted, interruptible
 from gfpup.running.run import execute
 
 NODES: Final = {key.partition(".")[0]: key for key in OPTIONS if "." in key}

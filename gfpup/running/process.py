@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from gfpup.planning.settings import ARGV_VARIABLE as ARGV_VARIABLE
-
 
 @contextmanager
 def uncollected() -> Iterator[None]:

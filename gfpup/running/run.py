@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from gfpup.core.errors import GfpupError
 from gfpup.core.versions import commit, versions
 from gfpup.planning import planner
-from gfpup.planning.settings import read_settings
+from gfpup.planning.settings import ARGV_VARIABLE, read_settings
 from gfpup.records.layout import DOCUMENT, LINES
 from gfpup.records.manifest import Manifest, check_folder
 from gfpup.records.run_record import find_record, read_record
@@ -27,7 +27,7 @@ from gfpup.records.shards import merge
 from gfpup.running import console
 from gfpup.running.distributed.__main__ import follow
 from gfpup.running.prepare import Prepared, prepare
-from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible, uncollected
+from gfpup.running.process import Interrupted, interruptible, uncollected
 from gfpup.running.sweep import Job, claim, key_of
 from gfpup.tracking import session
 from gfpup.weights.resolver import facts as supply_facts

@@ -22,10 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import write_atomic
+from gfpup.planning.settings import ARGV_VARIABLE
 from gfpup.records.run_record import SWEEP_STATUS as STATUS_FOLDER
 from gfpup.records.run_record import find_record, job_statuses
 from gfpup.running import console
-from gfpup.running.process import ARGV_VARIABLE
 from gfpup.tracking import session
 from gfpup.tracking.target import Target
 

@@ -94,10 +94,9 @@ class Team(Callback):
         own = self.plan.recipe.facts()
         for key in recipe | own:
             if recipe.get(key) != own.get(key):
-                raise GfpupError(
-                    f"{socket.gethostname()} plans otherwise than rank 0: {key} is {own.get(key)} here and {recipe.get(key)} "
-                    "there; name it for all of them, or use machines of one kind."
-                )
+                said = f"{key} is {own.get(key)} here and {recipe.get(key)} there"
+                hint = "set it for all of them, or use machines of one kind"
+                raise GfpupError(f"{socket.gethostname()} plans otherwise than rank 0: {said}; {hint}.")
         if isinstance(self.record, Part):
             self.record.open()
         return list(everything[self.rank.global_rank :: self.rank.world_size])

@@ -40,10 +40,8 @@ class Crew:
         """
         for rank, process in self.processes.items():
             if process.poll():
-                raise OutputError(
-                    f"rank {rank} ended with status {process.returncode} before its photos were done; "
-                    "run the same command again to resume."
-                )
+                early = f"rank {rank} ended with status {process.returncode} before its photos were done"
+                raise OutputError(f"{early}; run the same command again to resume.")
 
     def watch(self) -> None:
         """Until the crew is dismissed: end this process where it waits for a rank that will never come."""
