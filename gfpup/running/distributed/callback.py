@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -49,6 +50,7 @@ class Started(LightningEnvironment):
         return self.rank.global_rank // self.rank.devices
 
 
+@dataclass(eq=False)
 class Team(Callback):
     """The ranks of a run as one of them sees them: a Lightning callback that shares out the photos and waits at the end.
 
@@ -56,15 +58,15 @@ class Team(Callback):
     on the others.
     """
 
-    def __init__(
-        self, rank: Rank, record: Manifest | Part, plan: Plan, *, crew: Crew, heard: Callable[[Mapping[str, Any], None], None]
-    ) -> None:
-        self.rank = rank
-        self.record = record
-        self.plan = plan
-        self.crew = crew
-        self.heard = heard
-        self._growth = Growth(record.folder) if isinstance(record, Manifest) else None
+    rank: Rank
+    record: Manifest | Part
+    plan: Plan
+    _: KW_ONLY
+    crew: Crew
+    heard: Callable[[Mapping[str, Any], None], None]
+
+    def __post_init__(self) -> None:
+        self._growth = Growth(self.record.folder) if isinstance(self.record, Manifest) else None
         self._group: Any = None
         self._on_sigterm: Any = None
 
