@@ -33,7 +33,7 @@ def job(folder: Path, number: int) -> sweep.Job:
 
 def finish(folder: Path, status: str = "done") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({"status": status}))
+    (folder / "manifest.json").write_text(json.dumps({"status": status, "photos": []}))
 
 
 def test_the_first_to_ask_does_the_work(tmp_path: Path) -> None:
