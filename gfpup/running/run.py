@@ -117,7 +117,8 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     overwrite = settings.existing == "overwrite"
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.recipe.facts(), overwrite=overwrite)
-    for path in () if overwrite or (settings.output / LINES).exists() else (settings.output / task.name for task in tasks):
+    strange = [] if overwrite or (settings.output / LINES).exists() else [settings.output / task.name for task in tasks]
+    for path in strange:
         if path.exists():
             raise GfpupError(f"{path} exists and no run of gfpup made it: give another --output, or --overwrite.")
     before = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
@@ -210,7 +211,7 @@ def _predict(
         if not todo and not prepared.rank.external:
             return []
         # Ranks that others started are waiting to hear that there is nothing.
-        present = [observer for observer in (observers[0], bar, *observers[1:]) if observer is not None]
+        present: list[Observer] = [observer for observer in (observers[0], bar, *observers[1:]) if observer is not None]
         return predict(todo, restorer, scorer, prepared, manifest, present)
 
 

@@ -140,5 +140,5 @@ class Team(Callback):
 
     def _look(self) -> None:
         self.crew.check()
-        for line in () if self._growth is None else self._growth():
+        for line in [] if self._growth is None else self._growth():
             self.heard(line, None)

@@ -111,9 +111,9 @@ def share_of(machine: hardware.Machine, rank: Rank) -> hardware.Machine:
     among = rank.sharing
     if among == 1:
         return machine
-    memory = {"memory_bytes": machine.memory_bytes // among, "free_bytes": machine.free_bytes // among}
+    cores, memory, free = max(1, machine.cores // among), machine.memory_bytes // among, machine.free_bytes // among
     limits = (*machine.limits, f"{among} ranks share this machine")
-    return replace(machine, cores=max(1, machine.cores // among), **memory, limits=limits)
+    return replace(machine, cores=cores, memory_bytes=memory, free_bytes=free, limits=limits)
 
 
 def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
