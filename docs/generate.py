@@ -32,7 +32,7 @@ In bash, zsh and fish, flags and their values can be completed: see [`gfpup comp
 | 0 | all done |
 | 1 | some photos or faces failed; each is named on stderr and in the record |
 | 2 | refused before the first photo, with one sentence that says what to do |
-| 130 | interrupted; the same command resumes |
+| 130, 143, 129 | interrupted by Ctrl-C, SIGTERM or a closed terminal; the same command resumes |
 
 Environment: `GFPUP_WEIGHTS_DIR` (folder of the checkpoints), `GFPUP_WEIGHTS_URL` (mirrors, comma-separated),
 `GFPUP_ACCEPT_LICENCES` (consent in scripts), `GFPUP_CACHE_DIR` (what the jobs of a sweep share), `GFPUP_CONFIG_DIR` (remembered

@@ -34,7 +34,7 @@ from gfpup.running.launch import run, sweep
 if TYPE_CHECKING:
     from gfpup.analysis.compare import Comparison
     from gfpup.evaluation.scorer import Scorer as LoadedMetrics
-    from gfpup.running.restore_module import PhotoRestorer
+    from gfpup.running.predict import PhotoRestorer
     from gfpup.weights.resolver import Resolver
 
 __all__ = [

@@ -24,7 +24,7 @@ HYDRA = """\
 Hydra's own: -m runs one job for each combination of values; --cfg job prints the configuration; --hydra-help lists the rest.
 """
 TAIL = """\
-Exit status: 0 all done, 1 some photos or faces failed, 2 refused before the first photo, 130 interrupted.
+Exit status: 0 all done, 1 some photos or faces failed, 2 refused before the first photo, 128 + n interrupted by signal n.
 
   gfpup run --input photo.jpg --output out/
   gfpup run --input photos/ --recursive --backend classical --output out/

@@ -59,7 +59,7 @@ VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit status: 0 all done, 1 some failed, 2 refused, 130 interrupted."""
+    """Run one verb and return the exit status: 0 all done, 1 some failed, 2 refused, 128 + n interrupted by signal n."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what the terminal cannot show

@@ -18,6 +18,7 @@ from gfpup.planning.resources import Placement
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
+from gfpup.restoration.select import FaceChoice
 from gfpup.weights.resolver import Progress, Resolver, open_store
 
 GPU_PHOTO_BATCH = 4
@@ -40,6 +41,7 @@ def make_plan(
     Raises:
         GfpupError: the request cannot be carried out, with what to change.
     """
+    settings, left_out = _leave_out_unused(settings, sweeping=sweeping)
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, resolver, sweeping=sweeping)
         members = tuple(member.name for member in method.members)
@@ -47,7 +49,6 @@ def make_plan(
     else:
         placement = place(settings, machine, sweeping=sweeping, earlier=earlier)
         method = plan_method(settings, resolver, sweeping=sweeping)
-    _refuse_what_whole_photos_lack(settings, method)
     detector = _plan_detector(settings, resolver)
     mask = _plan_mask(settings, resolver, method)
     guard = _plan_guard(settings, resolver)
@@ -89,7 +90,7 @@ def make_plan(
         workers=workers.value,
         threads=threads.value,
         reasons=(
-            *(placement.tier, placement.device, *method.reasons, placement.dtype, placement.engine),
+            *(placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine),
             *(detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory),
         ),
         warnings=(*resolver.warnings, *placement.warnings),
@@ -98,27 +99,39 @@ def make_plan(
     return plan, method
 
 
-def _refuse_what_whole_photos_lack(settings: Settings, method: Method) -> None:
-    """A method that pastes for itself leaves nothing to blend, guard or choose from."""
-    if not backends.facts(method.name).whole_photos or (method.name == "upstream" and settings.restore.aligned):
-        return
-    asked = {
-        "--strength": settings.restore.strength != 1,
-        "--match-color": settings.restore.match_color,
-        "--keep-tone": settings.restore.keep_tone,
-        "--identity-min": settings.guard.identity_min is not None,
-        "--background realesrgan": settings.background.name == "realesrgan",
-    }
-    if method.name == "upstream":
-        choice = settings.faces
-        asked |= {
-            "a choice of faces other than all and center": choice.which not in ("all", "center")
-            or bool(choice.min_px or choice.min_score or choice.leave_alone),
-            "--detector cascade": settings.detect.name == "cascade",
-        }
-    for flag, is_asked in asked.items():
-        if is_asked:
-            raise GfpupError(f"{flag} means nothing to backend {method.name!r}, which delivers whole photos; leave it out.")
+def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, list[Decision[Any]]]:
+    """The request without what its method does not use. In a sweep, jobs that differ in nothing else become one this way.
+
+    Raises:
+        GfpupError: a single run asks for something that a method of whole photos has no use for.
+    """
+    name = settings.backend.name
+    whole = backends.facts(name).whole_photos and not (name == "upstream" and settings.restore.aligned)
+    unused: dict[str, dict[str, Any]] = {}
+    if whole or (name == "identity" and sweeping):
+        unused["--strength"] = {"restore.strength": 1.0}
+    if whole:
+        unused["--match-color"] = {"restore.match_color": False}
+        unused["--keep-tone"] = {"restore.keep_tone": False}
+        unused["--identity-min"] = {"guard.identity_min": None}
+        if settings.background.name == "realesrgan":
+            unused["--background realesrgan"] = {"background.name": "auto"}
+    if whole and name == "upstream":
+        if replace(settings.faces, which="all") != FaceChoice() or settings.faces.which not in ("all", "center"):
+            unused["a choice of faces other than all and center"] = {"faces": FaceChoice()}
+        if settings.detect.name == "cascade":
+            unused["--detector cascade"] = {"detect.name": "auto"}
+    why = "which restores nothing" if name == "identity" else "which delivers whole photos"
+    left_out: list[Decision[Any]] = []
+    for flag, neutral in unused.items():
+        changed = settings.changed(neutral)
+        if changed == settings:
+            continue
+        if not sweeping:
+            raise GfpupError(f"{flag} means nothing to backend {name!r}, {why}; leave it out.")
+        settings = changed
+        left_out.extend(Decision(key, None, f"has no effect on {name}, {why}") for key in neutral)
+    return settings, left_out
 
 
 def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
@@ -223,9 +236,7 @@ def _plan_tiles(settings: Settings, background: str, placement: Placement) -> De
         return Decision("tiles", (settings.background.tile_px, overlap), "as asked for, or as its architecture allows")
     if background != "realesrgan":
         return Decision(
-            "tiles",
-            None,
-            "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles",
+            "tiles", None, "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles"
         )
     return Decision("tiles", (placement.tile_px.value, overlap), placement.tile_px.why)
 

@@ -19,6 +19,7 @@ import filelock
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import TEMPORARY_GLOB, write_atomic
 from gfpup.core.types import FaceResult, RestoredPhoto
+from gfpup.records.changed_settings import changed_settings
 from gfpup.records.layout import DOCUMENT, LINES, LOCK, PARTS
 from gfpup.records.run_record import read_lines
 
@@ -183,15 +184,9 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
     lines = read_lines(folder / LINES)
     if lines.header is None or lines.header.get("fingerprint") == fingerprint:
         return
-    before = lines.pixels or {}
-    changed = [
-        f"{key} was {before.get(key)} and is {value}" if key != "checkpoints" else "its checkpoints were others"
-        for key, value in pixels.items()
-        if before.get(key) != value
-    ]
+    differing = "; ".join(changed_settings(lines.pixels or {}, pixels)) or "an older version of gfpup made them"
     raise GfpupError(
-        f"{folder} holds results of another plan ({'; '.join(changed) or 'an older version'}); give another --output, "
-        "or --overwrite to replace them."
+        f"{folder} holds results of other settings ({differing}): give another --output, or --overwrite to replace them."
     )
 
 

@@ -30,10 +30,10 @@ from gfpup.restoration.detect import load_detector
 from gfpup.restoration.external import WholePhotoRestorer
 from gfpup.restoration.identity_guard import load_guard
 from gfpup.restoration.parsing import load_mask
-from gfpup.restoration.restorer import Guard, Restorer, Upsampler
+from gfpup.restoration.restorer import Restorer, Upsampler
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
-from gfpup.running.restore_module import PhotoRestorer
+from gfpup.running.predict import PhotoRestorer
 from gfpup.weights import licences
 from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import locate
@@ -49,14 +49,11 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
     if method.name == "upstream" and not settings.restore.aligned:
         return _load_upstream(settings, plan, method, resolver)
+    recipe, paths, detect = plan.recipe, resolver.paths, settings.detect
     detector = None
     if not settings.restore.aligned:
         detector = load_detector(
-            plan.recipe.detector,
-            path=resolver.paths.get("detector"),
-            threshold=settings.detect.threshold,
-            detect_size=settings.detect.size,
-            device=plan.device,
+            recipe.detector, path=paths.get("detector"), threshold=detect.threshold, detect_size=detect.size, device=plan.device
         )
     upsample, align = _load_background(plan, resolver), align_faces
     shared = load_shared(settings, plan, resolver, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
@@ -66,20 +63,21 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
-    mask = load_mask(plan.recipe.mask, resolver.paths["mask"], device=plan.device) if "mask" in resolver.paths else None
-    guard = _load_guard(settings, plan, resolver)
-    exact = plan.recipe.dtype == "float32"
+    mask = load_mask(recipe.mask, paths["mask"], device=plan.device) if "mask" in paths else None
+    guard = None
+    if recipe.identity_min is not None:
+        guard = load_guard(paths["guard"], minimum=recipe.identity_min, device=plan.device)
 
     @lasting_memory()
     def make(one: Method) -> Restorer:
         return Restorer(
-            backend=_load_backend(settings, plan, one, resolver, dtype=plan.recipe.dtype),
-            fallback=None if exact else _load_backend(settings, plan, one, resolver, dtype="float32"),
+            backend=_load_backend(settings, plan, one, resolver, dtype=recipe.dtype),
+            fallback=None if recipe.dtype == "float32" else _load_backend(settings, plan, one, resolver, dtype="float32"),
             detector=detector,
             upscale=settings.restore.upscale,
-            strength=settings.restore.strength,
-            match_colors=settings.restore.match_color,
-            keep_tone=settings.restore.keep_tone,
+            strength=recipe.strength,
+            match_colors=recipe.match_color,
+            keep_tone=recipe.keep_tone,
             choice=settings.faces,
             face_batch=plan.face_batch,
             device=plan.device,
@@ -96,24 +94,12 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
 
 
 def _load_backend(settings: Settings, plan: Plan, method: Method, resolver: Resolver, *, dtype: str) -> Backend:
-    memory_efficient = settings.mode == "memory-efficient"
-    spec = method.spec(
-        resolver,
-        device=plan.device,
-        dtype=dtype,
-        seed=settings.seed,
-        memory_efficient=memory_efficient,
-        # What redoes a face in float32 is seldom asked, and not worth a second graph.
-        engine=plan.recipe.engine if dtype == plan.recipe.dtype else "eager",
-    )
+    # What redoes a face in float32 is rarely needed, and not worth a second graph.
+    engine = plan.recipe.engine if dtype == plan.recipe.dtype else "eager"
+    common = {"seed": settings.seed, "memory_efficient": settings.mode == "memory-efficient", "engine": engine}
+    spec = method.spec(resolver, device=plan.device, dtype=dtype, **common)
     backend = backends.load(spec)
     return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
-
-
-def _load_guard(settings: Settings, plan: Plan, resolver: Resolver) -> Guard | None:
-    if settings.guard.identity_min is None:
-        return None
-    return load_guard(resolver.paths["guard"], minimum=settings.guard.identity_min, device=plan.device)
 
 
 def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
@@ -126,13 +112,8 @@ def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
         from gfpup.restoration.any_background import AnyUpsampler
 
         load = AnyUpsampler.load
-    return load(
-        resolver.paths["background"],
-        device=plan.device,
-        dtype=plan.recipe.dtype,
-        tile_px=tile_px,
-        tile_overlap_px=overlap_px,
-    )
+    path, recipe = resolver.paths["background"], plan.recipe
+    return load(path, device=plan.device, dtype=recipe.dtype, tile_px=tile_px, tile_overlap_px=overlap_px)
 
 
 def _load_upstream(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
@@ -147,7 +128,7 @@ def _load_upstream(settings: Settings, plan: Plan, method: Method, resolver: Res
 
 
 def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer | None:
-    """Load the metrics that were asked for; what cannot be had is missing with its reason.
+    """Load the metrics that were asked for; one that is not available is missing with its reason.
 
     Raises:
         MetricError: an unknown metric, or one that cannot be computed although all are required.
@@ -158,9 +139,8 @@ def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer |
     def allow(licence_id: str, what: str) -> None:
         licences.require_licence(licence_id, what=what, accepted=resolver.accepted)
 
-    scorer = load_scorer(
-        settings.metrics.names, find=lambda name: locate(name, resolver.store), device=plan.device, allow=allow
-    )
+    find = partial(locate, store=resolver.store)
+    scorer = load_scorer(settings.metrics.names, find=find, device=plan.device, allow=allow)
     if settings.metrics.require:
         require(scorer)
     if plan.recipe.backend == "precomputed" and "seconds" in scorer.names:
@@ -187,24 +167,9 @@ def load_shared(settings: Settings, plan: Plan, resolver: Resolver, *, warn: Cal
     if not plan.share_stages:
         return None
     store = StageCache(settings.cache.dir or default_folder(), limit_bytes=int(settings.cache.max_gb * 1e9), warn=warn)
-    computed = {"device": _device(plan), "threads": plan.recipe.threads}
-    detector = {
-        "name": plan.recipe.detector,
-        "threshold": settings.detect.threshold,
-        "size": settings.detect.size,
-        "weights": resolver.digests.get("detector"),
-    }
-    enlarged = {
-        "name": plan.recipe.background,
-        "tiles": plan.recipe.tiles,
-        "dtype": plan.recipe.dtype,
-        "weights": resolver.digests.get("background"),
-    }
+    device: str = torch.cuda.get_device_name(plan.device) if plan.device.kind == "cuda" else plan.device
+    computed = {"device": device, "threads": plan.recipe.threads}
+    detect, recipe, weights = settings.detect, plan.recipe, resolver.digests
+    detector = {"name": recipe.detector, "threshold": detect.threshold, "size": detect.size, "weights": weights.get("detector")}
+    enlarged = {"name": recipe.background, "tiles": recipe.tiles, "dtype": recipe.dtype, "weights": weights.get("background")}
     return SharedStages(store, {"detect": detector | computed, "background": enlarged | computed})
-
-
-def _device(plan: Plan) -> str:
-    """What computes, a GPU by its name."""
-    import torch
-
-    return torch.cuda.get_device_name(plan.device) if plan.device.kind == "cuda" else plan.device

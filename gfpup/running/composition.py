@@ -26,7 +26,6 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gfpup.core.errors import GfpupError
@@ -35,11 +34,8 @@ CALLBACK: Final = "gfpup.running.sweep.SweepFolder"
 
 LOGGING_CLASSES: Final = ("logging.StreamHandler", "logging.NullHandler", "logging.Formatter", "colorlog.ColoredFormatter")
 
-LOG_FILE: Final = {
-    "class": "logging.FileHandler",
-    "formatter": "simple",
-    "filename": "${hydra.runtime.output_dir}/${hydra.job.name}.log",
-}
+_LOG = "${hydra.runtime.output_dir}/${hydra.job.name}.log"
+LOG_FILE: Final = {"class": "logging.FileHandler", "formatter": "simple", "filename": _LOG}
 """The only handler that may write a file: that of Hydra's own job_logging=default, which appends."""
 
 LOGGING_STREAMS: Final = ("ext://sys.stdout", "ext://sys.stderr")
@@ -81,20 +77,13 @@ class CheckedLoader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = CheckedRepository(config_search_path)
 
-    def load_configuration(
-        self,
-        config_name: str | None,
-        overrides: list[str],
-        run_mode: RunMode,
-        from_shell: bool = True,
-        validate_sweep_overrides: bool = True,
-    ) -> DictConfig:
+    def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any) -> DictConfig:
         """Compose and check.
 
         Raises:
             GfpupError: the configuration names code to run, or a file is too large.
         """
-        config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+        config = super().load_configuration(config_name, overrides, *args, **kwargs)
         check(config, overrides)
         return config
 
@@ -106,7 +95,7 @@ class CheckedRepository(ConfigRepository):
         for entry in config_search_path.get_path():
             if str(entry.provider).startswith("hydra.searchpath") and self._get_scheme(str(entry.path)) != "file":
                 raise GfpupError(
-                    f"invalid value {entry.path!r} for hydra.searchpath: expected a folder; a package would be imported."
+                    f"invalid value {entry.path!r} for hydra.searchpath: expected a folder, not a package to import."
                 )
         super().initialize_sources(config_search_path)
 
@@ -123,37 +112,33 @@ def check_size(path: Path) -> None:
     Raises:
         GfpupError: it is too large or too deep, or not YAML.
     """
+    too_large = f"{path} is too large for a configuration: expected at most"
     if path.stat().st_size > MOST_BYTES:
-        raise GfpupError(f"{path} is too large for a configuration: expected at most {MOST_BYTES} bytes.")
-    try:
-        _count_values(path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GfpupError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def _count_values(path: Path) -> None:
+        raise GfpupError(f"{too_large} {MOST_BYTES} bytes.")
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = [(None, 0)]
-    for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            open_nodes.append((event.anchor, 1))
-            if len(open_nodes) > DEEPEST:
-                raise GfpupError(f"{path} is nested too deeply for a configuration: expected at most {DEEPEST} levels.")
-            continue
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, size = open_nodes.pop()
-        elif isinstance(event, yaml.AliasEvent):
-            anchor, size = None, sizes.get(str(event.anchor), MOST_VALUES)  # unknown while it is open: it contains itself
-        elif isinstance(event, yaml.ScalarEvent):
-            anchor, size = event.anchor, 1
-        else:
-            continue
-        if anchor is not None:
-            sizes[anchor] = size
-        parent, so_far = open_nodes.pop()
-        open_nodes.append((parent, so_far + size))
-        if so_far + size > MOST_VALUES:
-            raise GfpupError(f"{path} is too large for a configuration: its aliases stand for more than {MOST_VALUES} values.")
+    try:
+        for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
+            anchor: str | None = getattr(event, "anchor", None)
+            size = 1
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_nodes.append((anchor, 1))
+                if len(open_nodes) > DEEPEST:
+                    raise GfpupError(f"{path} is nested too deeply for a configuration: expected at most {DEEPEST} levels.")
+                continue
+            if isinstance(event, yaml.CollectionEndEvent):
+                anchor, size = open_nodes.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                anchor, size = None, sizes.get(str(anchor), MOST_VALUES)  # unknown while it is open: it contains itself
+            elif not isinstance(event, yaml.ScalarEvent):
+                continue
+            if anchor is not None:
+                sizes[anchor] = size
+            open_nodes[-1] = (open_nodes[-1][0], open_nodes[-1][1] + size)
+            if open_nodes[-1][1] > MOST_VALUES:
+                raise GfpupError(f"{too_large} {MOST_VALUES} values, with its aliases expanded.")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GfpupError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
 def check(config: DictConfig, overrides: list[str]) -> None:
@@ -172,14 +157,16 @@ def check(config: DictConfig, overrides: list[str]) -> None:
         if isinstance(value, str) and "${" in value and (resolver := _unchecked_resolver(value)):
             raise _refusal(key, value, f"no resolver {resolver!r}; known are {', '.join(RESOLVERS)}")
     own = plain["hydra"]
-    _check_callbacks(own.get("callbacks") or {})
+    callbacks = own.get("callbacks") or {}
+    for name, node in callbacks.items() if isinstance(callbacks, Mapping) else [("", callbacks)]:
+        if not isinstance(node, Mapping) or node.get("_target_") != CALLBACK or set(node) > {"_target_", "begun"}:
+            raise _refusal(f"hydra.callbacks.{name}", node, "gfpup's own callback only")
     _check_launcher(own.get("launcher") or {}, overrides)
     for name in ("job_logging", "hydra_logging"):
         _check_logging(f"hydra.{name}", own.get(name) or {})
-    job = own["job"]
-    for name in job["env_set"]:
-        if name not in ENVIRONMENT and name not in job["env_copy"]:
-            raise _refusal(f"hydra.job.env_set.{name}", job["env_set"][name], f"one of {', '.join(ENVIRONMENT)}")
+    for name, value in own["job"]["env_set"].items():
+        if name not in (*ENVIRONMENT, *own["job"]["env_copy"]):
+            raise _refusal(f"hydra.job.env_set.{name}", value, f"one of {', '.join(ENVIRONMENT)}")
 
 
 def _refusal(key: str, value: Any, allowed: str) -> GfpupError:
@@ -197,20 +184,15 @@ def _values(key: str, node: Any) -> Iterator[tuple[str, Any]]:
 @cache
 def _targets() -> frozenset[str]:
     """The classes of the launchers and sweepers that are installed, what their own configurations name, and our callback."""
-    installed = [one for kind in (Launcher, Sweeper) for one in Plugins.instance().discover(kind)]
+    installed = [
+        f"{one.__module__}.{one.__name__}" for kind in (Launcher, Sweeper) for one in Plugins.instance().discover(kind)
+    ]
+    groups = ConfigStore.instance().repo.get("hydra", {})
     stored = [
-        value.node
-        for group in ("launcher", "sweeper")
-        for _, value in _values("", ConfigStore.instance().repo.get("hydra", {}).get(group, {}))
-        if hasattr(value, "node")
+        node for name in ("launcher", "sweeper") for _, node in _values("", groups.get(name, {})) if hasattr(node, "node")
     ]
-    named = [
-        value
-        for node in stored
-        for key, value in _values("x", OmegaConf.to_container(node, resolve=False))
-        if key.endswith("._target_")
-    ]
-    return frozenset([CALLBACK, *(f"{one.__module__}.{one.__name__}" for one in installed), *named])
+    values = [pair for one in stored for pair in _values("x", OmegaConf.to_container(one.node, resolve=False))]
+    return frozenset([CALLBACK, *installed, *(value for key, value in values if key.endswith("._target_"))])
 
 
 def _unchecked_resolver(text: str) -> str | None:
@@ -224,12 +206,6 @@ def _unchecked_resolver(text: str) -> str | None:
             return inside
         text = text[: found.start()] + "#" + text[found.end() :]  # a character that no name of a resolver has
     return "${" if "${" in text.replace(r"\${", "") else None
-
-
-def _check_callbacks(callbacks: Any) -> None:
-    for name, node in callbacks.items() if isinstance(callbacks, Mapping) else [("", callbacks)]:
-        if not isinstance(node, Mapping) or node.get("_target_") != CALLBACK or set(node) > {"_target_", "begun"}:
-            raise _refusal(f"hydra.callbacks.{name}", node, "gfpup's own callback only")
 
 
 def _check_launcher(launcher: Any, overrides: list[str]) -> None:
@@ -253,4 +229,4 @@ def _check_logging(key: str, node: Any) -> None:
             elif value not in LOGGING_CLASSES:
                 raise _refusal(f"{key}.{name}", value, f"one of {', '.join(LOGGING_CLASSES)}")
     elif isinstance(node, str) and ("${" in node or "://" in node) and node not in LOGGING_STREAMS:
-        raise _refusal(key, node, f"{' or '.join(LOGGING_STREAMS)}")
+        raise _refusal(key, node, " or ".join(LOGGING_STREAMS))

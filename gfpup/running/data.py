@@ -14,7 +14,7 @@ import lightning
 from torch.utils.data import DataLoader, Dataset
 
 from gfpup import photos
-from gfpup.core.errors import GfpupError, PhotoError
+from gfpup.core.errors import GfpupError
 from gfpup.core.types import Photo, UInt8
 from gfpup.photos.opening import photo_sha256
 from gfpup.photos.pairs import synthesise
@@ -66,24 +66,14 @@ def load(task: Task) -> Loaded:
         photo = replace(photos.read_photo(task.path), delivered=task.delivered)
         sha256 = photo_sha256(task.path)  # after it was read: what is no photo may be gigabytes of something else
         if task.damage is not None:
-            photo, reference = _damaged(photo, task)
+            protocol, seed = task.damage
+            degraded, reference, _ = synthesise(photo.rgb8, protocol=protocol, seed=seed, name=task.path.name)
+            photo = replace(photo, pixels=degraded, alpha=None)
         elif task.reference is not None:
             reference = photos.read_photo(task.reference).rgb8
-    except PhotoError as refusal:
-        error = str(refusal)
-    if error is not None:
-        photo = reference = None
+    except GfpupError as refusal:
+        photo, reference, error = None, None, str(refusal)
     return Loaded(task, photo, sha256, time.perf_counter() - began, reference, error)
-
-
-def _damaged(photo: Photo, task: Task) -> tuple[Photo, UInt8]:
-    assert task.damage is not None
-    protocol, seed = task.damage
-    try:
-        degraded, reference, _ = synthesise(photo.rgb8, protocol=protocol, seed=seed, name=task.path.name)
-    except GfpupError as error:
-        raise PhotoError(str(error)) from None
-    return replace(photo, pixels=degraded, alpha=None), reference
 
 
 class _Batches(Dataset[list[Loaded]]):
@@ -117,9 +107,9 @@ class PhotoData(lightning.LightningDataModule):
     def __init__(
         self,
         tasks: Sequence[Task],
-        *,
         photo_batch: int,
         workers: int,
+        *,
         share: Callable[[Sequence[Task]], Sequence[Task]] | None = None,
     ) -> None:
         super().__init__()
@@ -140,7 +130,7 @@ class PhotoData(lightning.LightningDataModule):
             _Batches(self.tasks, self.photo_batch),
             batch_size=None,
             num_workers=self.workers,
-            collate_fn=_as_it_is,
+            collate_fn=list,
             worker_init_fn=_start_worker if self.workers else None,
             # In a process of joblib's the default is joblib's own way, which starts no workers.
             multiprocessing_context="fork" if self.workers and sys.platform == "linux" else None,
@@ -149,10 +139,6 @@ class PhotoData(lightning.LightningDataModule):
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         """Leave the photos where they are: the stages move what they need."""
         return batch
-
-
-def _as_it_is(batch: list[Loaded]) -> list[Loaded]:
-    return batch
 
 
 def _start_worker(_: int) -> None:

@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -25,12 +25,12 @@ from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.planning.schema import OPTIONS
-from gfpup.planning.settings import invalid
+from gfpup.planning.settings import ARGV_VARIABLE, invalid
 from gfpup.planning.structured import register
-from gfpup.running import sweep, sweep_jobs
+from gfpup.running import sweep
 from gfpup.running.composition import checked_composition
-from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible
-from gfpup.running.run import Ended, execute
+from gfpup.running.process import Interrupted, interruptible
+from gfpup.running.run import execute
 
 NODES: Final = {key.partition(".")[0]: key for key in OPTIONS if "." in key}
 """The nodes of the configuration, each with one of its keys."""
@@ -59,14 +59,14 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
             try:
                 run_application()
             finally:
-                status = sweep.close(sweep.Sweep.load(begun)) if begun.exists() else application.status
+                status = sweep.close(begun) if begun.exists() else application.status
         return status
     except (HydraException, OmegaConfBaseException) as error:
         return refuse(_in_short(error))
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):  # the terminal may be what ended
             print("gfpup: interrupted; run the same command again to resume.", file=sys.stderr)
-        return error.status if isinstance(error, Interrupted) else 130
+        return _status_of(error)
     finally:
         sys.argv = argv
 
@@ -109,23 +109,16 @@ def _arguments(overrides: Sequence[str], begun: Path) -> list[str]:
     if not {"-m", "--multirun"} & set(overrides):
         return arguments
     parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text and not text.startswith("-")])
-    _check_output([override for override in parsed if override.key_or_group == "output"])
+    for folder in [Path(str(override.value())) for override in parsed if override.key_or_group == "output"]:
+        there = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), folder)
+        if not there.is_dir() or not os.access(there, os.W_OK):  # said here in one sentence, which Hydra would not
+            lack = "cannot be written" if there.is_dir() else "is a file"
+            raise GfpupError(f"--output {folder} cannot be made: {there} {lack}; give another folder.")
     fixed = [override.get_key_element() for override in parsed if not override.is_sweep_override()]
     arguments.append(f"hydra.job.config.override_dirname.exclude_keys=[{','.join(sorted(set(fixed)))}]")
     if any(override.key_or_group == "dry_run" and override.value() is True for override in parsed):
         arguments.append(f"hydra.sweep.dir='{begun.parent}'")
     return arguments
-
-
-def _check_output(given: Sequence[Override]) -> None:
-    """Refuse a folder that cannot be created before Hydra tries to, whose message is long."""
-    for override in given:
-        folder = Path(str(override.value()))
-        there = next((parent for parent in (folder, *folder.absolute().parents) if parent.exists()), folder)
-        if not there.is_dir():
-            raise GfpupError(f"--output {folder} cannot be made: {there} is a file; give another folder.")
-        if not os.access(there, os.W_OK):
-            raise GfpupError(f"--output {folder} cannot be made: {there} cannot be written; give another folder.")
 
 
 @dataclass
@@ -139,50 +132,50 @@ class Application:
         hydra_config = HydraConfig.get()
         if hydra_config.mode == RunMode.MULTIRUN:
             return _run_job_of_sweep(config)
-        if swept := hydra_config.sweeper.get("params"):
-            keys = ", ".join(str(key) for key in swept)
-            self.status = refuse(GfpupError(f"this study tries several values of {keys}; gfpup sweep runs it."))
+        try:
+            if swept := hydra_config.sweeper.get("params"):
+                keys = ", ".join(str(key) for key in swept)
+                raise GfpupError(f"this study tries several values of {keys}; gfpup sweep runs it.")
+            ended = execute(config)
+        except GfpupError as error:  # here, before Hydra adds lines of its own
+            refuse(error)
+            self.status = _status_of(error)
             return None
-        self.status, _, ended = _status(config)
-        return None if ended is None else ended.objective
+        self.status = ended.status
+        return ended.objective
 
 
 def _run_job_of_sweep(config: DictConfig) -> float | None:
-    """Carry out one job and leave its status in the sweep's folder."""
+    """Carry out one job and leave its status in the sweep's folder: the end of a sweep is read from files."""
     hydra_config = HydraConfig.get()
-    root = Path(str(config.output))
-    subdir = str(hydra_config.sweep.subdir)
-    job = sweep_jobs.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
-    overrides = list(hydra_config.overrides.task)
-    sweep_jobs.leave_status(job, overrides, status=None)
+    root, subdir = Path(str(config.output)), str(hydra_config.sweep.subdir)
+    job = sweep.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
+    leave = partial(sweep.leave_status, job, list(hydra_config.overrides.task))
+    leave(status=None)
     if not (config.screen.quiet or config.screen.json):
         print(f"gfpup: job {job.number + 1}: {subdir or 'the only one'}", file=sys.stderr)
-    status, error, ended = _status(config, job=job)
-    if ended is not None and ended.rank != 0:
-        return None
-    sweep_jobs.leave_status(job, overrides, status=status, error=error, same_as=None if ended is None else ended.same_as)
-    return None if ended is None else ended.objective
-
-
-def _status(config: DictConfig, *, job: sweep_jobs.Job | None = None) -> tuple[int, str | None, Ended | None]:
-    """Execute one job: its exit status, the error that ended it, its end.
-
-    Errors end here, before Hydra adds lines of its own.
-    """
     try:
         ended = execute(config, job=job)
-        return ended.status, None, ended
-    except GfpupError as error:
-        if job is None:
-            refuse(error)  # a sweep lists its refused jobs at the end
-        return (1 if isinstance(error, OutputError) else 2), str(error), None
-    except BaseException as error:  # a bug or an interruption is raised on, but the end of a sweep is read from files
-        if job is not None:
-            status, message = 1, f"{type(error).__name__}: {error}"
-            if isinstance(error, Interrupted | KeyboardInterrupt):
-                status, message = error.status if isinstance(error, Interrupted) else 130, "interrupted"
-            sweep_jobs.leave_status(job, list(HydraConfig.get().overrides.task), status=status, error=message)
+    except GfpupError as error:  # printed with the others at the end of the sweep
+        leave(status=_status_of(error), error=str(error))
+        return None
+    except (Interrupted, KeyboardInterrupt) as error:
+        leave(status=_status_of(error), error="interrupted")
         raise
+    except BaseException as error:
+        leave(status=1, error=f"{type(error).__name__}: {error}")
+        raise
+    if ended.rank != 0:
+        return None
+    leave(status=ended.status, same_as=ended.same_as)
+    return ended.objective
+
+
+def _status_of(error: BaseException) -> int:
+    """The exit status of a run that this ended: refused, stopped because it could not write, or interrupted."""
+    if isinstance(error, GfpupError):
+        return 1 if isinstance(error, OutputError) else 2
+    return error.status if isinstance(error, Interrupted) else 130
 
 
 if __name__ == "__main__":

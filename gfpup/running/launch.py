@@ -17,12 +17,7 @@ from gfpup.records.run_record import File, RunRecord, find_record, read_runs
 
 
 def run(
-    photos: File | Sequence[File],
-    *,
-    output: File,
-    backend: str = "gfpgan",
-    quiet: bool = False,
-    **options: Unpack[RunOptions],
+    photos: File | Sequence[File], *, output: File, backend: str = "gfpgan", quiet: bool = False, **options: Unpack[RunOptions]
 ) -> RunRecord:
     """Restore photos, folders or patterns into `output`, as `gfpup run` does, and return the record of it.
 
@@ -32,8 +27,7 @@ def run(
     Raises:
         GfpupError: refused before the first photo, or stopped because a result could not be written.
     """
-    words = _words(output, backend, options)
-    status, said = _execute(["run", *_inputs(photos), *words], quiet=quiet)
+    status, said = _execute("run", photos, _words(output, backend, options), quiet=quiet)
     record = find_record(Path(output))
     if record is None or (status and (status == 2 or record.status != "failed")):
         raise GfpupError(said[-1])
@@ -43,12 +37,7 @@ def run(
 
 
 def sweep(
-    photos: File | Sequence[File],
-    *,
-    output: File,
-    backend: str | Sequence[str] = "gfpgan",
-    quiet: bool = False,
-    **options: Any,
+    photos: File | Sequence[File], *, output: File, backend: str | Sequence[str] = "gfpgan", quiet: bool = False, **options: Any
 ) -> list[RunRecord]:
     """Run every combination of options that have several values, as `gfpup sweep` does; returns the runs' records.
 
@@ -58,19 +47,13 @@ def sweep(
     Raises:
         GfpupError: every job was refused.
     """
-    words = _words(output, backend, options, sweeping=True)
-    status, said = _execute(["sweep", *_inputs(photos), *words], quiet=quiet)
+    status, said = _execute("sweep", photos, _words(output, backend, options, sweeping=True), quiet=quiet)
     if status == 2:
         raise GfpupError(said[-1])
     records = read_runs(output)
     if status:
         warnings.warn(f"not every job of the sweep in {output} did all: {' '.join(said)}", stacklevel=2)
     return records
-
-
-def _inputs(photos: File | Sequence[File]) -> list[str]:
-    several = [photos] if isinstance(photos, str | PathLike) else photos
-    return [word for photo in several for word in ("--input", fspath(photo))]
 
 
 def _words(output: File, backend: str | Sequence[str], options: Mapping[str, Any], *, sweeping: bool = False) -> list[str]:
@@ -80,22 +63,24 @@ def _words(output: File, backend: str | Sequence[str], options: Mapping[str, Any
     return ["--output", fspath(output), "--backend", ",".join(names), *words_of(options, sweeping=sweeping)]
 
 
-def _execute(words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
-    """Run the command `gfpup WORDS`; returns its exit status and the sentences that it said to stderr, at least one.
+def _execute(verb: str, photos: File | Sequence[File], words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
+    """Run a command of gfpup; returns its exit status and the sentences that it printed to stderr, at least one.
 
     Raises:
         KeyboardInterrupt: it was interrupted.
     """
+    several = [photos] if isinstance(photos, str | PathLike) else photos
+    inputs = [word for photo in several for word in ("--input", fspath(photo))]
     said: list[str] = []
     line = ""
     with subprocess.Popen(
-        [sys.executable, "-m", "gfpup", *words],
+        [sys.executable, "-m", "gfpup", verb, *inputs, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        start_new_session=True,  # an interrupt reaches it once, from here: a second one would disturb the closing of its record
+        start_new_session=True,  # an interrupt reaches it once, from here: a second would disturb the closing of its record
     ) as process:
         assert process.stderr is not None
         try:
@@ -109,6 +94,6 @@ def _execute(words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
             process.stderr.read()
             process.wait()
             raise
-    if process.returncode == 130:
+    if process.returncode > 128:  # a signal: Ctrl-C is 130
         raise KeyboardInterrupt
     return process.returncode, said or [line.strip() or f"the command ended with status {process.returncode} and no word."]

@@ -1,4 +1,4 @@
-"""TODO gfpup/running/photo_writer.py."""
+"""The thread that writes each restored photo and its line in the record while the next one is restored."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ class PhotoWriter(BasePredictionWriter):
     def write_on_batch_end(self, trainer: Any, pl_module: Any, prediction: Sequence[Outcome], *_: Any) -> None:
         self.wait()
         self._given.append(self._thread.submit(self._bring, prediction))
-        if sum(_held_bytes(outcome) for outcome in prediction) > HELD_BYTES:
+        restored = [outcome.restored for outcome in prediction if outcome.restored is not None]
+        if sum(result.pixels.nbytes + result.photo.pixels.nbytes for result in restored) > HELD_BYTES:
             self.wait()
 
     def on_predict_end(self, trainer: Any, pl_module: Any) -> None:
@@ -123,9 +124,12 @@ class PhotoWriter(BasePredictionWriter):
                     warnings += photos.write_photo(
                         output, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=self.options
                     )
-                face_files = self._write_faces(task.name, restored)
+                for file, pixels in () if self.faces is None else self.faces(task.name, restored):
+                    path = self.folder / file
+                    photos.write_photo(path, pixels, alpha=None, metadata=Metadata("PNG"), options=self.options)
+                    face_files += (file,)
             except PhotoError as refusal:
-                output, error = None, str(refusal)
+                output, error, face_files = None, str(refusal), ()
             seconds["write"] = time.perf_counter() - began
         return photo_line(
             task.name,
@@ -139,20 +143,7 @@ class PhotoWriter(BasePredictionWriter):
             face_files=face_files,
         )
 
-    def _write_faces(self, name: str, restored: RestoredPhoto) -> tuple[str, ...]:
-        """Write the pictures of a photo's faces, where they are wanted; returns their names."""
-        files = []
-        for file, pixels in () if self.faces is None else self.faces(name, restored):
-            photos.write_photo(self.folder / file, pixels, alpha=None, metadata=Metadata("PNG"), options=self.options)
-            files.append(file)
-        return tuple(files)
-
 
 def _tell(observers: Sequence[Observer], line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
     for observer in observers:
         observer.photo_done(line, restored)
-
-
-def _held_bytes(outcome: Outcome) -> int:
-    """What waits in memory of a photo until it is written."""
-    return 0 if outcome.restored is None else outcome.restored.pixels.nbytes + outcome.restored.photo.pixels.nbytes

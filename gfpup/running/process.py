@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from gfpup.planning.settings import ARGV_VARIABLE as ARGV_VARIABLE
-
 
 @contextmanager
 def uncollected() -> Iterator[None]:
@@ -49,16 +47,14 @@ ONE_INTERRUPTION_SECONDS: Final = 5.0
 
 
 class Interrupted(BaseException):
-    """A signal asked this process to end. Not KeyboardInterrupt: Lightning turns that into exit status 1."""
+    """A signal asked this process to end. Not KeyboardInterrupt: Lightning turns that into exit status 1.
+
+    `status` is the exit status that says so: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
+    """
 
     def __init__(self, signal_number: int = signal.SIGINT) -> None:
         super().__init__(signal_number)
-        self.signal_number = signal_number
-
-    @property
-    def status(self) -> int:
-        """The exit status that says so: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP."""
-        return 128 + int(self.signal_number)
+        self.status = 128 + int(signal_number)
 
 
 class _Interrupt:

@@ -10,29 +10,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.versions import commit, versions
-from gfpup.planning.settings import read_settings
+from gfpup.planning import planner
+from gfpup.planning.settings import ARGV_VARIABLE, read_settings
 from gfpup.records.layout import DOCUMENT, LINES
+from gfpup.records.manifest import Manifest, check_folder
 from gfpup.records.run_record import find_record, read_record
+from gfpup.records.scores import TABLE, ScoreWriter, summarise
+from gfpup.records.scores import read as read_scores
 from gfpup.records.shards import merge
+from gfpup.running import console
 from gfpup.running.distributed.__main__ import follow
 from gfpup.running.prepare import Prepared, prepare
-from gfpup.running.process import ARGV_VARIABLE, Interrupted, interruptible, uncollected
-from gfpup.running.sweep_jobs import Job, claim, key_of
+from gfpup.running.process import Interrupted, interruptible, uncollected
+from gfpup.running.sweep import Job, claim, key_of
+from gfpup.tracking import session
 from gfpup.weights.resolver import facts as supply_facts
 
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
-    from gfpup.records.manifest import Manifest
     from gfpup.records.observer import Observer
-    from gfpup.records.scores import ScoreWriter
-    from gfpup.running.restore_module import PhotoRestorer
+    from gfpup.running.predict import PhotoRestorer
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,10 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
         Interrupted: by a signal; finished photos are on the disk and recorded.
     """
     began = time.monotonic()
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
+    plain = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     if job is not None:
         plain["output"] = str(job.output)
-    settings = read_settings({str(key): value for key, value in plain.items()})
+    settings = read_settings(plain)
     with uncollected():  # torch and Lightning are imported here
         prepared = prepare(settings, sweep=None if job is None else job.root, sweeping=job is not None)
     settings, rank = prepared.settings, prepared.rank.global_rank
@@ -70,16 +72,17 @@ def execute(config: DictConfig, *, job: Job | None = None) -> Ended:
         if not (settings.screen.quiet or settings.screen.json):
             print(f"gfpup: {job.output.name} means the same as {owner.name}, which does it.", file=sys.stderr)
         return Ended(0, same_as=owner, objective=objective_of(owner, settings.objective), rank=rank)
-    if settings.dry_run or (settings.screen.verbose and rank == 0 and not settings.screen.json):
-        _show_plan(prepared)
+    if settings.dry_run and settings.screen.json:
+        print(json.dumps({**prepared.plan.facts(), "photos": [str(task.path) for task in prepared.tasks]}))
+    elif (settings.dry_run or (settings.screen.verbose and rank == 0)) and not (settings.screen.quiet or settings.screen.json):
+        console.print_plan(prepared.plan, prepared.tasks, console=console.screen())
     if settings.dry_run:
         return Ended(0, rank=rank)
     if rank != 0:
         with interruptible():
             follow(prepared)
         return Ended(0, rank=rank)
-    status = _carry_out(prepared, began)
-    return Ended(status, objective=objective_of(owner, settings.objective))
+    return Ended(_carry_out(prepared, began), objective=objective_of(owner, settings.objective))
 
 
 def objective_of(folder: Path, objective: str | None) -> float | None:
@@ -96,26 +99,13 @@ def objective_of(folder: Path, objective: str | None) -> float | None:
 
 def _meaning(prepared: Prepared) -> list[Any]:
     """What two jobs of a sweep have in common that need not both be done."""
-    from gfpup.planning import planner
-
     settings = prepared.settings
     photos = [[str(task.path), task.name, str(task.reference)] for task in prepared.tasks]
     return [planner.fingerprint(prepared.plan), photos, settings.metrics.names, settings.metrics.require, settings.write.faces]
 
 
-def _show_plan(prepared: Prepared) -> None:
-    from gfpup.running import console
-
-    if prepared.settings.screen.json:
-        print(json.dumps({**prepared.plan.facts(), "photos": [str(task.path) for task in prepared.tasks]}))
-    elif not prepared.settings.screen.quiet:
-        console.print_plan(prepared.plan, prepared.tasks, console=_console())
-
-
 def _carry_out(prepared: Prepared, began: float) -> int:
     """Restore what the output folder does not hold yet; returns the exit status."""
-    from gfpup.planning import planner
-    from gfpup.records.manifest import Manifest, check_folder
     from gfpup.running import components
     from gfpup.running.resume import finished
 
@@ -127,21 +117,24 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     overwrite = settings.existing == "overwrite"
     fingerprint = planner.fingerprint(plan)
     check_folder(settings.output, fingerprint, plan.recipe.facts(), overwrite=overwrite)
-    _refuse_strangers(settings.output, tasks, overwrite=overwrite)
+    strange = [] if overwrite or (settings.output / LINES).exists() else [settings.output / task.name for task in tasks]
+    for path in strange:
+        if path.exists():
+            raise GfpupError(f"{path} exists and no run of gfpup made it: give another --output, or --overwrite.")
     before = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
     if before is not None:
         return _summarise(prepared, dict(before.document), skipped=len(tasks), began=began)
     scorer = components.load_metrics(settings, plan, prepared.resolver)
     restorer = components.load(settings, plan, prepared.method, prepared.resolver)
-    with Manifest(settings.output, _header(prepared, fingerprint, scorer), overwrite=overwrite) as manifest:
+    header = _header(prepared, fingerprint, [] if scorer is None else components.metrics_record(scorer))
+    with Manifest(settings.output, header, overwrite=overwrite) as manifest:
         document, skipped = _restore(prepared, manifest, restorer, scorer)
     return _summarise(prepared, document, skipped=skipped, began=began)
 
 
-def _header(prepared: Prepared, fingerprint: str, scorer: Scorer | None) -> dict[str, Any]:
+def _header(prepared: Prepared, fingerprint: str, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Everything about a run but its photos, as its record begins."""
-    from gfpup.running import components
-    from gfpup.tracking import session
+    from gfpup.running.components import VERSIONS_OF
 
     settings = prepared.settings
     earlier = None if settings.existing == "overwrite" else find_record(settings.output)
@@ -152,12 +145,12 @@ def _header(prepared: Prepared, fingerprint: str, scorer: Scorer | None) -> dict
         "argv": session.without_password(json.loads(os.environ.get(ARGV_VARIABLE, "null")) or sys.argv),
         "cwd": str(Path.cwd()),
         "configuration": session.without_password(settings.resolved),
-        "versions": versions(components.VERSIONS_OF),
+        "versions": versions(VERSIONS_OF),
         "commit": commit(),
         "hardware": asdict(prepared.machine),
         "plan": prepared.plan.facts(),
         **supply_facts(prepared.resolver),
-        "metrics": [] if scorer is None else components.metrics_record(scorer),
+        "metrics": metrics,
         "tracking": None if earlier is None else earlier.tracking,
     }
 
@@ -166,17 +159,17 @@ def _restore(
     prepared: Prepared, manifest: Manifest, restorer: PhotoRestorer, scorer: Scorer | None
 ) -> tuple[dict[str, Any], int]:
     """Restore the photos that the open record lacks and close it; returns the document and how many were there already."""
-    from gfpup.records.scores import ScoreWriter
     from gfpup.running.resume import is_done
-    from gfpup.tracking import session
 
     settings, tasks = prepared.settings, prepared.tasks
-    fresh = settings.existing == "overwrite"
-    scores = ScoreWriter(settings.output, fresh=fresh, scorer=scorer, referenced=prepared.referenced) if scorer else None
+    scores = None
+    if scorer is not None:
+        fresh = settings.existing == "overwrite"
+        scores = ScoreWriter(settings.output, fresh=fresh, scorer=scorer, referenced=prepared.referenced)
     merge(manifest, scores)
-    manifest.forget_failures({task.name for task in tasks})
-    todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
     names = [task.name for task in tasks]
+    manifest.forget_failures(set(names))
+    todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
     tracker = session.start_run(settings, manifest.header, names=names, sweeping=prepared.sweeping)
     status = "stopped"
     done: Sequence[Any] = []
@@ -210,17 +203,16 @@ def _predict(
     observers: Sequence[Observer | None],
 ) -> Sequence[Any]:
     """Restore `todo` and record it; returns the photos that this process restored, not those of other ranks."""
-    from gfpup.running import console
-    from gfpup.running.distributed.callback import WholeRecord
     from gfpup.running.predict import predict
 
-    settings = prepared.settings
-    with interruptible(), console.ProgressBar(len(todo), quiet=settings.screen.quiet or settings.screen.json) as bar:
+    screen = prepared.settings.screen
+    bar = console.ProgressBar(len(todo), quiet=screen.quiet or screen.json)
+    with interruptible(), bar:
         if not todo and not prepared.rank.external:
             return []
         # Ranks that others started are waiting to hear that there is nothing.
         present: list[Observer] = [observer for observer in (observers[0], bar, *observers[1:]) if observer is not None]
-        return predict(todo, restorer, scorer, prepared, manifest, present, shared=WholeRecord(settings.output))
+        return predict(todo, restorer, scorer, prepared, manifest, present)
 
 
 def _has_failed(line: Mapping[str, Any]) -> bool:
@@ -229,20 +221,18 @@ def _has_failed(line: Mapping[str, Any]) -> bool:
 
 def _summarise(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: float) -> int:
     """Print how the run ended, over the photos that were asked for; returns its exit status."""
-    from gfpup.records import scores
-    from gfpup.running import console
-
     settings = prepared.settings
     names = {task.name for task in prepared.tasks}
     photos = [line for line in document["photos"] if line["name"] in names]
     document |= {"manifest": str(settings.output / DOCUMENT), "photos": photos}
     facts = console.summary(document, skipped=skipped, seconds=time.monotonic() - began)
-    if settings.metrics.names and (settings.output / scores.TABLE).exists():
-        facts |= scores.summarise(scores.read(settings.output / scores.TABLE))
+    table = settings.output / TABLE
+    if settings.metrics.names and table.exists():
+        facts |= summarise(read_scores(table))
     if settings.screen.json:
         print(json.dumps(facts))
     elif not settings.screen.quiet:
-        console.print_summary(facts, photos, console=_console())
+        console.print_summary(facts, photos, console=console.screen())
     return int(any(_has_failed(line) for line in photos))
 
 
@@ -264,22 +254,6 @@ def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Se
     for photo, rows in late.items():
         scores.keep(photo, rows)
     scores.run_scores(scorer.finish())
-
-
-def _refuse_strangers(folder: Path, tasks: Sequence[Any], *, overwrite: bool) -> None:
-    """Refuse to replace files that no run of gfpup made: a folder without a record holds somebody's own."""
-    if overwrite or (folder / LINES).exists():
-        return
-    for task in tasks:
-        if (folder / task.name).exists():
-            raise GfpupError(
-                f"{folder / task.name} is there already and no run of gfpup made it; give another --output, or --overwrite."
-            )
-
-
-def _console() -> Console:
-    # A pipe has no width to fold a table into.
-    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _now() -> str:

@@ -1,56 +1,43 @@
-"""Around the jobs of a multirun: its run in MLflow before them; its report, its table of failures and its status after them."""
+"""A sweep: its run in MLflow before the jobs, the status that each job leaves, the report and the failures after them.
+
+Jobs may run in other processes, and Hydra skips its closing callbacks when one fails: only files tell the truth.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import write_atomic
-from gfpup.running import sweep_jobs
-from gfpup.running.process import ARGV_VARIABLE
-from gfpup.running.sweep_jobs import STATUS_FOLDER
+from gfpup.planning.settings import ARGV_VARIABLE
+from gfpup.records.run_record import SWEEP_STATUS as STATUS_FOLDER
+from gfpup.records.run_record import find_record, job_statuses
+from gfpup.running import console
 from gfpup.tracking import session
 from gfpup.tracking.target import Target
 
+CLAIMS: Final = "claims"
+SAME_AS: Final = "same_as.json"
+"""Lies in the folder of a combination that means the same as another, and names that one's folder."""
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep that has begun: its folder, its configuration without what is swept, and its run in MLflow, if it has one.
-
-    It is kept in a file, by Hydra's callback for the process that started the sweep.
-    """
-
-    folder: Path
-    config: Mapping[str, Any]
-    tracked: Target | None
-
-    def save(self, file: Path) -> None:
-        """Write it to `file`, as JSON."""
-        tracked = None if self.tracked is None else asdict(self.tracked)
-        facts = {"folder": str(self.folder), "config": self.config, "tracked": tracked}
-        write_atomic(file, json.dumps(facts).encode())
-
-    @classmethod
-    def load(cls, file: Path) -> Sweep:
-        """Read what `save` wrote."""
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        tracked = facts["tracked"]
-        return cls(Path(facts["folder"]), facts["config"], None if tracked is None else Target(**tracked))
+_PATIENCE_SECONDS: Final = 10.0
 
 
 class SweepFolder(Callback):
-    """Hydra's callback: begins a sweep before its first job, and says so in the file `begun`.
+    """Hydra's callback: begins a sweep before its first job, and describes it in the file `begun`, for `close`.
 
     It removes the statuses of an earlier sweep in the folder, and makes the store, the experiment and the sweep's own run.
     """
@@ -59,33 +46,35 @@ class SweepFolder(Callback):
         self.begun = begun
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        folder = Path(str(config.hydra.sweep.dir))
-        shutil.rmtree(folder / STATUS_FOLDER, ignore_errors=True)
+        folder = str(config.hydra.sweep.dir)
+        shutil.rmtree(Path(folder, STATUS_FOLDER), ignore_errors=True)
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        plain = OmegaConf.to_container(own, resolve=True)
-        assert isinstance(plain, dict)
-        values = {str(key): value for key, value in plain.items()}
+        values = cast(dict[str, Any], OmegaConf.to_container(own, resolve=True))
         argv = session.without_password(json.loads(os.environ[ARGV_VARIABLE]))
         tracked = session.begin_sweep(values, Path(str(config.output)), argv=argv)
         if self.begun is not None:
-            Sweep(folder, values, tracked).save(Path(self.begun))
+            facts = {"folder": folder, "config": values, "tracked": None if tracked is None else asdict(tracked)}
+            write_atomic(Path(self.begun), json.dumps(facts).encode())
 
 
-def close(sweep: Sweep) -> int:
-    """Report the end of a sweep from the files that its jobs left; returns its exit status."""
-    jobs = sweep_jobs.statuses(sweep.folder)
-    status = sweep_jobs.exit_status(jobs)
-    if sweep.config["dry_run"] is True:
-        _print_failed(jobs)
-        return status
-    root = Path(str(sweep.config["output"]))
-    quiet = bool(sweep.config["screen"]["quiet"] or sweep.config["screen"]["json"])
-    files = _report(root, quiet=quiet) if sweep.config["report"] and status != 2 else []
-    if sweep.tracked is not None:
-        session.end_sweep(sweep.tracked, jobs=jobs, status=status, files=files)
-        if not quiet:
-            print("gfpup: gfpup ui opens the sweep in MLflow", file=sys.stderr)
-    _print_failed(jobs)
+def close(begun: Path) -> int:
+    """Report the end of the sweep that `begun` describes, from the files that its jobs left; returns its exit status."""
+    facts = json.loads(begun.read_text(encoding="utf-8"))
+    config, jobs = facts["config"], statuses(Path(facts["folder"]))
+    status = exit_status(jobs)
+    if config["dry_run"] is not True:
+        quiet = bool(config["screen"]["quiet"] or config["screen"]["json"])
+        files = _report(Path(str(config["output"])), quiet=quiet) if config["report"] and status != 2 else []
+        if facts["tracked"] is not None:
+            session.end_sweep(Target(**facts["tracked"]), jobs=jobs, status=status, files=files)
+            if not quiet:
+                print("gfpup: gfpup ui opens the sweep in MLflow", file=sys.stderr)
+    failed: dict[str, list[str]] = {}
+    for job in jobs:
+        if job["status"] != 0 and not job["same_as"]:
+            failed.setdefault(reason(job), []).append(Path(job["output"]).name)
+    if failed:
+        console.print_failed_jobs(failed, jobs=len(jobs), console=console.screen(stderr=True))
     return status
 
 
@@ -102,13 +91,103 @@ def _report(root: Path, *, quiet: bool) -> list[Path]:
     return [page, page.with_name(CONTACT_SHEET)]
 
 
-def _print_failed(jobs: Sequence[Mapping[str, Any]]) -> None:
-    from gfpup.running import console as progress
+@dataclass(frozen=True)
+class Job:
+    """One job of a multirun: the sweep's own folder (`folder`; a passing one in a dry run), all results' and its own."""
 
-    by_reason: dict[str, list[str]] = {}
+    folder: Path
+    root: Path
+    output: Path
+    number: int
+
+
+def leave_status(
+    job: Job, overrides: Sequence[str], *, status: int | None, error: str | None = None, same_as: Path | None = None
+) -> None:
+    """Record how a job ended; `status` None says that it has begun."""
+    path = job.folder / STATUS_FOLDER / f"{job.number}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"job": job.number, "overrides": list(overrides), "output": str(job.output), "status": status, "error": error}
+    write_atomic(path, json.dumps(facts | {"same_as": None if same_as is None else str(same_as)}).encode())
+
+
+def statuses(sweep: Path) -> list[dict[str, Any]]:
+    """How the jobs ended, in their order; one that means the same as another ended as that one did."""
+    jobs = sorted(job_statuses(sweep), key=lambda facts: facts["job"])
+    by_output = {job["output"]: job for job in jobs}
     for job in jobs:
-        if job["status"] != 0 and not job["same_as"]:
-            by_reason.setdefault(sweep_jobs.reason(job), []).append(Path(job["output"]).name)
-    if by_reason:
-        console = Console(stderr=True) if sys.stderr.isatty() else Console(stderr=True, width=160)
-        progress.print_failed_jobs([(names, reason) for reason, names in by_reason.items()], jobs=len(jobs), console=console)
+        if job["status"] is None:
+            job |= {"status": 1, "error": "it ended without a status: killed, or out of memory"}
+        if job["same_as"] in by_output:
+            job["status"] = by_output[job["same_as"]]["status"]
+    return jobs
+
+
+def exit_status(jobs: Sequence[Mapping[str, Any]]) -> int:
+    """0 where all jobs succeeded, 2 where all were refused, that of the signal where one was interrupted, else 1."""
+    codes: set[int] = {1 if job["status"] is None else job["status"] for job in jobs}
+    if max(codes, default=2) > 128:
+        return max(codes)
+    return codes.pop() if len(codes) == 1 else 1 if codes else 2
+
+
+def reason(job: Mapping[str, Any]) -> str:
+    """Why a job is not complete: what ended it, or how many of its photos failed and the first one's reason."""
+    if job["error"]:
+        return str(job["error"])
+    record = find_record(Path(job["output"]))
+    if record is None:
+        return "it left no record"
+    if errors := [line["error"] for line in record.photos if line["error"]]:
+        return f"{len(errors)} of {len(record.photos)} photos failed: {errors[0]}"
+    if faces := [f"{line['input']}: {face['reason']}" for line in record.photos for face in line["faces"] if face["failed"]]:
+        return f"{len(faces)} faces failed: {faces[0]}"
+    return "it did not finish"
+
+
+def key_of(meaning: Any) -> str:
+    """A name for what a job means: its plan, its photos and what is measured of them, ready for JSON."""
+    return hashlib.sha256(json.dumps(meaning, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def claim(job: Job, key: str) -> Path:
+    """The folder of the job that does the work of `key`: this job's own, or that of another which means the same.
+
+    The first to ask does it. A job that was another's double before stays it, so that running a sweep again repeats nothing.
+    """
+    path = job.folder / STATUS_FOLDER / CLAIMS / key
+    before = _pointed_at(job, key)
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while before is not None and not _finished(before) and not path.exists() and time.monotonic() < until:
+        time.sleep(0.1)  # in a parallel sweep the other may come a moment later
+    if before is not None and _finished(before):
+        return before
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mine = path.with_name(f"{key}.{job.number}")
+    mine.write_bytes(os.fsencode(job.output))
+    with suppress(FileExistsError):
+        os.link(mine, path)  # whole at once, and only where there is none
+    mine.unlink()
+    owner = Path(os.fsdecode(path.read_bytes()))
+    if job.folder != job.root:
+        return owner  # a dry run: nothing is left behind
+    if owner == job.output:
+        (job.output / SAME_AS).unlink(missing_ok=True)
+        return owner
+    job.output.mkdir(parents=True, exist_ok=True)
+    facts = {"same_as": os.path.relpath(owner, job.output), "key": key}
+    write_atomic(job.output / SAME_AS, (json.dumps(facts) + "\n").encode())
+    return owner
+
+
+def _pointed_at(job: Job, key: str) -> Path | None:
+    try:
+        facts = json.loads((job.output / SAME_AS).read_text(encoding="utf-8"))
+        return Path(os.path.normpath(job.output / facts["same_as"])) if facts["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _finished(folder: Path) -> bool:
+    record = find_record(folder)
+    return record is not None and record.status == "done"

@@ -229,3 +229,14 @@ def test_one_face_at_a_time_loads_one_photo_at_a_time(plan) -> None:
     assert plan(machine(gpu(3.5))).photo_batch == 1
     assert plan(GPU, "mode=memory-efficient").photo_batch == 1
     assert plan(GPU, "hardware.face_batch=2").photo_batch == 2
+
+
+def test_what_a_method_does_not_use_is_left_out_in_a_sweep_and_refused_in_a_run(plan, tmp_path: Path) -> None:
+    results = ("backend=precomputed", f"precomputed.folder='{tmp_path}'")
+    once, twice = plan(NO_GPU, *results), plan(NO_GPU, *results, "restore.strength=0.5", sweeping=True)
+    assert once.recipe == twice.recipe and "has no effect on precomputed" in why(twice, "restore.strength").why
+    with pytest.raises(GfpupError, match="--strength means nothing to backend 'precomputed'"):
+        plan(NO_GPU, *results, "restore.strength=0.5")
+    half = ("backend=identity", "restore.strength=0.5")
+    assert plan(NO_GPU, *half, sweeping=True).recipe == plan(NO_GPU, "backend=identity").recipe
+    assert plan(NO_GPU, *half).recipe.strength == 0.5

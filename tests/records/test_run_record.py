@@ -38,7 +38,7 @@ def test_a_run_with_a_broken_photo_says_so(tmp_path: Path, capfd: pytest.Capture
         record = gfpup.run(tmp_path / "photos", output=tmp_path / "out", backend="identity", detector="cascade")
     assert record.status == "failed" and set(record.failures) == {"torn.jpg"}
     assert "torn.jpg" in record.failures["torn.jpg"]
-    with pytest.raises(gfpup.GfpupError, match="holds results of another plan"):
+    with pytest.raises(gfpup.GfpupError, match="holds results of other settings"):
         gfpup.run(tmp_path / "photos", output=tmp_path / "out", backend="classical", detector="cascade", quiet=True)
     assert gfpup.read_run(tmp_path / "out").status == "failed"
     assert capfd.readouterr().out == ""

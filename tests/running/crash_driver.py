@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-import gfpup.running.restore_module  # noqa: F401  imported once, before the forks
+import gfpup.running.predict  # noqa: F401  imported once, before the forks
 from gfpup.cli.main import main
 from gfpup.records.manifest import Manifest
 

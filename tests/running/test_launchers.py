@@ -13,7 +13,7 @@ import pytest
 from pictures import save
 
 from gfpup.machine.hardware import probe
-from gfpup.running import sweep_jobs
+from gfpup.running import sweep
 
 Run = Callable[..., int]
 
@@ -80,7 +80,7 @@ def test_jobs_in_other_processes(
     words = ("sweep", "-i", tmp_path / "in", "-o", tmp_path / "out", "--aligned", "-q", "--no-download")
     words += ("--backend", "identity,codeformer", f"hydra/launcher={launcher}")
     assert gfpup(*words) == 1
-    jobs = sweep_jobs.statuses(tmp_path / "out")
+    jobs = sweep.statuses(tmp_path / "out")
     assert [job["status"] for job in jobs] == [0, 2]
     assert "forbids commercial use" in jobs[1]["error"]
     assert (tmp_path / "out" / "backend=identity" / "one.png").is_file() and (tmp_path / "out" / "report.html").is_file()

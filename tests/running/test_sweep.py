@@ -12,7 +12,7 @@ import pytest
 from pictures import save
 
 from gfpup.records import scores
-from gfpup.running import sweep_jobs
+from gfpup.running import sweep
 from gfpup.running.run import objective_of
 
 Run = Callable[..., int]
@@ -27,64 +27,64 @@ def faces(tmp_path: Path, portrait: np.ndarray) -> Path:
     return tmp_path / "faces"
 
 
-def job(folder: Path, number: int) -> sweep_jobs.Job:
-    return sweep_jobs.Job(folder, folder, folder / f"job{number}", number)
+def job(folder: Path, number: int) -> sweep.Job:
+    return sweep.Job(folder, folder, folder / f"job{number}", number)
 
 
 def finish(folder: Path, status: str = "done") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").write_text(json.dumps({"status": status}))
+    (folder / "manifest.json").write_text(json.dumps({"status": status, "photos": []}))
 
 
 def test_the_first_to_ask_does_the_work(tmp_path: Path) -> None:
     first, second, other = job(tmp_path, 0), job(tmp_path, 1), job(tmp_path, 2)
-    assert sweep_jobs.claim(first, "a") == first.output
-    assert sweep_jobs.claim(second, "a") == first.output
-    assert sweep_jobs.claim(other, "b") == other.output
-    assert sweep_jobs.claim(first, "a") == first.output, "asking again changes nothing"
-    assert json.loads((second.output / sweep_jobs.SAME_AS).read_text()) == {"same_as": "../job0", "key": "a"}
-    assert not (first.output / sweep_jobs.SAME_AS).exists()
+    assert sweep.claim(first, "a") == first.output
+    assert sweep.claim(second, "a") == first.output
+    assert sweep.claim(other, "b") == other.output
+    assert sweep.claim(first, "a") == first.output, "asking again changes nothing"
+    assert json.loads((second.output / sweep.SAME_AS).read_text()) == {"same_as": "../job0", "key": "a"}
+    assert not (first.output / sweep.SAME_AS).exists()
 
 
 def test_a_double_stays_one_when_the_sweep_is_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_jobs, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sweep, "_PATIENCE_SECONDS", 0.2)
     first, second = job(tmp_path, 0), job(tmp_path, 1)
-    sweep_jobs.claim(first, "a")
-    sweep_jobs.claim(second, "a")
+    sweep.claim(first, "a")
+    sweep.claim(second, "a")
     finish(first.output)
     forget(tmp_path)
-    assert sweep_jobs.claim(second, "a") == first.output, "although it asks first"
+    assert sweep.claim(second, "a") == first.output, "although it asks first"
     forget(tmp_path)
-    assert sweep_jobs.claim(second, "changed") == second.output
-    assert not (second.output / sweep_jobs.SAME_AS).exists()
+    assert sweep.claim(second, "changed") == second.output
+    assert not (second.output / sweep.SAME_AS).exists()
 
 
 def test_a_double_of_what_never_ended_takes_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep_jobs, "_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sweep, "_PATIENCE_SECONDS", 0.2)
     first, second = job(tmp_path, 0), job(tmp_path, 1)
-    sweep_jobs.claim(first, "a")
-    sweep_jobs.claim(second, "a")
+    sweep.claim(first, "a")
+    sweep.claim(second, "a")
     finish(first.output, "failed")
     forget(tmp_path)
-    assert sweep_jobs.claim(second, "a") == second.output
+    assert sweep.claim(second, "a") == second.output
 
 
 def forget(folder: Path) -> None:
-    for path in (folder / sweep_jobs.STATUS_FOLDER / sweep_jobs.CLAIMS).iterdir():
+    for path in (folder / sweep.STATUS_FOLDER / sweep.CLAIMS).iterdir():
         path.unlink()
 
 
 def test_a_job_without_an_end_and_a_double_are_told_right(tmp_path: Path) -> None:
-    sweep_jobs.leave_status(job(tmp_path, 0), ["x=1"], status=1, error="no room")
-    sweep_jobs.leave_status(job(tmp_path, 1), ["x=2"], status=None)
-    sweep_jobs.leave_status(job(tmp_path, 2), ["x=3"], status=0, same_as=tmp_path / "job0")
-    jobs = sweep_jobs.statuses(tmp_path)
+    sweep.leave_status(job(tmp_path, 0), ["x=1"], status=1, error="no room")
+    sweep.leave_status(job(tmp_path, 1), ["x=2"], status=None)
+    sweep.leave_status(job(tmp_path, 2), ["x=3"], status=0, same_as=tmp_path / "job0")
+    jobs = sweep.statuses(tmp_path)
     assert [found["status"] for found in jobs] == [1, 1, 1]
-    assert "without a status" in sweep_jobs.reason(jobs[1])
-    assert sweep_jobs.exit_status([]) == 2
-    assert sweep_jobs.exit_status([{"status": 2}, {"status": 2}]) == 2
-    assert sweep_jobs.exit_status([{"status": 2}, {"status": 0}]) == 1
-    assert sweep_jobs.exit_status([{"status": 0}, {"status": 130}]) == 130
+    assert "without a status" in sweep.reason(jobs[1])
+    assert sweep.exit_status([]) == 2
+    assert sweep.exit_status([{"status": 2}, {"status": 2}]) == 2
+    assert sweep.exit_status([{"status": 2}, {"status": 0}]) == 1
+    assert sweep.exit_status([{"status": 0}, {"status": 130}]) == 130
 
 
 def test_what_means_the_same_runs_once(gfpup: Run, faces: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -101,6 +101,16 @@ def test_what_means_the_same_runs_once(gfpup: Run, faces: Path, tmp_path: Path, 
     assert "means the same as" in capfd.readouterr().err
     page = (tmp_path / "out" / "report.html").read_text()
     assert "means the same as" in page and (tmp_path / "out" / "contact_sheet.jpg").is_file()
+
+
+def test_a_setting_that_a_method_does_not_use_starts_no_second_job(gfpup: Run, faces: Path, tmp_path: Path) -> None:
+    words = ("sweep", "-i", faces, "-o", tmp_path / "out", "--aligned", "-q", "--no-report", "--restored", faces)
+    assert gfpup(*words, "--backend", "identity,precomputed,classical", "--strength", "0.5,1") == 0
+    done = {path.parent.name for path in (tmp_path / "out").glob("*/manifest.json")}
+    assert done == {f"backend={name},restore.strength=0.5" for name in ("identity", "precomputed", "classical")} | {
+        "backend=classical,restore.strength=1"
+    }
+    assert len(list((tmp_path / "out").glob("*/same_as.json"))) == 2
 
 
 def test_failures_are_told_at_the_end_and_repaired_by_the_same_command(
@@ -186,7 +196,7 @@ def test_a_dry_sweep_points_at_nothing(gfpup: Run, faces: Path, tmp_path: Path) 
 def test_a_dry_sweep_says_what_is_refused(gfpup: Run, faces: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     words = ("sweep", "-i", faces, "-o", tmp_path / "out", "--aligned", "--backend", "identity,classical", "--dry-run")
     assert gfpup(*words, "--detection-threshold", "7") == 2
-    assert "all 2" in (said := capfd.readouterr().err) and "detect.threshold=7" in said
+    assert "all 2" in (said := capfd.readouterr().err) and "invalid value '7' for --detection-threshold" in said
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from gfpup import photos
 from gfpup.core.errors import OutputError
 from gfpup.core.types import Metadata, Photo, RestoredPhoto
-from gfpup.running import restore_module
+from gfpup.running import photo_writer
 from gfpup.running.data import Loaded, Task
 from gfpup.running.photo_writer import Outcome, PhotoWriter
 from gfpup.running.process import Interrupted
@@ -99,7 +99,7 @@ def test_the_next_batch_is_restored_meanwhile_and_the_one_after_waits(tmp_path: 
 
 
 def test_a_large_photo_is_written_before_the_next_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restore_module, "HELD_BYTES", 100)
+    monkeypatch.setattr(photo_writer, "HELD_BYTES", 100)
     record = Record()
     with writer_to(tmp_path, record) as writer:
         hand(writer, "large.png")

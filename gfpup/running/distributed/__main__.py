@@ -41,7 +41,6 @@ def follow(prepared: Prepared) -> None:
     from gfpup.records.scores import ScoreWriter
     from gfpup.records.shards import Part
     from gfpup.running import components
-    from gfpup.running.distributed.callback import PartOfRecord
     from gfpup.running.predict import predict
 
     settings, plan = prepared.settings, prepared.plan
@@ -52,7 +51,7 @@ def follow(prepared: Prepared) -> None:
     with Part(settings.output, prepared.rank.global_rank) as part:
         writer = ScoreWriter(part.folder, fresh=True, scorer=scorer, referenced=prepared.referenced)
         scores = [] if scorer is None else [writer]
-        predict([], restorer, scorer, prepared, part, scores, shared=PartOfRecord(part))
+        predict([], restorer, scorer, prepared, part, scores)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,6 +19,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.plan import Plan
+from gfpup.records.manifest import Manifest
 from gfpup.records.shards import Growth, Part
 from gfpup.running.data import Task
 from gfpup.running.distributed.processes import Crew
@@ -29,28 +30,18 @@ WAIT = timedelta(days=1)
 
 LOOK_SECONDS = 0.2
 
-Watch = Callable[[Mapping[str, Any], None], None]
-"""An observer's `photo_done`, for photos that another rank restored."""
-
 
 class Started(LightningEnvironment):
     """The environment of ranks that gfpup starts: each is given its rank."""
 
+    creates_processes_externally = True
+    main_address = ""
+    main_port = 0
+
     def __init__(self, rank: Rank) -> None:
         super().__init__()
         self.rank = rank
-
-    @property
-    def creates_processes_externally(self) -> bool:
-        return True
-
-    @property
-    def main_address(self) -> str:
-        return self.rank.address
-
-    @property
-    def main_port(self) -> int:
-        return self.rank.port
+        self.main_address, self.main_port = rank.address, rank.port
 
     def local_rank(self) -> int:
         return self.rank.local_rank
@@ -59,55 +50,23 @@ class Started(LightningEnvironment):
         return self.rank.global_rank // self.rank.devices
 
 
-class SharedRecord(Protocol):
-    """What a rank does with the record that all ranks share."""
-
-    def begin(self) -> None:
-        """Begin to write, when rank 0 has prepared the folder."""
-
-    def end(self) -> None:
-        """End this rank's part of it."""
-
-    def news(self) -> Sequence[Mapping[str, Any]]:
-        """The lines that other ranks have written since the last call."""
-
-
-class WholeRecord:
-    """Rank 0's side: it holds the record already, and follows what the others write."""
-
-    def __init__(self, output: Path) -> None:
-        self.news = Growth(output)
-
-    def begin(self) -> None:
-        pass
-
-    def end(self) -> None:
-        pass
-
-
-class PartOfRecord:
-    """Another rank's side: it writes a part, and follows nobody."""
-
-    def __init__(self, part: Part) -> None:
-        self.begin = part.open
-        self.end = part.close
-
-    def news(self) -> Sequence[Mapping[str, Any]]:
-        return ()
-
-
+@dataclass(eq=False)
 class Team(Callback):
     """The ranks of a run as one of them sees them: a Lightning callback that shares out the photos and waits at the end.
 
-    `watches` are told of the photos of other ranks as they are finished; only rank 0 has any.
+    `record` is the whole record on rank 0, where `heard` is told of each photo that another rank has finished, and a part of it
+    on the others.
     """
 
-    def __init__(self, rank: Rank, record: SharedRecord, plan: Plan, *, crew: Crew, watches: Sequence[Watch]) -> None:
-        self.rank = rank
-        self.record = record
-        self.plan = plan
-        self.crew = crew
-        self.watches = watches
+    rank: Rank
+    record: Manifest | Part
+    plan: Plan
+    _: KW_ONLY
+    crew: Crew
+    heard: Callable[[Mapping[str, Any], None], None]
+
+    def __post_init__(self) -> None:
+        self._growth = Growth(self.record.folder) if isinstance(self.record, Manifest) else None
         self._group: Any = None
         self._on_sigterm: Any = None
 
@@ -137,11 +96,11 @@ class Team(Callback):
         own = self.plan.recipe.facts()
         for key in recipe | own:
             if recipe.get(key) != own.get(key):
-                raise GfpupError(
-                    f"{socket.gethostname()} plans otherwise than rank 0: {key} is {own.get(key)} here and {recipe.get(key)} "
-                    "there; name it for all of them, or use machines of one kind."
-                )
-        self.record.begin()
+                said = f"{key} is {own.get(key)} here and {recipe.get(key)} there"
+                hint = "set it for all of them, or use machines of one kind"
+                raise GfpupError(f"{socket.gethostname()} plans otherwise than rank 0: {said}; {hint}.")
+        if isinstance(self.record, Part):
+            self.record.open()
         return list(everything[self.rank.global_rank :: self.rank.world_size])
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
@@ -162,7 +121,8 @@ class Team(Callback):
         Raises:
             OutputError: one of them ended before.
         """
-        self.record.end()
+        if isinstance(self.record, Part):
+            self.record.close()
         try:
             work: Any = dist.barrier(group=self._group, async_op=True)
             while not work.is_completed():  # a plain wait would hear neither Ctrl-C nor a rank that ended
@@ -180,6 +140,5 @@ class Team(Callback):
 
     def _look(self) -> None:
         self.crew.check()
-        for line in self.record.news():
-            for watch in self.watches:
-                watch(line, None)
+        for line in [] if self._growth is None else self._growth():
+            self.heard(line, None)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from gfpup.core.errors import OutputError
 
 if TYPE_CHECKING:
     from gfpup.running.prepare import Prepared
-
 
 GRACE_SECONDS = 30.0
 """How long a run may take to notice that one of its ranks is gone: a photo may be in progress."""
@@ -41,10 +40,8 @@ class Crew:
         """
         for rank, process in self.processes.items():
             if process.poll():
-                raise OutputError(
-                    f"rank {rank} ended with status {process.returncode} before its photos were done; "
-                    "run the same command again to resume."
-                )
+                early = f"rank {rank} ended with status {process.returncode} before its photos were done"
+                raise OutputError(f"{early}; run the same command again to resume.")
 
     def watch(self) -> None:
         """Until the crew is dismissed: end this process where it waits for a rank that will never come."""
@@ -62,11 +59,10 @@ class Crew:
         self._over.set()
         until = time.monotonic() + patience_seconds
         for process in self.processes.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.1, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()  # does nothing to one that has ended
+            process.wait()
 
     def stop(self) -> None:
         """Ask the ranks to end where they are."""
@@ -98,8 +94,8 @@ def started(prepared: Prepared) -> Iterator[Crew]:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
             processes[at.global_rank] = process
             assert process.stdin is not None
-            with process.stdin:
-                process.stdin.write(json.dumps(request).encode())
+            with process.stdin as stdin:
+                stdin.write(json.dumps(request).encode())
         if processes:
             threading.Thread(target=crew.watch, name="gfpup-ranks", daemon=True).start()
         yield crew

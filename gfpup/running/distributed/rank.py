@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from gfpup.core.errors import GfpupError
 from gfpup.core.plan import Decision
 from gfpup.machine import hardware
-from gfpup.planning.settings import Settings
+from gfpup.planning.schema import Hardware, Settings
 
 if TYPE_CHECKING:
     from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -61,18 +61,17 @@ def find_rank(settings: Settings) -> Rank:
     Raises:
         GfpupError: the machine lacks what was asked for, or the program that started the ranks says something else.
     """
-    if settings.hardware.devices == 1 and settings.hardware.num_nodes == 1 and settings.hardware.strategy == "auto":
+    asked, nodes = settings.hardware, settings.hardware.num_nodes
+    devices = 1 if asked.devices == 1 else _devices(asked)
+    if devices * nodes == 1 and asked.strategy == "auto":
         return Rank()
-    devices, nodes = _devices(settings), settings.hardware.num_nodes
-    if devices * nodes == 1 and settings.hardware.strategy == "auto":
-        return Rank()
-
     environment = found_environment(devices=devices, nodes=nodes)
     if environment is not None:
         node, local_rank = environment.node_rank(), environment.local_rank()
         return Rank(node * devices + local_rank, local_rank, devices, nodes, ddp=True, external=True)
     if nodes == 1:
-        return Rank(0, 0, devices, nodes, ddp=True, port=free_port())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return Rank(0, 0, devices, nodes, ddp=True, port=free.getsockname()[1])
     try:
         node = int(os.environ["NODE_RANK"])
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
@@ -84,24 +83,18 @@ def find_rank(settings: Settings) -> Rank:
     return Rank(node * devices, 0, devices, nodes, ddp=True, address=address, port=port)
 
 
-def _devices(settings: Settings) -> int:
+def _devices(asked: Hardware) -> int:
     """The ranks on each machine."""
     machine = hardware.probe()
-    kind = hardware.choose_device(settings.hardware.device, machine).value.kind
-    if settings.hardware.devices is None:
-        return len(machine.gpus) if kind == "cuda" and ":" not in settings.hardware.device else 1
-    if settings.hardware.devices == 1:
-        return 1
-    if kind == "cuda" and ":" in settings.hardware.device:
-        raise GfpupError(
-            f"--devices {settings.hardware.devices} and --device {settings.hardware.device} exclude each other; "
-            "use --device cuda."
-        )
-    if kind == "cuda" and settings.hardware.devices > len(machine.gpus):
-        raise GfpupError(f"--devices {settings.hardware.devices} was asked for, but this machine has {len(machine.gpus)} GPUs.")
-    if kind == "mps":
-        raise GfpupError(f"--devices {settings.hardware.devices} was asked for, but there is one Apple GPU; leave it out.")
-    return settings.hardware.devices
+    kind, numbered = hardware.choose_device(asked.device, machine).value.kind, ":" in asked.device
+    if asked.devices is None:
+        return len(machine.gpus) if kind == "cuda" and not numbered else 1
+    if kind == "cuda" and numbered:
+        raise GfpupError(f"--devices {asked.devices} and --device {asked.device} exclude each other; use --device cuda.")
+    if kind == "mps" or (kind == "cuda" and asked.devices > len(machine.gpus)):
+        has = "one Apple GPU" if kind == "mps" else f"{len(machine.gpus)} GPUs"
+        raise GfpupError(f"--devices {asked.devices} was asked for, but this machine has {has}.")
+    return asked.devices
 
 
 def adapt(settings: Settings, rank: Rank) -> Settings:
@@ -115,17 +108,12 @@ def adapt(settings: Settings, rank: Rank) -> Settings:
 
 def share_of(machine: hardware.Machine, rank: Rank) -> hardware.Machine:
     """What a rank may count on: its part of the cores and of the memory."""
-    if rank.sharing == 1:
-        return machine
     among = rank.sharing
+    if among == 1:
+        return machine
+    cores, memory, free = max(1, machine.cores // among), machine.memory_bytes // among, machine.free_bytes // among
     limits = (*machine.limits, f"{among} ranks share this machine")
-    return replace(
-        machine,
-        cores=max(1, machine.cores // among),
-        memory_bytes=machine.memory_bytes // among,
-        free_bytes=machine.free_bytes // among,
-        limits=limits,
-    )
+    return replace(machine, cores=cores, memory_bytes=memory, free_bytes=free, limits=limits)
 
 
 def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
@@ -138,8 +126,8 @@ def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
+    environment: ClusterEnvironment
     try:
-        environment: ClusterEnvironment
         if TorchElasticEnvironment.detect():
             environment = TorchElasticEnvironment()
         elif SLURMEnvironment.detect() and os.environ.get("SLURM_NTASKS") == str(devices * nodes):
@@ -152,10 +140,3 @@ def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
     except (ValueError, RuntimeError) as error:
         raise GfpupError(" ".join(str(error).split())) from None
     return environment
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
