@@ -223,9 +223,7 @@ def _plan_tiles(settings: Settings, background: str, placement: Placement) -> De
         return Decision("tiles", (settings.background.tile_px, overlap), "as asked for, or as its architecture allows")
     if background != "realesrgan":
         return Decision(
-            "tiles",
-            None,
-            "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles",
+            "tiles", None, "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles"
         )
     return Decision("tiles", (placement.tile_px.value, overlap), placement.tile_px.why)
 
