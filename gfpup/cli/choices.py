@@ -35,8 +35,10 @@ def _known(override: str, *, own: bool) -> str:
         from gfpup.models import backends
 
         return f"backend={','.join(backends.canonical(name) for name in value.split(','))}"
-    if key == "hydra/launcher":
-        _check_launcher(value)
+    extra = LAUNCHERS.get(value)
+    if key == "hydra/launcher" and extra is not None:
+        if find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
+            raise GfpupError(f"hydra/launcher={value} is not installed: pip install 'gfpup[{extra}]' installs it.")
     elif not own and "/" not in key and _PLAIN.fullmatch(value):
         names = choices(key)
         for name in value.split(",") if names else ():
@@ -51,11 +53,3 @@ def choices(group: str) -> list[str]:
     if spec is None or not spec.submodule_search_locations or not group.isidentifier():
         return []
     return sorted(file.stem for file in (Path(spec.submodule_search_locations[0]) / group).glob("*.yaml"))
-
-
-def _check_launcher(name: str) -> None:
-    extra = LAUNCHERS.get(name)
-    if extra is None:
-        return
-    if find_spec("hydra_plugins") is None or find_spec(f"hydra_plugins.hydra_{extra}_launcher") is None:
-        raise GfpupError(f"hydra/launcher={name} is not installed: pip install 'gfpup[{extra}]' installs it.")

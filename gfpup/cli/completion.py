@@ -59,17 +59,10 @@ SHELLS: Final = tuple(SCRIPTS)
 
 def run(words: Sequence[str]) -> int:
     """`gfpup completion`: print the script of one shell; returns 0."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
-        return 0
-    print(SCRIPTS[_parse(words)], end="")
-    return 0
-
-
-def _parse(words: Sequence[str]) -> str:
-    if len(words) != 1 or words[0] not in SCRIPTS:
+    if words and not {"-h", "--help"} & set(words) and (len(words) > 1 or words[0] not in SCRIPTS):
         raise GfpupError(f"invalid value {' '.join(words)!r} for gfpup completion: expected one of {', '.join(SHELLS)}.")
-    return words[0]
+    print(SCRIPTS.get(words[0], HELP) if words else HELP, end="")
+    return 0
 
 
 def complete(arguments: Sequence[str], *, verbs: Sequence[str]) -> int:

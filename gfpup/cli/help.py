@@ -7,9 +7,6 @@ import textwrap
 from gfpup.planning.option import Flag, Option, describe
 from gfpup.planning.schema import FLAGS, SECTIONS
 
-WIDTH = 130
-COLUMN = 31
-
 HEAD = """\
 Restore the faces of photos.
 
@@ -37,12 +34,12 @@ def run_help(*, everything: bool = False) -> str:
     lines = []
     for section in SECTIONS:
         rows = [(flag, wanted) for flag, wanted in flags(section) if everything or flag.common]
-        if rows:
-            lines += [f"{section}:", *(line for row in rows for line in _lines(*row, with_key=everything)), ""]
-    shown = sum(flag.common for section in SECTIONS for flag, _ in flags(section))
-    total = sum(len(flags(section)) for section in SECTIONS)
-    more = HYDRA if everything else MORE.format(count=total - shown)
-    return HEAD + "\n".join(lines) + "\n" + more + TAIL
+        lines += [f"{section}:"] * bool(rows)
+        for flag, wanted in rows:
+            lines += row(spelling(flag), describe(flag, wanted) + (f" [{override(flag, wanted)}]" if everything else ""))
+        lines += [""] * bool(rows)
+    hidden = sum(not flag.common for section in SECTIONS for flag, _ in flags(section))
+    return HEAD + "\n".join(lines) + "\n" + (HYDRA if everything else MORE.format(count=hidden)) + TAIL
 
 
 def flags(section: str) -> list[tuple[Flag, Option]]:
@@ -60,8 +57,7 @@ def override(flag: Flag, wanted: Option) -> str:
     return f"{wanted.key}={str(flag.sets).lower()}" if flag.is_switch else f"{wanted.key}=..."
 
 
-def _lines(flag: Flag, wanted: Option, *, with_key: bool) -> list[str]:
-    text = describe(flag, wanted) + (f" [{override(flag, wanted)}]" if with_key else "")
-    first, *rest = textwrap.wrap(text, WIDTH - COLUMN, break_on_hyphens=False, break_long_words=False)
-    head = f"  {spelling(flag):<{COLUMN - 3}} "
-    return [head + first, *(" " * COLUMN + line for line in rest)]
+def row(spelling: str, text: str, *, column: int = 31, width: int = 130) -> list[str]:
+    """The lines of a flag: its spelling, and from `column` on its help, no longer than `width`."""
+    first, *rest = textwrap.wrap(text, width - column, break_on_hyphens=False, break_long_words=False)
+    return [f"  {spelling:<{column - 3}} {first}", *(" " * column + line for line in rest)]

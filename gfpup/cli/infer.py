@@ -7,26 +7,35 @@ import os
 import shlex
 import shutil
 import sys
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gfpup.cli.help import row
 from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError, OutputError
 
 VERSIONS: Final = ("1.2", "1.3", "1.4")
 DEFAULT_INPUT: Final = "inputs/whole_imgs"
 SPELLINGS: Final = {"restoreformerplusplus": "restoreformerpp", "restoreformer++": "restoreformerpp"}
-DETECTORS: Final = {
-    "retinaface_resnet50": "retinaface-resnet50",
-    "retinaface_mobile0.25": "retinaface-mobilenet0.25",
-    "retinaface-resnet50": "retinaface-resnet50",
-    "retinaface-mobilenet0.25": "retinaface-mobilenet0.25",
-    "cascade": "cascade",
-}
+DETECTORS: Final = {"retinaface_resnet50": "retinaface-resnet50", "retinaface_mobile0.25": "retinaface-mobilenet0.25"}
 METRICS: Final = {"none": "off", "id": "identity", "lpips": "lpips", "both": "identity,lpips", "detailed": "full"}
+DEFAULTS: Final = {"output": "results", "bg_upsampler": "realesrgan"}
+HEAD: Final = """\
+usage: gfpgan-infer [-i INPUT] [-o OUTPUT] [-v VERSION] [-s UPSCALE] [flags]
+
+Take the flags of the older scripts (GFPGAN's inference_gfpgan.py, CodeFormer's inference_codeformer.py) and run gfpup: a line
+on stderr names the command that does the same. Results are where they were: restored_imgs, cropped_faces, restored_faces and
+cmp in the output folder, replaced when it runs again. Flags may be shortened, as before. In brackets: the flag of gfpup run.
+
+"""
+TAIL: Final = """
+
+  gfpgan-infer --input photo.jpg --version 1.4
+  gfpgan-infer --input photo.jpg --backend codeformer --fidelity 0.8
+  gfpgan-infer -i inputs -o results -v 1.3 -s 2
+"""
 
 
 @dataclass(frozen=True)
@@ -44,14 +53,19 @@ class Old:
     repeat: bool = False
 
     @property
+    def long(self) -> list[str]:
+        """Its long names, as attributes of the parser's result are spelled; the first is that attribute."""
+        return [name[2:].replace("-", "_") for name in self.names.split() if name.startswith("--")]
+
+    @property
     def dest(self) -> str:
-        return next(name for name in self.names.split() if name.startswith("--"))[2:].replace("-", "_")
+        return self.long[0]
 
 
+# fmt: off
 FLAGS: Final = (
-    Old(
-        "-i --input --input_path", f"photo, folder or pattern; repeat for more (default: {DEFAULT_INPUT})", "PATH", repeat=True
-    ),
+    Old("-i --input --input_path", f"photo, folder or pattern; repeat for more (default: {DEFAULT_INPUT})", "PATH",
+        repeat=True),
     Old("-o --output --output_path", "folder of the results (default: results)", "DIR"),
     Old("-v --version", "GFPGAN 1.2, 1.3 or 1.4, also as v1.4, or RestoreFormer (default: 1.3)", "V"),
     Old("-s --upscale", "make the result this many times larger (default: 2)", "X", "--upscale"),
@@ -65,18 +79,12 @@ FLAGS: Final = (
     Old("--suffix", "add _TEXT to names", "TEXT"),
     Old("--ext", "auto, jpg, png, webp, ... (default: auto)", "EXT", "--ext"),
     Old("--only_center_face", "restore only the face nearest the centre", to="--only-center-face"),
-    Old(
-        "--aligned --has_aligned",
-        "treat the inputs as aligned faces; restored_imgs holds the restored ones too",
-        to="--aligned",
-    ),
+    Old("--aligned --has_aligned", "treat the inputs as aligned faces; restored_imgs holds the restored ones too",
+        to="--aligned"),
     Old("--high_quality", "compute in float32, mirror each face too, use no tiles", to="--high-quality"),
     Old("--memory_efficient", "restore one face at a time, in small tiles", to="--memory-efficient"),
-    Old(
-        "--detector --detection_model",
-        "retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best one here)",
-        "NAME",
-    ),
+    Old("--detector --detection_model", "retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best one here)",
+        "NAME"),
     Old("--detection_threshold", "accept faces from this score, 0 to 1 (default: 0.97)", "X", "--detection-threshold"),
     Old("--eye_dist_threshold", "skip faces whose eyes are closer together, in px (default: 5)", "PX", "--min-eye-distance"),
     Old("--no_parse", "paste by a feathered square", to="--mask feather"),
@@ -104,6 +112,7 @@ FLAGS: Final = (
     Old("--verbose", "print the plan first", to="--verbose"),
 )
 """Every flag that is translated; the help is written from it."""
+# fmt: on
 
 ELSEWHERE: Final = {
     "sweep_weight": "gfpup sweep --strength 0.3,0.5,0.7 does it",
@@ -130,15 +139,11 @@ ELSEWHERE: Final = {
 
 @dataclass(frozen=True)
 class Translation:
-    """The words of `gfpup run` that mean the same, what has to be noted, and the files to be made afterwards."""
+    """The words of `gfpup run` that mean the same, what has to be noted, and the flags that were given."""
 
     words: list[str]
-    output: Path
-    notes: list[str] = field(default_factory=list)
-    manifest: Path | None = None
-    report: Path | None = None
-    print_env: bool = False
-    dry_run: bool = False
+    notes: list[str]
+    given: argparse.Namespace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -155,43 +160,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(translation: Translation) -> int:
     from gfpup.cli.main import run
 
+    given = translation.given
     for note in translation.notes:
         print(f"gfpgan-infer: {note}", file=sys.stderr)
     print(f"gfpgan-infer: the same as: gfpup run {shlex.join(translation.words)}", file=sys.stderr)
-    for flag, file in (("--manifest", translation.manifest), ("--html-report", translation.report)):
-        if file is not None:
-            _check_file(flag, file)
-    if translation.print_env:
+    for flag, name in (("--manifest", given.manifest), ("--html-report", given.html_report)):
+        # Refuse before the run what could not be written after it.
+        file = Path(name or "file")
+        there = next((parent for parent in file.absolute().parents if parent.exists()), file)
+        if name is not None and (file.is_dir() or not there.is_dir() or not os.access(there, os.W_OK)):
+            raise GfpupError(f"{flag} {file} cannot be written: name a file in a folder that you can write to.")
+    if given.print_env:
         from gfpup.cli import doctor
 
         doctor.run(["--offline"])
     status = run(translation.words)
-    if status in (0, 1) and not translation.dry_run:
-        _write_files(translation)
+    if status in (0, 1) and not given.dry_run and Path(given.output, "manifest.json").is_file():
+        _write_files(given)
     return status
 
 
-def _check_file(flag: str, file: Path) -> None:
-    """Refuse before the run what could not be written after it."""
-    there = next((parent for parent in file.absolute().parents if parent.exists()), file)
-    if file.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
-        raise GfpupError(f"{flag} {file} cannot be written: name a file in a folder that you can write to.")
-
-
-def _write_files(translation: Translation) -> None:
-    record = translation.output / "manifest.json"
-    if not record.is_file():
-        return
-    if translation.manifest is not None:
+def _write_files(given: argparse.Namespace) -> None:
+    if given.manifest is not None:
+        file = Path(given.manifest)
         try:
-            translation.manifest.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(record, translation.manifest)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(given.output, "manifest.json"), file)
         except OSError as error:
-            raise OutputError(f"--manifest {translation.manifest} cannot be written: {error.strerror}.") from None
-    if translation.report is not None:
+            raise OutputError(f"--manifest {file} cannot be written: {error.strerror}.") from None
+    if given.html_report is not None:
         from gfpup.analysis.report import write_report
 
-        write_report([translation.output], translation.report)
+        write_report([Path(given.output)], Path(given.html_report))
 
 
 def translate(words: Sequence[str]) -> Translation:
@@ -213,7 +213,9 @@ def translate(words: Sequence[str]) -> Translation:
     if given.suffix is not None:
         said += ["--suffix", f"_{given.suffix}"]
     if given.detector is not None:
-        said += ["--detector", _detector(given.detector)]
+        if given.detector not in (*DETECTORS, *DETECTORS.values(), "cascade"):
+            raise GfpupError(f"there is no --detector {given.detector!r} here: choose {', '.join(DETECTORS)} or cascade.")
+        said += ["--detector", DETECTORS.get(given.detector, given.detector)]
     if given.metrics is not None:
         said += ["--metrics", METRICS.get(given.metrics, given.metrics)]
     if given.compile not in (None, "none"):
@@ -225,23 +227,15 @@ def translate(words: Sequence[str]) -> Translation:
         value = getattr(given, old.dest)
         if not old.to or value in (None, False, []):
             continue
-        if not old.metavar:
-            (said if old.to.startswith("--") else overrides).extend(old.to.split())
-        elif old.to.endswith("="):
+        if old.to.endswith("="):
             overrides.append(f"{old.to}{value}")
-        else:
+        elif old.metavar:
             said += [word for one in (value if old.repeat else [value]) for word in (old.to, one)]
+        else:
+            (said if old.to.startswith("--") else overrides).extend(old.to.split())
     if given.manifest or given.html_report:
         notes.append("--manifest and --html-report are written when the run below has ended.")
-    return Translation(
-        said + overrides,
-        Path(given.output),
-        notes,
-        manifest=None if given.manifest is None else Path(given.manifest),
-        report=None if given.html_report is None else Path(given.html_report),
-        print_env=given.print_env,
-        dry_run=given.dry_run,
-    )
+    return Translation(said + overrides, notes, given)
 
 
 def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]]:
@@ -250,9 +244,8 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
         if given.backend is not None or given.version is not None:
             raise GfpupError("--auto chooses the method itself: leave out --backend and --version.")
         return "auto", ["--auto"]
-    backend, version = given.backend, given.version
-    if backend is not None:
-        backend = SPELLINGS.get(backend.lower(), backend.lower())
+    version, backend = given.version, given.backend and given.backend.lower()
+    backend = SPELLINGS.get(backend, backend)
     if backend in ("ensemble", "precomputed", "upstream", "spandrel"):
         raise GfpupError(f"--backend {backend} needs flags that this command never had: use gfpup run.")
     if backend is None and (version or "").lower() == "restoreformer":
@@ -269,9 +262,8 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
             raise GfpupError(f"there is no --version {version!r}{older}: choose {', '.join(VERSIONS)} or RestoreFormer.")
         return "gfpgan", ["--backend", "gfpgan", "--version", number]
     if version is not None:
-        raise GfpupError(
-            f"--version {version} is a version of GFPGAN, but the method is --backend {backend}: leave one of them out."
-        )
+        clash = f"--version {version} is a version of GFPGAN, but the method is --backend {backend}"
+        raise GfpupError(f"{clash}: leave one of them out.")
     from gfpup.models import backends
 
     backend = backends.canonical(backend)
@@ -280,20 +272,13 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
 
 def _weight(given: argparse.Namespace, backend: str, notes: list[str]) -> list[str]:
     if backend != "codeformer":
-        notes.append(
-            f"-w {given.weight} has no effect on {backend}, as before; --strength sets how much of a face is blended in."
-        )
+        said = f"-w {given.weight} has no effect on {backend}, as before"
+        notes.append(f"{said}; --strength sets how much of a face is blended in.")
         return []
     if given.fidelity is not None:
         raise GfpupError("-w and --fidelity set the same value of CodeFormer: give one of them.")
     notes.append(f"-w {given.weight} is CodeFormer's --fidelity.")
     return ["--fidelity", given.weight]
-
-
-def _detector(name: str) -> str:
-    if name not in DETECTORS:
-        raise GfpupError(f"there is no --detector {name!r} here: choose retinaface_resnet50, retinaface_mobile0.25 or cascade.")
-    return DETECTORS[name]
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
@@ -325,14 +310,13 @@ def _full(word: str) -> str:
         return word
     written, equals, value = word.partition("=")
     name = written[2:].replace("-", "_")
-    known = {other[2:].replace("-", "_"): old.dest for old in FLAGS for other in old.names.split() if other.startswith("--")}
+    known = {other: old.dest for old in FLAGS for other in old.long}
     if name in ELSEWHERE:
         raise GfpupError(f"gfpgan-infer has no {written} here: {ELSEWHERE[name]}.")
     found = {known[name]} if name in known else {dest for other, dest in known.items() if other.startswith(name)}
     if len(found) > 1:
-        raise GfpupError(
-            f"{written} is the beginning of {', '.join(f'--{dest}' for dest in sorted(found))}: write one of them in full."
-        )
+        several = ", ".join(f"--{dest}" for dest in sorted(found))
+        raise GfpupError(f"{written} is the beginning of {several}: write one of them in full.")
     return f"--{found.pop()}{equals}{value}" if found else word
 
 
@@ -340,28 +324,9 @@ def help_text() -> str:
     """The help, from the table of translations."""
     lines = []
     for old in FLAGS:
-        head = f"  {', '.join(old.names.split())}{f' {old.metavar}' if old.metavar else ''}"
-        meant = f" [{old.to.rstrip('=')}]" if old.to else ""
-        first, *rest = textwrap.wrap(old.help + meant, 128 - 41, break_on_hyphens=False)
-        lines += [f"{head:<40} {first}", *(" " * 41 + line for line in rest)]
+        spelling = f"{', '.join(old.names.split())}{f' {old.metavar}' if old.metavar else ''}"
+        lines += row(spelling, old.help + (f" [{old.to.rstrip('=')}]" if old.to else ""), column=41, width=128)
     return HEAD + "\n".join(lines) + TAIL
-
-
-HEAD: Final = """\
-usage: gfpgan-infer [-i INPUT] [-o OUTPUT] [-v VERSION] [-s UPSCALE] [flags]
-
-Take the flags of the older scripts (GFPGAN's inference_gfpgan.py, CodeFormer's inference_codeformer.py) and run gfpup: a line
-on stderr names the command that does the same. Results are where they were: restored_imgs, cropped_faces, restored_faces and
-cmp in the output folder, replaced when it runs again. Flags may be shortened, as before. In brackets: the flag of gfpup run.
-
-"""
-TAIL: Final = """
-
-  gfpgan-infer --input photo.jpg --version 1.4
-  gfpgan-infer --input photo.jpg --backend codeformer --fidelity 0.8
-  gfpgan-infer -i inputs -o results -v 1.3 -s 2
-"""
-DEFAULTS: Final = {"output": "results", "bg_upsampler": "realesrgan"}
 
 
 if __name__ == "__main__":

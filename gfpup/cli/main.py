@@ -38,22 +38,12 @@ usage: gfpup VERB ...
   gfpup run --input photos/ --output out/ --dry-run
 """
 
+# fmt: off
 IN_OWN_MODULE = (
-    "score",
-    "compare",
-    "report",
-    "track",
-    "ui",
-    "degrade",
-    "verify",
-    "export",
-    "bench",
-    "recommend",
-    "doctor",
-    "backends",
-    "weights",
-    "completion",
+    "score", "compare", "report", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor", "backends",
+    "weights", "completion",
 )
+# fmt: on
 """Verbs that are `run(words)` of the module of their name."""
 VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 
@@ -61,8 +51,6 @@ VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 0 all done, 1 some failed, 2 refused, 128 + n interrupted by signal n."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what the terminal cannot show
     return contained(lambda: _dispatch(words))
 
 

@@ -13,13 +13,15 @@ from gfpup.core.errors import GfpupError
 from gfpup.planning.option import Flag, Option
 from gfpup.planning.schema import FLAGS, METRIC_PRESETS
 
+# fmt: off
 HYDRA_SWITCHES = frozenset({"-m", "--multirun", "--resolve", "--hydra-help"})
-HYDRA_VALUES = frozenset(
-    {"--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd"}
-    | {"--experimental-rerun", "--shell-completion", "-sc"}
-)
-HYDRA_OPTIONAL = frozenset({"--info"})
+HYDRA_VALUES = frozenset({
+    "--cfg", "-c", "--package", "-p", "--config-name", "-cn", "--config-path", "-cp", "--config-dir", "-cd",
+    "--experimental-rerun", "--shell-completion", "-sc",
+})
 HYDRA_TOPICS = frozenset({"all", "config", "defaults", "defaults-tree", "plugins", "searchpath"})
+"""What may follow Hydra's --info."""
+# fmt: on
 
 _OVERRIDE = re.compile(r"(~|\+{1,2})?[A-Za-z_][\w/.$@{}:-]*(=.*)?", re.DOTALL)
 _PLAIN = re.compile(r"[\w.+-]+")
@@ -43,19 +45,16 @@ def to_overrides(arguments: Sequence[str]) -> list[str]:
             flag, wanted = FLAGS[name]
             if flag.is_switch and has_value:
                 raise GfpupError(f"{name} takes no value, but got {value!r}: write {name} alone.")
-            if flag.is_switch:
-                given.switch(flag, wanted)
-                continue
-            if not has_value:
+            if not flag.is_switch and not has_value:
                 if not words or words[0] in FLAGS:
                     raise GfpupError(f"{name} needs a value: {name} {flag.metavar}.")
                 value = words.pop(0)
-            if value == "" and wanted.default != "":
+            if not flag.is_switch and value == "" and wanted.default != "":
                 raise GfpupError(f"{name} has an empty value: write {name} {flag.metavar}, or leave it out.")
             given.take(flag, wanted, value)
         elif word in HYDRA_SWITCHES:
             hydra_flags.append(word)
-        elif name in HYDRA_VALUES or name in HYDRA_OPTIONAL:
+        elif name in HYDRA_VALUES or name == "--info":
             hydra_flags.append(word)
             if not has_value and words and (name in HYDRA_VALUES or words[0] in HYDRA_TOPICS):
                 hydra_flags.append(words.pop(0))
@@ -82,34 +81,29 @@ class _Given:
         lists = [f"{key}=[{','.join(values)}]" for key, values in self.lists.items()]
         return lists + [f"{key}={value}" for key, (_, value) in self.singles.items()]
 
-    def switch(self, flag: Flag, wanted: Option) -> None:
-        self._set(flag, wanted, str(flag.sets).lower())
-
     def take(self, flag: Flag, wanted: Option, value: str) -> None:
-        if wanted.kind in ("list", "boxes"):
-            item = quote(value) if wanted.kind == "list" else _box(flag, value)
-            self.lists.setdefault(wanted.key, []).append(item)
-        elif wanted.kind == "metrics" and not self._is_preset(value):
+        presets = wanted.kind == "metrics" and set(value.split(",") if self.sweeping else [value]) <= set(METRIC_PRESETS)
+        if flag.is_switch:
+            self._set(flag, wanted, str(flag.sets).lower())
+        elif wanted.kind in ("list", "boxes"):
+            self.lists.setdefault(wanted.key, []).append(quote(value) if wanted.kind == "list" else _box(flag, value))
+        elif wanted.kind == "metrics" and not presets:
             self.lists[f"{wanted.key}.names"] = [_names(flag, value)]
         elif wanted.kind == "names":
             self._set(flag, wanted, f"[{_names(flag, value)}]")
-        elif wanted.kind == "text":
-            self._set(flag, wanted, quote(value))
         else:
-            if not _PLAIN.fullmatch(value) and _SWEEP.fullmatch(value) and not self.sweeping:
+            plain, several = _PLAIN.fullmatch(value), _SWEEP.fullmatch(value)
+            if wanted.kind != "text" and several and not plain and not self.sweeping:
                 raise GfpupError(f"{flag.name} has several values, {value!r}: give one, or add -m to run one job for each.")
-            self._set(flag, wanted, value if _PLAIN.fullmatch(value) or _SWEEP.fullmatch(value) else quote(value))
-
-    def _is_preset(self, value: str) -> bool:
-        return value in METRIC_PRESETS or (self.sweeping and set(value.split(",")) <= set(METRIC_PRESETS))
+            self._set(flag, wanted, value if wanted.kind != "text" and (plain or several) else quote(value))
 
     def _set(self, flag: Flag, wanted: Option, value: str) -> None:
-        before = self.singles.get(wanted.key)
-        if before is not None and before != (flag.name, value):
-            if before[0] == flag.name:
-                raise GfpupError(f"{flag.name} was given twice with different values: give it once.")
-            raise GfpupError(f"{before[0]} and {flag.name} exclude each other: give one of them.")
-        self.singles[wanted.key] = (flag.name, value)
+        before = self.singles.setdefault(wanted.key, (flag.name, value))
+        if before == (flag.name, value):
+            return
+        if before[0] == flag.name:
+            raise GfpupError(f"{flag.name} was given twice with different values: give it once.")
+        raise GfpupError(f"{before[0]} and {flag.name} exclude each other: give one of them.")
 
 
 def _names(flag: Flag, value: str) -> str:

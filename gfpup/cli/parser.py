@@ -19,14 +19,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str, *, lead: str | None = None) -> None:
         super().__init__(prog=command, add_help=False, allow_abbrev=False)
-        self._command = command
-        self._lead = f"{command}: " if lead is None else lead
+        self.lead = f"{command}: " if lead is None else lead
 
     def number(self, flag: str, least: float, most: float | None = None, *, default: Any = None, whole: bool = True) -> None:
         """Add a flag whose value is a number of at least `least` and at most `most`; other values raise GfpupError."""
-        limits = f"a {'whole ' if whole else ''}number " + (
-            f"of {least:g} or more" if most is None else f"from {least:g} to {most:g}"
-        )
+        limits = f"of {least:g} or more" if most is None else f"from {least:g} to {most:g}"
 
         def read(text: str) -> float:
             try:
@@ -34,7 +31,7 @@ class Parser(argparse.ArgumentParser):
             except ValueError:
                 value = math.nan
             if not least <= value <= (math.inf if most is None else most):
-                raise GfpupError(f"invalid value {text!r} for {flag}: expected {limits}")
+                raise GfpupError(f"invalid value {text!r} for {flag}: expected a {'whole ' if whole else ''}number {limits}")
             return value
 
         self.add_argument(flag, type=read, default=default)
@@ -44,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
         def read(text: str) -> str:
             if text not in names:
-                raise GfpupError(f"{self._lead}{unknown(flag, text, names)}")
+                raise GfpupError(f"{self.lead}{unknown(flag, text, names)}")
             return text
 
         self.add_argument(flag, type=read, default=default, required=required)
@@ -55,9 +52,5 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(flag, action="store_true")
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        """Raise what is wrong in one sentence; argparse would print its usage and exit.
-
-        Raises:
-            GfpupError: always.
-        """
-        raise GfpupError(f"{self._lead}{message}; {self._command} --help explains.")
+        """Raise GfpupError in one sentence; argparse would print its usage and exit."""
+        raise GfpupError(f"{self.lead}{message}; {self.prog} --help explains.")

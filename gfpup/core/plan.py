@@ -37,6 +37,21 @@ class Decision(Generic[T]):
 
 
 @dataclass(frozen=True)
+class FaceChoice:
+    """Which of the faces found are restored: `which` is "all", "largest", "center" or a number N (the N largest).
+
+    `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes, `min_score` the
+    detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not touched.
+    """
+
+    which: str | int = "all"
+    min_px: float = 0.0
+    min_eye_distance_px: float = 0.0
+    min_score: float = 0.0
+    leave_alone: tuple[tuple[float, float, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class Encoding:
     """How results are written."""
 

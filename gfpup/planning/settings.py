@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,7 +16,6 @@ from gfpup.core.errors import GfpupError
 from gfpup.models import backends
 from gfpup.planning.option import Option, expected
 from gfpup.planning.schema import OPTIONS, PRECISIONS, Settings
-from gfpup.restoration.select import FaceChoice
 from gfpup.weights import catalogue
 
 __all__ = ["ARGV_VARIABLE", "PRECISIONS", "Settings", "invalid", "read_settings", "typed"]
@@ -65,15 +65,19 @@ def read_settings(config: Mapping[str, Any], *, names: Mapping[str, str] | None 
         except _RefusedError as refused:
             raise invalid(key, refused.args[0], refused.args[1], names=names) from None
         nodes.setdefault(name, {}).update({inside: value})
-    nodes["restore"]["parameters"] = _parameters(config.get("restore", {}), nodes["restore"], config, names)
+    nodes["restore"]["parameters"] = _parameters(
+        config.get("restore", {}), nodes["restore"], str(config.get("backend", {}).get("name"))
+    )
     nodes["write"]["faces"] |= nodes["write"]["layout"] == "gfpgan"
-    faces = nodes.pop("faces")
     made = {name: held[""] if "" in held else replace(getattr(settings, name), **held) for name, held in nodes.items()}
-    return replace(settings, **made, faces=FaceChoice(**faces))  # type: ignore[arg-type]
+    return replace(settings, **made)
 
 
 class _RefusedError(ValueError):
     """A value and what was expected instead ("" for the option's own words)."""
+
+    def __init__(self, value: Any, wanted: str = "") -> None:
+        super().__init__(value, wanted)
 
 
 def _read(wanted: Option, value: Any) -> Any:
@@ -87,31 +91,25 @@ def _read(wanted: Option, value: Any) -> Any:
     if value is None and wanted.optional:
         return None
     if wanted.choices and value not in wanted.choices:
-        raise _RefusedError(value, "")
+        raise _RefusedError(value)
     if wanted.kind in ("list", "names", "metrics"):
-        kind = (int, float) if "float" in str(wanted.type) else (str,)
-        if not isinstance(value, list | tuple) or not all(isinstance(v, kind) and not isinstance(v, bool) for v in value):
-            raise _RefusedError(value, "")
-        return tuple(float(v) if kind != (str,) else v for v in value)
-    if wanted.base is bool:
-        if not isinstance(value, bool):
-            raise _RefusedError(value, "")
-        return value
-    if wanted.base in (int, float):
-        return _number(wanted, value)
+        kind = float if "float" in str(wanted.type) else str
+        if not isinstance(value, list | tuple) or not all(_is(kind, item) for item in value):
+            raise _RefusedError(value)
+        return tuple(kind(item) for item in value)
+    if wanted.base in (bool, int, float):
+        low, high = (-math.inf if wanted.low is None else wanted.low), (math.inf if wanted.high is None else wanted.high)
+        if not _is(wanted.base, value) or not low <= value <= high:
+            raise _RefusedError(value)
+        return wanted.base(value)
     if isinstance(value, bool | Mapping | list) or value is None or (str(value) == "" and wanted.default != ""):
-        raise _RefusedError(value, "")
+        raise _RefusedError(value)
     return Path(str(value)) if wanted.base is Path else str(value)
 
 
-def _number(wanted: Option, value: Any) -> float:
-    kinds = int if wanted.base is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise _RefusedError(value, "")
-    low, high = (-float("inf") if wanted.low is None else wanted.low), (float("inf") if wanted.high is None else wanted.high)
-    if not low <= value <= high:
-        raise _RefusedError(value, "")
-    return wanted.base(value)  # type: ignore[no-any-return]
+def _is(kind: type, value: Any) -> bool:
+    """Whether a value is of this type; true and false are no numbers, and whole numbers may stand for others."""
+    return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
 
 
 def _paths(value: Any) -> tuple[str, ...]:
@@ -133,39 +131,34 @@ def _files(value: Any) -> dict[str, Path]:
 
 
 def _which(value: Any) -> str | int:
-    if value in ("all", "largest", "center") or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    if value in ("all", "largest", "center") or (_is(int, value) and value > 0):
         return value  # type: ignore[no-any-return]
     raise _RefusedError(value, "all, largest, center or a number of faces")
 
 
 def _devices(value: Any) -> int | None:
-    if value == "auto":
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise _RefusedError(value, "auto or a whole number of 1 or more")
-    return value
+    if value == "auto" or (_is(int, value) and value >= 1):
+        return None if value == "auto" else value
+    raise _RefusedError(value, "auto or a whole number of 1 or more")
 
 
 def _boxes(value: Any) -> tuple[tuple[float, ...], ...]:
     for box in value or []:
-        numbers = isinstance(box, list | tuple) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in box)
+        numbers = isinstance(box, list | tuple) and all(_is(float, v) for v in box)
         if not numbers or len(box) != 4 or not (box[0] < box[2] and box[1] < box[3]):
             raise _RefusedError(value, "boxes [x0,y0,x1,y1] in photo pixels with x0 < x1 and y0 < y1")
     return tuple(tuple(float(v) for v in box) for box in value or [])
 
 
+# fmt: off
 _OWN_READERS: Final[Mapping[str, Any]] = {
-    "source.paths": _paths,
-    "weights.files": _files,
-    "faces.which": _which,
-    "faces.leave_alone": _boxes,
-    "hardware.devices": _devices,
+    "source.paths": _paths, "weights.files": _files,
+    "faces.which": _which, "faces.leave_alone": _boxes, "hardware.devices": _devices,
 }
+# fmt: on
 
 
-def _parameters(
-    given: Mapping[str, Any], read: Mapping[str, Any], config: Mapping[str, Any], names: Mapping[str, str] | None
-) -> dict[str, Any]:
+def _parameters(given: Mapping[str, Any], read: Mapping[str, Any], backend: str) -> dict[str, Any]:
     """The method's own parameters that were given: those of the schema, and others that some method declares.
 
     Raises:
@@ -174,11 +167,10 @@ def _parameters(
     own = {key: read[key] for key in ("version", "fidelity") if read[key] is not None}
     others = {str(key): value for key, value in given.items() if f"restore.{key}" not in OPTIONS and value is not None}
     if others:
-        known = set(_declared(str(config.get("backend", {}).get("name"))))
-        for key in others:
-            if key not in known:
-                options = [name.partition(".")[2] for name in OPTIONS if name.startswith("restore.")]
-                raise GfpupError(registry.unknown("key of restore", key, {*options, *known}))
+        known = set(_declared(backend))
+        for key in others.keys() - known:
+            options = {name.partition(".")[2] for name in OPTIONS if name.startswith("restore.")}
+            raise GfpupError(registry.unknown("key of restore", key, options | known))
     return own | others
 
 

@@ -11,12 +11,13 @@ from importlib.resources import files
 from typing import Any, Final
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import Detector, Photo, RestoredPhoto
 from gfpup.photos.jpeg_quality import file_jpeg_quality
 from gfpup.restoration.align import aligned_crop
 from gfpup.restoration.damage import Damage, measure_damage
 from gfpup.restoration.restorer import Detection, Restorer, detect_faces
-from gfpup.restoration.select import FaceChoice, select_faces
+from gfpup.restoration.select import select_faces
 
 RULES: Final = "auto.yaml"
 

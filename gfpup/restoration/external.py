@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import AlignedCrop, Detector, FaceResult, Photo, RestoredPhoto, UInt8
 from gfpup.ops import geometry
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.restorer import Align
-from gfpup.restoration.select import FaceChoice, select_faces
+from gfpup.restoration.select import select_faces
 from gfpup.restoration.stage_cache import Reuse, noting
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import AlignedCrop, Backend, Detector, Face, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
 from gfpup.machine.allocator import is_out_of_memory, release_memory
 from gfpup.ops import geometry
@@ -22,7 +23,7 @@ from gfpup.ops.tone import GREY, Tone, is_grey, keep_tone, tone_of
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
-from gfpup.restoration.select import FaceChoice, select_faces
+from gfpup.restoration.select import select_faces
 from gfpup.restoration.stage_cache import Reuse, noting
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]

@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import Face
-
-
-@dataclass(frozen=True)
-class FaceChoice:
-    """The rule: `which` is "all", "largest", "center" or a number N (the N largest).
-
-    `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes, `min_score` the
-    detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not touched.
-    """
-
-    which: str | int = "all"
-    min_px: float = 0.0
-    min_eye_distance_px: float = 0.0
-    min_score: float = 0.0
-    leave_alone: tuple[tuple[float, float, float, float], ...] = ()
 
 
 def select_faces(faces: Sequence[Face], size_hw: tuple[int, int], choice: FaceChoice) -> list[str | None]:

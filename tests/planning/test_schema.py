@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import hydra
@@ -12,11 +12,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.plan import FaceChoice
 from gfpup.planning.option import describe, expected
 from gfpup.planning.schema import FLAGS, OPTIONS, SECTIONS, Faces
 from gfpup.planning.settings import ARGV_VARIABLE, read_settings
 from gfpup.planning.structured import SCHEMA, register
-from gfpup.restoration.select import FaceChoice
 from tests.machines import request
 
 CHOSEN = {
@@ -79,7 +79,7 @@ def test_ten_flags_are_shown_first() -> None:
 
 def test_the_faces_of_the_schema_are_a_choice_of_faces() -> None:
     assert [item.name for item in fields(Faces)] == [item.name for item in fields(FaceChoice)]
-    assert request().faces == FaceChoice()
+    assert isinstance(request().faces, FaceChoice) and asdict(request().faces) == asdict(FaceChoice())
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import Face, Metadata, Photo, UInt8
 from gfpup.models import backends
 from gfpup.ops import degrade
@@ -22,7 +23,6 @@ from gfpup.restoration.align import aligned_crop
 from gfpup.restoration.auto import AutoRestorer, Choice, choose, rules
 from gfpup.restoration.damage import Damage, measure_damage
 from gfpup.restoration.restorer import Restorer
-from gfpup.restoration.select import FaceChoice
 
 ALL = tuple(rules()["methods"])
 CLEAN = Damage(faces=1, face_px=300, sharpness=0.4, noise=0.3, blockiness=1.05, colours=15)

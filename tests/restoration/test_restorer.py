@@ -9,11 +9,11 @@ import pytest
 import skimage.data
 import torch
 
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import Face, Metadata, Photo
 from gfpup.ops.geometry import TEMPLATE_512_XY
 from gfpup.ops.resize import resize
 from gfpup.restoration.restorer import Restorer
-from gfpup.restoration.select import FaceChoice
 
 
 class Found:

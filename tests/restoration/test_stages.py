@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gfpup.core.plan import FaceChoice
 from gfpup.core.types import AlignedCrop, Face, Metadata, Photo, RestoredPhoto
 from gfpup.evaluation.metrics import cost
 from gfpup.ops.geometry import TEMPLATE_512_XY
@@ -15,7 +16,6 @@ from gfpup.ops.resize import resize
 from gfpup.restoration.align import align_faces
 from gfpup.restoration.external import WholePhotoRestorer
 from gfpup.restoration.restorer import Restorer
-from gfpup.restoration.select import FaceChoice
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache
 
