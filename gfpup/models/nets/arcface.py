@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from gfpup.core.types import Float64, UInt8
+from gfpup.models.nets.resnet import projection
 from gfpup.ops import geometry
 
 EMBEDDING = 512
@@ -119,7 +120,7 @@ class PlainUnit(nn.Module):
         self.prelu = nn.PReLU()
         self.conv2 = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample = _shortcut(in_channels, out_channels, stride) if stride != 1 else None
+        self.downsample = projection(in_channels, out_channels, stride=stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         h = self.prelu(self.bn1(self.conv1(self.bn0(x))))
@@ -133,7 +134,8 @@ class SqueezeUnit(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.shortcut_layer = _shortcut(in_channels, out_channels, stride) if in_channels != out_channels else None
+        same = in_channels == out_channels
+        self.shortcut_layer = None if same else projection(in_channels, out_channels, stride=stride)
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(in_channels),
             nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
@@ -159,7 +161,3 @@ class Squeeze(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * torch.sigmoid(self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
-
-
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels))
