@@ -100,12 +100,11 @@ _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "rgb_112": arcface.rgb_112,
     "grey_128": arcface.grey_128,
 }
-_ASKS: dict[str, Callable[[Any, torch.Tensor], Answer]] = {
-    ask.__name__: ask for ask in (picture, embedding, anchors, nearest_codes, likeliest_codes)
-}
+_ASKS: tuple[Callable[[Any, torch.Tensor], Answer], ...] = (picture, embedding, anchors, nearest_codes, likeliest_codes)
+_ASK_OF = {ask.__name__: ask for ask in _ASKS}
 
 NETWORKS: dict[str, Network] = {
-    name: Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASKS[row.ask], row.salt, row.gain)
+    name: Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASK_OF[row.ask], row.salt, row.gain)
     for name, row in ARCHITECTURES.items()
     if row.make
 }

@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
@@ -113,12 +113,12 @@ def prepare(
         GfpupError: the engine cannot be used here, or cannot make a graph of this network.
         OutputError: the folder of graphs cannot be written.
     """
-    if engine == "eager":
-        return lambda *given: as_tuple(network(*given))
-    device = str(inputs[0].device)
-    require(engine, device=device, dtype=dtype)
     from gfpup.models.engines import cache, graphs
 
+    if engine == "eager":
+        return lambda *given: graphs.as_tuple(network(*given))
+    device = str(inputs[0].device)
+    require(engine, device=device, dtype=dtype)
     folder = folder or cache.default_folder()
     if device != "cpu":
         return graphs.compiled_on_the_fly(network, folder)
@@ -166,8 +166,3 @@ def lacking_to_compile() -> list[str]:
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
         lacking.append("Python's headers (Python.h)")
     return lacking
-
-
-def as_tuple(output: Any) -> tuple[torch.Tensor, ...]:
-    """What a network returned, a tensor or several, as a tuple."""
-    return tuple(output) if isinstance(output, tuple | list) else (output,)

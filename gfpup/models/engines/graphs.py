@@ -15,12 +15,16 @@ import torch
 from torch import nn
 
 from gfpup.core.errors import GfpupError
-from gfpup.models import engines
 
 Tensors = tuple[torch.Tensor, ...]
 
 ONNX_OPSET = 18
 """The oldest that torch's exporter writes without converting back: read by every ONNX Runtime since 1.14."""
+
+
+def as_tuple(output: Any) -> Tensors:
+    """What a network returned, a tensor or several, as a tuple."""
+    return tuple(output) if isinstance(output, tuple | list) else (output,)
 
 
 def write_openvino(
@@ -72,7 +76,7 @@ def write_onnx(
     network: nn.Module, inputs: Sequence[torch.Tensor], path: Path, *, names: tuple[Sequence[str], Sequence[str]] | None = None
 ) -> None:
     """Write one ONNX file in float32; `names` are those of the inputs and of the outputs."""
-    named = {} if names is None else {"input_names": list(names[0]), "output_names": list(names[1])}
+    named: dict[str, Any] = {} if names is None else {"input_names": list(names[0]), "output_names": list(names[1])}
     with _making("onnxruntime", torch.onnx.errors.OnnxExporterError):
         graph = _captured(network, inputs)
         program = torch.onnx.export(graph, tuple(inputs), dynamo=True, verbose=False, opset_version=ONNX_OPSET, **named)
@@ -102,7 +106,7 @@ def compiled_on_the_fly(network: nn.Module, folder: Path) -> Callable[..., Tenso
     """Compile for a GPU when first called: batches of any size share a graph, and torch keeps its kernels in `folder`."""
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
     compiled: Callable[..., Any] = torch.compile(network)
-    return lambda *given: engines.as_tuple(compiled(*given))
+    return lambda *given: as_tuple(compiled(*given))
 
 
 def _write_compiled(network: nn.Module, inputs: Sequence[torch.Tensor], path: Path) -> None:
@@ -116,7 +120,7 @@ def _load_compiled(path: Path) -> Callable[..., Tensors]:
     from torch import _inductor as inductor
 
     compiled = inductor.aoti_load_package(str(path))
-    return lambda *given: engines.as_tuple(compiled(*(each.contiguous() for each in given)))
+    return lambda *given: as_tuple(compiled(*(each.contiguous() for each in given)))
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,11 @@ def _encoder_blocks() -> list[nn.Module]:
 def _generator_blocks() -> list[nn.Module]:
     """16 pixels up to 512, the encoder's mirror."""
     channels = CHANNELS[-1]
-    blocks = [nn.Conv2d(CODE_CHANNELS, channels, 3, padding=1), *_attentive(channels)[:-1], *_attentive(channels)]
+    blocks: list[nn.Module] = [
+        nn.Conv2d(CODE_CHANNELS, channels, 3, padding=1),
+        *_attentive(channels)[:-1],
+        *_attentive(channels),
+    ]
     for wide in reversed(CHANNELS[:-1]):
         blocks += [Upsample(channels), _residual(channels, wide, paints=True), _residual(wide, wide, paints=True)]
         channels = wide

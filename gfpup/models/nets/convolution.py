@@ -11,6 +11,7 @@ convolving is that of StyleGAN2's own code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -112,6 +113,9 @@ def _winograd_strip(x: Tensor, top: int, end: int, taps: Tensor, bias: Tensor | 
 
 class _DoublingConv(nn.Conv2d, Rewritable):
     """A 3x3 convolution of the input at twice its size; rewritten, at low resolution, from `spread` alone."""
+
+    _enlarged: Callable[[Tensor], Tensor]
+    _at_low_resolution: Callable[[Tensor], Tensor]
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True, border: Border = "zeros") -> None:
         super().__init__(inputs, outputs, 3, padding=1, bias=bias, padding_mode=border)

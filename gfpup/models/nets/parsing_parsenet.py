@@ -61,7 +61,7 @@ class ConvLayer(nn.Module):
         super().__init__()
         self.conv2d: nn.Conv2d
         if scale == "up" or (large and scale == "same"):
-            kind = NearestConv if scale == "up" else WinogradConv
+            kind: type[NearestConv | WinogradConv] = NearestConv if scale == "up" else WinogradConv
             self.conv2d = kind(inputs, outputs, bias=not norm, border="reflect")
         else:
             stride = 2 if scale == "down" else 1

@@ -64,15 +64,17 @@ class ResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        inputs = 64
-        for stage, (width, depth) in enumerate(zip((64, 128, 256, 512), depths, strict=True)):
-            outputs = width * block.expansion
-            first = block(inputs, width, stride=1 if stage == 0 else 2)
-            self.add_module(
-                f"layer{stage + 1}", nn.Sequential(first, *(block(outputs, width, stride=1) for _ in range(1, depth)))
-            )
-            inputs = outputs
-        self.channels = (inputs // 4, inputs // 2, inputs)
+        grow = block.expansion
+        self.channels = (128 * grow, 256 * grow, 512 * grow)
+        self.layer1 = self._stage(block, 64, 64, depths[0], stride=1)
+        self.layer2 = self._stage(block, 64 * grow, 128, depths[1], stride=2)
+        self.layer3 = self._stage(block, 128 * grow, 256, depths[2], stride=2)
+        self.layer4 = self._stage(block, 256 * grow, 512, depths[3], stride=2)
+
+    @staticmethod
+    def _stage(block: type[BasicBlock | Bottleneck], inputs: int, width: int, depth: int, *, stride: int) -> nn.Sequential:
+        others = (block(width * block.expansion, width, stride=1) for _ in range(depth - 1))
+        return nn.Sequential(block(inputs, width, stride=stride), *others)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x)), inplace=True), 3, 2, 1)

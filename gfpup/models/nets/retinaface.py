@@ -184,7 +184,7 @@ class RetinaFace(nn.Module):
         if backbone not in get_args(Backbone):
             raise ValueError(f"backbone {backbone!r} is neither 'resnet50' nor 'mobilenet0.25'")
         large = backbone == "resnet50"
-        self.body = ResNet(Bottleneck, (3, 4, 6, 3)) if large else MobileNet025()
+        self.body: ResNet | MobileNet025 = ResNet(Bottleneck, (3, 4, 6, 3)) if large else MobileNet025()
         # The official code leaks 0.1 wherever the pyramid is 64 channels wide or less.
         channels, slope = (256, 0.0) if large else (64, 0.1)
         self.fpn = FeaturePyramid(self.body.channels, channels, slope=slope)

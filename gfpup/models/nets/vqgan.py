@@ -117,6 +117,9 @@ class CodeBookNetwork(nn.Module):
 
     feature_names: ClassVar[tuple[str, ...]]
     painters: ClassVar[tuple[str, ...]]
+    encode: Callable[[torch.Tensor], tuple[torch.Tensor, dict[str, torch.Tensor]]]
+    scores_of: Callable[[torch.Tensor], torch.Tensor]
+    decode: Callable[..., torch.Tensor]
 
     def forward(self, x: torch.Tensor, **dials: float | torch.Tensor) -> torch.Tensor:
         """Restore `x`; `dials` are the keywords of `decode`."""
