@@ -308,7 +308,7 @@ def test_every_engine_states_its_difference() -> None:
 
 def test_asking_what_is_available_imports_nothing_heavy() -> None:
     code = (
-        "import json, sys; from gfpup import engines; [engines.available(name) for name in engines.ENGINES];"
+        "import json, sys; from gfpup.models import engines; [engines.available(name) for name in engines.ENGINES];"
         "print(json.dumps([name for name in ('torch', 'openvino', 'onnxruntime', 'onnx') if name in sys.modules]))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
