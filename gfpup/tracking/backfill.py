@@ -38,9 +38,7 @@ def track_folder(folder: Path, target: Target) -> Tracked:
         found = folders_with(DOCUMENT, [folder])
     except GfpupError:
         raise GfpupError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
-    if found == [folder]:
-        return Tracked({folder: track(folder, target)})
-    sweep, ids = track_sweep(folder, found, target)
+    sweep, ids = (None, [track(folder, target)]) if found == [folder] else track_sweep(folder, found, target)
     return Tracked(dict(zip(found, ids, strict=True)), sweep)
 
 
@@ -56,12 +54,13 @@ def track(folder: Path, target: Target) -> str:
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
     with opened(target.uri) as store:
         for run in _logged(store, experiment_id, record):
-            if run.data.tags.get(facts.COMPLETE):
-                if target.parent_run_id is not None and PARENT not in run.data.tags:
-                    store.set_tag(run.info.run_id, PARENT, target.parent_run_id)
-                    store.set_tag(run.info.run_id, SWEEP, target.parent_run_id)
-                return str(run.info.run_id)
-            store.delete_run(run.info.run_id)
+            if not run.data.tags.get(facts.COMPLETE):
+                store.delete_run(run.info.run_id)
+                continue
+            if target.parent_run_id is not None and PARENT not in run.data.tags:
+                for tag in (PARENT, SWEEP):
+                    store.set_tag(run.info.run_id, tag, target.parent_run_id)
+            return str(run.info.run_id)
     tracker = Tracker(folder, target, names=[line["name"] for line in record.photos])
     tracker.start(record.document)
     tracker.run_done(record.document)
@@ -86,9 +85,8 @@ def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str
         parent = start_sweep(target.uri, experiment_id, title=folder.absolute().name, argv=argv, output=folder)
     target = replace(target, experiment_id=experiment_id, parent_run_id=parent)
     ids = [track(run, target) for run in runs]
-    statuses = [int(record.status != "done") for record in records]
-    jobs = [{"output": str(run), "status": status} for run, status in zip(runs, statuses, strict=True)]
-    end_sweep(target.uri, parent, jobs=jobs, status=max(statuses))
+    jobs = [{"output": str(record.folder), "status": int(record.status != "done")} for record in records]
+    end_sweep(target.uri, parent, jobs=jobs, status=max(job["status"] for job in jobs))
     return parent, ids
 
 

@@ -10,14 +10,12 @@ import json
 import logging
 import os
 import re
-import sqlite3
+import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-
-import filelock
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import printable
@@ -58,15 +56,10 @@ def store_uri(given: str | None) -> str:
     Where nothing is given, the environment decides (GFPUP_TRACKING_URI, then MLFLOW_TRACKING_URI), else it is `mlruns/` here.
     """
     given = given or next(filter(None, map(os.environ.get, URI_VARIABLES)), str(FOLDER))
-    if "://" not in given:
-        return f"sqlite:///{(Path(given) / DATABASE).absolute()}" if not given.endswith(".db") else _sqlite(Path(given))
-    if given.startswith("sqlite:///"):
-        return _sqlite(Path(given.removeprefix("sqlite:///")))
-    return given
-
-
-def _sqlite(path: Path) -> str:
-    return f"sqlite:///{path.absolute()}"
+    if "://" in given and not given.startswith("sqlite:///"):
+        return given
+    path = Path(given.removeprefix("sqlite:///"))
+    return f"sqlite:///{(path if '://' in given or given.endswith('.db') else path / DATABASE).absolute()}"
 
 
 def database(uri: str) -> Path | None:
@@ -89,16 +82,13 @@ def client(uri: str) -> Any:
 def opened(uri: str, complaint: str = "the store {where} cannot be used: {why}.") -> Iterator[Any]:
     """MLflow's client of the store at `uri`, for a block; whatever the store raises in it becomes one sentence.
 
-    `complaint` is that sentence, with places for `where` and `why`.
-
-    Raises:
-        TrackingError: MLflow passes on what its database, its server, the disk or the network raises.
+    `complaint` is that sentence, a TrackingError's, with places for `where` and `why`.
     """
     try:
         yield client(uri)
     except GfpupError:
         raise
-    except Exception as error:
+    except Exception as error:  # of MLflow, its database, its server, the disk or the network
         raise TrackingError(complaint.format(where=shown(uri), why=first_line(error))) from error
 
 
@@ -111,16 +101,9 @@ def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
     path = database(uri)
     if path is None:
         return _experiment(uri, experiment, location=None)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with local_store.lock(path):
-            local_store.prepare(path, client)
-            return _experiment(uri, experiment, location=(path.absolute().parent / ARTIFACTS).as_uri())
-    except filelock.Timeout:
-        raise TrackingError(f"another process is still making the store {path}; end it.") from None
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TrackingError(f"the store {path} cannot be used: {reason}; give another with tracking.uri.") from error
+    with local_store.locked(path, "give another with tracking.uri"):
+        local_store.prepare(path, client)
+        return _experiment(uri, experiment, location=(path.absolute().parent / ARTIFACTS).as_uri())
 
 
 def follow_folder(path: Path) -> bool:
@@ -129,11 +112,8 @@ def follow_folder(path: Path) -> bool:
     Raises:
         TrackingError: the store cannot be read or written.
     """
-    try:
-        with local_store.lock(path):
-            return local_store.follow(path)
-    except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"the store {path} cannot be used: {error}; make it anew with gfpup track.") from error
+    with local_store.locked(path, "make it anew with gfpup track"):
+        return local_store.follow(path)
 
 
 def _experiment(uri: str, name: str, *, location: str | None) -> str:
@@ -146,8 +126,7 @@ def _experiment(uri: str, name: str, *, location: str | None) -> str:
                 found = store.get_experiment_by_name(name)  # another machine made it in this moment
                 if found is None:
                     raise
-        deleted = found.lifecycle_stage == "deleted"
-    if deleted:
+    if found.lifecycle_stage == "deleted":
         raise TrackingError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or give another name.")
     return str(found.experiment_id)
 
@@ -210,10 +189,9 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
         runs = children(store, run_id)
         means = _log_means(store, run_id, runs)
         keys = _show(store, run_id, runs, BEFORE)
-        with_reference = _show_references(store, run_id, runs)
+        columns = len(runs) + _show_references(store, run_id, runs)
         experiment_id = store.get_run(run_id).info.experiment_id
-        shown_runs = len(runs) + with_reference
-        for key, view in ui_view.states(run_id, keys, means, jobs=shown_runs).items():
+        for key, view in ui_view.states(run_id, keys, means, jobs=columns).items():
             store.set_experiment_tag(experiment_id, ui_view.VIEW_TAG + key, view)
         every = bool(failed) and len(failed) == len(jobs)
         store.set_terminated(run_id, "KILLED" if status > 128 else "FAILED" if every else "FINISHED")
@@ -221,14 +199,10 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
 
 def _log_means(store: Any, run_id: str, runs: Sequence[Any]) -> list[str]:
     """Give the sweep's own run the mean over its jobs of each of their metrics of the whole run; returns their names."""
-    values: dict[str, list[float]] = {}
-    for run in runs:
-        for key, value in run.data.metrics.items():
-            if key.startswith(MEANS):
-                values.setdefault(key, []).append(value)
-    for key, found in sorted(values.items()):
-        store.log_metric(run_id, key, sum(found) / len(found))
-    return sorted(values)
+    keys = sorted({key for run in runs for key in run.data.metrics if key.startswith(MEANS)})
+    for key in keys:
+        store.log_metric(run_id, key, statistics.fmean(run.data.metrics[key] for run in runs if key in run.data.metrics))
+    return keys
 
 
 def children(store: Any, run_id: str) -> list[Any]:
@@ -240,9 +214,8 @@ def children(store: Any, run_id: str) -> list[Any]:
 
 def last_sweep(store: Any, experiment_ids: Sequence[str]) -> Any | None:
     """The run of the newest sweep of these experiments, None where there is none."""
-    found = store.search_runs(
-        list(experiment_ids), f"tags.`{KIND}` = 'sweep'", max_results=1, order_by=["attributes.start_time DESC"]
-    )
+    newest = {"max_results": 1, "order_by": ["attributes.start_time DESC"]}
+    found = store.search_runs(list(experiment_ids), f"tags.`{KIND}` = 'sweep'", **newest)
     return found[0] if found else None
 
 
@@ -265,17 +238,16 @@ def _show(store: Any, run_id: str, runs: Sequence[Any], step: int) -> list[str]:
     """Put each photo's picture of a step, from a run that has it, into the run `run_id`; returns the keys of all."""
     from PIL import Image
 
-    seen = dict.fromkeys(_pictures(store, run_id, BEFORE))
+    seen = list(_pictures(store, run_id, BEFORE))
     for run in runs:
         for key, path in _pictures(store, run.info.run_id, step).items():
-            if key in seen:
-                continue
-            seen[key] = None
-            with tempfile.TemporaryDirectory() as folder:
-                picture = Image.open(store.download_artifacts(run.info.run_id, path, folder))
-                for at in (BEFORE, AFTER):
-                    store.log_image(run_id, picture, key=key, step=at, synchronous=True)
-    return list(seen)
+            if key not in seen:
+                seen.append(key)
+                with tempfile.TemporaryDirectory() as folder:
+                    picture = Image.open(store.download_artifacts(run.info.run_id, path, folder))
+                    for at in (BEFORE, AFTER):
+                        store.log_image(run_id, picture, key=key, step=at, synchronous=True)
+    return seen
 
 
 def _pictures(store: Any, run_id: str, step: int) -> dict[str, str]:
