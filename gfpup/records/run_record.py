@@ -124,7 +124,7 @@ def read_runs(*folders: File) -> list[RunRecord]:
     Raises:
         GfpupError: a folder holds no record, or one is damaged.
     """
-    return _named([read_record(folder) for folder in folders_with(DOCUMENT, map(Path, folders))])
+    return named([read_record(folder) for folder in folders_with(DOCUMENT, map(Path, folders))])
 
 
 def read_scored(folders: Sequence[Path]) -> list[RunRecord]:
@@ -136,7 +136,7 @@ def read_scored(folders: Sequence[Path]) -> list[RunRecord]:
     found = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in folders])
     if len({folder.resolve() for folder in found}) < len(found):
         raise GfpupError("one run is given twice: name different runs to compare")
-    return _named([find_record(folder) or RunRecord(folder, {}, tuple(read(folder / TABLE))) for folder in found])
+    return named([find_record(folder) or RunRecord(folder, {}, tuple(read(folder / TABLE))) for folder in found])
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -160,7 +160,7 @@ def find_record(folder: Path) -> RunRecord | None:
     return None
 
 
-def _named(records: Sequence[RunRecord]) -> list[RunRecord]:
+def named(records: Sequence[RunRecord]) -> list[RunRecord]:
     """The records under different names: those of their folders, with as many parents as tell them apart."""
     folders = [record.folder.resolve() for record in records]
     names, depth = [called(folder) for folder in folders], 1
