@@ -108,7 +108,7 @@ class Manifest:
     def _write_document(self, status: str) -> dict[str, Any]:
         photos = [self.photos[name] for name in sorted(self.photos)]
         document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header}
-        document |= {"reused": _reused(photos), "photos": photos}
+        document |= {"reused": reused(photos), "photos": photos}
         write_atomic(self.folder / DOCUMENT, (json.dumps(document, indent=1) + "\n").encode())
         return document
 
@@ -189,7 +189,7 @@ def photo_line(
     }
 
 
-def _reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """By stage, for how many photos it was not computed but read, of how many that went through it, and the seconds saved."""
     saved: dict[str, list[float]] = {}
     for stage, value in ((stage, value) for line in photos for stage, value in line.get("reused", {}).items()):
