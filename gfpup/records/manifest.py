@@ -23,6 +23,7 @@ from gfpup.core.types import FaceResult, RestoredPhoto
 from gfpup.records.changed_settings import changed_settings
 from gfpup.records.layout import DOCUMENT, LINES, LOCK, PARTS
 from gfpup.records.run_record import read_lines
+from gfpup.records.scores import grouped
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
@@ -141,11 +142,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Refuse a folder that holds results of another plan than the one with this `fingerprint` and these `pixels`.
-
-    Raises:
-        GfpupError: it does, or it is a file.
-    """
+    """Refuse, with a GfpupError, a folder that holds results of another plan than that of this `fingerprint` and `pixels`."""
     if folder.exists() and not folder.is_dir():
         raise GfpupError(f"--output {folder} is a file; give a folder.")
     if overwrite:
@@ -191,9 +188,7 @@ def photo_line(
 
 def reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """By stage, for how many photos it was not computed but read, of how many that went through it, and the seconds saved."""
-    saved: dict[str, list[float]] = {}
-    for stage, value in ((stage, value) for line in photos for stage, value in line.get("reused", {}).items()):
-        saved.setdefault(stage, []).append(value)
+    saved = grouped(item for line in photos for item in line.get("reused", {}).items())
     of = {stage: sum(stage in line["seconds"] for line in photos) for stage in saved}
     return {stage: {"photos": len(each), "of": of[stage], "seconds": round(sum(each), 4)} for stage, each in saved.items()}
 

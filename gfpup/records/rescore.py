@@ -37,11 +37,7 @@ class Result:
 
 
 def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu") -> Scorer:
-    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason.
-
-    Raises:
-        MetricError: a name is unknown.
-    """
+    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason."""
     own = {row.name for row in METRIC_FILES}
 
     def find(name: str) -> Path:
@@ -152,10 +148,6 @@ def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Ma
 
     The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, and the folders
     of `origin` ("restored", "reference", "input"). Returns the summary.
-
-    Raises:
-        GfpupError: the scores that are there are damaged.
-        OutputError: the folder cannot be written.
     """
     table = target / TABLE
     before = read(table) if table.exists() else []

@@ -130,8 +130,7 @@ def read_runs(*folders: File) -> list[RunRecord]:
 def read_scored(folders: Sequence[Path]) -> list[RunRecord]:
     """Read the runs that have scores in these folders, a sweep's among them; a folder of scores needs no record.
 
-    Raises:
-        GfpupError: a folder has no scores, or is given twice.
+    A GfpupError names a folder without scores; so it does where one is given twice.
     """
     found = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in folders])
     if len({folder.resolve() for folder in found}) < len(found):
@@ -209,11 +208,7 @@ class Lines:
 
 
 def read_lines(path: Path) -> Lines:
-    """The complete lines of a record; a last line cut short by a crash is left out.
-
-    Raises:
-        GfpupError: the record cannot be read, or a line of it is damaged.
-    """
+    """The complete lines of a record, but for a last one cut short by a crash; a GfpupError names what cannot be read."""
     try:
         data = path.read_bytes() if path.exists() else b""
     except OSError as error:
@@ -257,8 +252,7 @@ def job_statuses(sweep: Path) -> list[dict[str, Any]]:
 def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
     """The folders that hold `file`: those given, or of each that does not (a sweep's) the ones below it, in natural order.
 
-    Raises:
-        GfpupError: a folder is not there, or neither it nor one below holds the file.
+    A GfpupError names a folder that is not there, or that has no such file at all.
     """
     found: list[Path] = []
     for path in given:

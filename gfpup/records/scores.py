@@ -13,9 +13,10 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import file_text, natural_key, write_atomic
@@ -27,6 +28,8 @@ from gfpup.records.written import LOSSLESS_EXTENSIONS, MEMORY
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
 
+K = TypeVar("K")
+V = TypeVar("V")
 TABLE: Final = "scores.csv"
 SUMMARY: Final = "scores.json"
 COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason", "taken_from")
@@ -52,11 +55,7 @@ def in_order(scores: Iterable[Score]) -> list[Score]:
 
 
 def read(path: Path) -> list[Score]:
-    """Read a `scores.csv`; a last line cut short by a crash is left out.
-
-    Raises:
-        GfpupError: the file is missing or is not a table of scores; the message names the line.
-    """
+    """Read a `scores.csv`, but for a last line cut short by a crash; a GfpupError says what is missing or damaged."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
@@ -85,9 +84,7 @@ def summarise(scores: Iterable[Score]) -> dict[str, Any]:
     `taken_from` what it is of. Infinite values (PSNR of identical pictures) do not enter a mean; they are counted as `infinite`
     and, like everything that is missing, in `missing` by their reason.
     """
-    groups: dict[tuple[str, str], list[Score]] = {}
-    for score in in_order(scores):
-        groups.setdefault((score.metric, score.level), []).append(score)
+    groups = grouped(((score.metric, score.level), score) for score in in_order(scores))
     return {"scores": [line for group in groups.values() for line in _means(group)]}
 
 
@@ -118,10 +115,7 @@ def _mean(group: Sequence[Score]) -> dict[str, Any]:
 
 def per_photo(scores: Iterable[Score]) -> dict[str, float]:
     """One finite value a photo: the mean of its lines that have one. Faces of a photo are not independent, photos are."""
-    values: dict[str, list[float]] = {}
-    for score in scores:
-        if score.is_finite:
-            values.setdefault(score.photo, []).append(float(score.value or 0.0))
+    values = grouped((score.photo, float(score.value or 0.0)) for score in scores if score.is_finite)
     # fsum: the order, which is another after a resume, does not change the last digit.
     return {photo: math.fsum(found) / len(found) for photo, found in values.items()}
 
@@ -136,11 +130,9 @@ def write(folder: Path, scores: Sequence[Score], **facts: Any) -> dict[str, Any]
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """What `scores.json` of a folder says; empty where there is none that can be read."""
-    try:
-        document = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    with suppress(OSError, ValueError, TypeError):
+        return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+    return {}
 
 
 class ScoreWriter:
@@ -200,9 +192,14 @@ class ScoreWriter:
 
 def by_photo(scores: Iterable[Score]) -> dict[str, list[Score]]:
     """Scores by the name of their photo."""
-    found: dict[str, list[Score]] = {}
-    for score in scores:
-        found.setdefault(score.photo, []).append(score)
+    return grouped((score.photo, score) for score in scores)
+
+
+def grouped(items: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """All values of each key, keys and values in the order given."""
+    found: dict[K, list[V]] = {}
+    for key, value in items:
+        found.setdefault(key, []).append(value)
     return found
 
 

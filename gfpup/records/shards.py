@@ -39,12 +39,7 @@ class Part:
         self.close()
 
     def open(self) -> None:
-        """Begin the part.
-
-        Raises:
-            GfpupError: the same rank of another run writes it.
-            OutputError: the folder cannot be written.
-        """
+        """Begin the part; a GfpupError where the same rank of another run writes it."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = take(self.folder, f"another rank {self.rank} is writing to {self.output}; wait for it, or end it.")

@@ -1,6 +1,7 @@
 """Finished runs and sweeps logged from their folders: after a tracking that failed, or for the first time.
 
-No run is logged twice: each carries a tag that says which run of ours it is, and another when all of it is there.
+No run is logged twice: each carries a tag that says which run of ours it is, and another when all of it is there. What is not a
+finished run, or cannot be logged, is a TrackingError.
 """
 
 from __future__ import annotations
@@ -29,26 +30,19 @@ class Tracked:
 
 
 def track_folder(folder: Path, target: Target) -> Tracked:
-    """Log the run in a folder, or all runs of a sweep's folder.
-
-    Raises:
-        GfpupError: the folder holds neither, one of the runs is not finished, or the store cannot be used.
-    """
+    """Log the run in a folder, or all runs of a sweep's folder."""
     try:
         found = folders_with(DOCUMENT, [folder])
     except GfpupError:
-        raise GfpupError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
+        raise TrackingError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
     sweep, ids = (None, [track(folder, target)]) if found == [folder] else track_sweep(folder, found, target)
     return Tracked(dict(zip(found, ids, strict=True)), sweep)
 
 
 def track(folder: Path, target: Target) -> str:
-    """Log a finished run from its folder; returns MLflow's id of the run. A run that is there already is left alone.
+    """Log a finished run from its folder; returns MLflow's id of the run.
 
-    What an interrupted tracking left of it is replaced.
-
-    Raises:
-        TrackingError: the folder holds no finished run, or the store cannot be used.
+    A run that is there already is left alone, and what an interrupted tracking left of it is replaced.
     """
     record = _finished(folder)
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
@@ -70,11 +64,7 @@ def track(folder: Path, target: Target) -> str:
 
 
 def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str, list[str]]:
-    """Log the `runs` of a sweep's folder below the sweep's own run; returns its id and theirs.
-
-    Raises:
-        TrackingError: one of them is not a finished run, or the store cannot be used.
-    """
+    """Log the `runs` of a sweep's folder below the sweep's own run; returns its id and theirs."""
     records = [_finished(run) for run in runs]
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
     with opened(target.uri) as store:
@@ -103,5 +93,4 @@ def _finished(folder: Path) -> RunRecord:
 
 def _logged(store: Any, experiment_id: str, record: RunRecord) -> list[Any]:
     """What the store holds of this very run: whole, or what an interrupted tracking left."""
-    this = facts.identity(record.document)
-    return list(store.search_runs([experiment_id], f"tags.`{facts.IDENTITY}` = '{this}'"))
+    return list(store.search_runs([experiment_id], f"tags.`{facts.IDENTITY}` = '{facts.identity(record.document)}'"))

@@ -23,7 +23,7 @@ import numpy as np
 from gfpup.core.files import file_text, natural_key, printable
 from gfpup.core.types import Pixels, Score, UInt8
 from gfpup.photos.modes import rounded_to_8
-from gfpup.records.scores import RUN, per_photo, summarise
+from gfpup.records.scores import RUN, grouped, per_photo, summarise
 
 IDENTITY: Final = "gfpup.identity"
 """The tag that says which run of ours this is: by it no run is logged twice."""
@@ -124,12 +124,10 @@ def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 def photo_metrics(line: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
     """The finite numbers of one photo: its scores, the means of its faces' scores, and its seconds."""
-    found: dict[str, list[Score]] = {}
-    for row in rows:
-        label = "per_photo_faces" if row.face is not None else "per_photo"
-        found.setdefault(key_of(f"{label}/{row.metric}"), []).append(row)
+    found = grouped((f"per_photo{'' if row.face is None else '_faces'}/{row.metric}", row) for row in rows)
     metrics = {key: value for key, group in found.items() for value in per_photo(group).values()}
-    return metrics | {key_of(f"per_photo_seconds/{stage}"): float(value) for stage, value in line["seconds"].items()}
+    metrics |= {f"per_photo_seconds/{stage}": float(value) for stage, value in line["seconds"].items()}
+    return {key_of(key): value for key, value in metrics.items()}
 
 
 def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
@@ -147,19 +145,14 @@ def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str,
     metrics |= {"count/photos": len(photos), "count/photos_failed": sum(photo["error"] is not None for photo in photos)}
     metrics |= {"count/faces": len(faces), "count/faces_restored": sum(face["restored"] for face in faces)}
     metrics |= {"count/faces_failed": sum(face["failed"] for face in faces)}
-    stages: dict[str, list[float]] = {}
-    for stage, value in (item for photo in photos for item in photo["seconds"].items()):
-        stages.setdefault(stage, []).append(value)
+    stages = grouped(item for photo in photos for item in photo["seconds"].items())
     metrics |= {f"median_seconds/{stage}": statistics.median(values) for stage, values in stages.items()}
     return {key_of(key): float(value) for key, value in metrics.items()}
 
 
 def table(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, list[Any]]:
     """A line a photo: its step, faces, error and each score, in pandas' "split" orientation that MLflow shows as a table."""
-    of: dict[str, list[Score]] = {}
-    for row in rows:
-        if row.photo != RUN:
-            of.setdefault(f"{row.level}/{row.metric}", []).append(row)
+    of = grouped((f"{row.level}/{row.metric}", row) for row in rows if row.photo != RUN)
     values = {key: per_photo(group) for key, group in of.items()}
     lines = {line["name"]: line for line in document["photos"]}
     data = [

@@ -1,7 +1,7 @@
 """Where runs are tracked: a store of one's own (SQLite and a folder) or a server, its experiment, and the runs of sweeps.
 
 Store and experiment are made once, before jobs start: an experiment that two processes create at once would lose runs to
-MLflow's default one.
+MLflow's default one. A store that cannot be used is a TrackingError, whatever MLflow raises.
 """
 
 from __future__ import annotations
@@ -93,11 +93,7 @@ def opened(uri: str, complaint: str = "the store {where} cannot be used: {why}."
 
 
 def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
-    """Make the store and the experiment where they are not there yet; returns the experiment's id. Safe in parallel.
-
-    Raises:
-        TrackingError: the store cannot be written or does not answer, or the experiment was deleted in it.
-    """
+    """Make the store and the experiment where they are not there yet; returns the experiment's id. Safe in parallel."""
     path = database(uri)
     if path is None:
         return _experiment(uri, experiment, location=None)
@@ -107,11 +103,7 @@ def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
 
 
 def follow_folder(path: Path) -> bool:
-    """Correct the addresses in a local store whose folder was renamed or moved; says whether it did.
-
-    Raises:
-        TrackingError: the store cannot be read or written.
-    """
+    """Correct the addresses in a local store whose folder was renamed or moved; says whether it did."""
     with local_store.locked(path, "make it anew with gfpup track"):
         return local_store.follow(path)
 
@@ -142,9 +134,6 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
     """Open the run that stands for a sweep, in the process that starts its jobs; returns its id, which jobs are given.
 
     With `again` the run of an earlier sweep in the folder `output` is opened again, where there is one.
-
-    Raises:
-        TrackingError: the store cannot be written.
     """
     with opened(uri, "the sweep is not tracked in {where}: {why}.") as store:
         if again and (run_id := _sweep_in(store, experiment_id, output)) is not None:
@@ -171,9 +160,6 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
     """Close a sweep's run: how its jobs ended, their means, `files` of the whole sweep, and the pictures to compare with.
 
     It is FAILED where every job failed; where some did, a tag and its description name them.
-
-    Raises:
-        TrackingError: the store cannot be written.
     """
     with opened(uri, "the sweep's end is not tracked in {where}: {why}.") as store:
         store.log_text(run_id, json.dumps(list(jobs), indent=1, default=str), "jobs.json")
