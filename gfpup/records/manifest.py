@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import filelock
@@ -78,7 +77,7 @@ class Manifest:
             self._open = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._open.close()
 
     def done(self, name: str, input_sha256: str, *, faces: bool) -> bool:

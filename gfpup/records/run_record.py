@@ -72,12 +72,9 @@ class RunRecord:
     @property
     def failures(self) -> dict[str, str]:
         """Why each photo failed, or one of its faces, by the photo's name; empty where all went well."""
-        found = {}
-        for line in self.photos:
-            reasons = [line["error"], *(face["reason"] for face in line["faces"] if face["failed"])]
-            if any(reasons):
-                found[str(line["name"])] = "; ".join(str(reason) for reason in reasons if reason)
-        return found
+        of_faces = {line["name"]: [face["reason"] for face in line["faces"] if face["failed"]] for line in self.photos}
+        found = {line["name"]: "; ".join(filter(None, (line["error"], *of_faces[line["name"]]))) for line in self.photos}
+        return {name: reasons for name, reasons in found.items() if reasons}
 
     @cached_property
     def matches(self) -> dict[str, str]:
@@ -269,10 +266,7 @@ def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
 def _below(folder: Path, file: str) -> Iterator[Path]:
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if path.is_dir() and not path.name.startswith("."):
-            if (path / file).is_file():
-                yield path
-            else:
-                yield from _below(path, file)
+            yield from [path] if (path / file).is_file() else _below(path, file)
 
 
 def _scoring_command(folder: Path) -> str:

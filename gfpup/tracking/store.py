@@ -136,24 +136,17 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
     With `again` the run of an earlier sweep in the folder `output` is opened again, where there is one.
     """
     with opened(uri, "the sweep is not tracked in {where}: {why}.") as store:
-        if again and (run_id := _sweep_in(store, experiment_id, output)) is not None:
+        place = printable(str(output.absolute()))
+        found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000) if again else []
+        # Compared here: a path may hold what MLflow's filters cannot quote.
+        for run_id in (str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == place):
             store.update_run(run_id, status="RUNNING")
             return run_id
-        tags = {
-            KIND: "sweep",
-            "gfpup.output": printable(str(output.absolute())),
-            "mlflow.source.name": printable(" ".join(argv))[:500],
-            "mlflow.source.type": "LOCAL",
-        }
+        source = {"mlflow.source.name": printable(" ".join(argv))[:500], "mlflow.source.type": "LOCAL"}
+        tags = {KIND: "sweep", "gfpup.output": place, **source}
         run_id = str(store.create_run(experiment_id, run_name=f"{title} (as given)", tags=tags).info.run_id)
         store.set_tag(run_id, SWEEP, run_id)
     return run_id
-
-
-def _sweep_in(store: Any, experiment_id: str, output: Path) -> str | None:
-    found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000)
-    at = printable(str(output.absolute()))  # compared here: a path may hold what MLflow's filters cannot quote
-    return next((str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == at), None)
 
 
 def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path] = ()) -> None:

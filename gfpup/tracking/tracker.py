@@ -194,8 +194,12 @@ class Tracker:
         """What did not pass by: photos of an earlier, interrupted run or of a run logged afterwards, and all references."""
         found = scores.by_photo(rows)
         place = tracking_facts.steps(self._steps, (line["name"] for line in document["photos"]))
-        items = {item.name: item for item in self._shown_items(document)}
-        for line in (line for line in document["photos"] if line["error"] is None):
+        lines = [line for line in document["photos"] if line["error"] is None]
+        own = [{**line, "faces": []} for line in lines if line["name"] in self._shown]
+        items: dict[str, Item] = {}
+        with suppress(GfpupError):  # its references were taken away
+            items = {item.name: item for item in items_of_run(RunRecord(self.folder, {**document, "photos": own}))[0]}
+        for line in lines:
             name, item = line["name"], items.get(line["name"])
             wanted = set() if item is None else {BEFORE, AFTER, REFERENCE}
             if name in self._pictured:
@@ -204,14 +208,6 @@ class Tracker:
             if name not in self._seen or wanted:
                 pictures = {} if item is None else self._from_files(item, wanted)
                 yield _Seen(name, place[name], metrics, pictures)
-
-    def _shown_items(self, document: Mapping[str, Any]) -> list[Item]:
-        """The files of the photos that are shown."""
-        lines = [line for line in document["photos"] if line["name"] in self._shown and line["error"] is None]
-        own = [{**line, "faces": []} for line in lines]
-        with suppress(GfpupError):  # its references were taken away
-            return items_of_run(RunRecord(self.folder, {**document, "photos": own}))[0]
-        return []
 
     def _from_files(self, item: Item, wanted: Collection[int]) -> dict[int, UInt8]:
         """A photo's pictures of the steps `wanted`, from its files; an input that is not the one restored from is not shown."""
