@@ -59,6 +59,7 @@ def _state(run_id: str, cards: Sequence[Any], columns: Sequence[str], *, jobs: i
         "selectedColumns": list(columns),
         "compareRunCharts": list(cards),
         "compareRunSections": [section | {"isGenerated": False} | layout],
+        "isAccordionReordered": True,  # else the page sorts the sections by name, its own charts of counts before the means
         "hideEmptyCharts": True,
     }
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode())).decode()
