@@ -108,8 +108,9 @@ def test_the_addresses_compare_the_last_sweep(tracked: Path, capsys: pytest.Capt
     assert parse_qs(numbers.partition("?")[2])["viewStateShareKey"] == [numbers_key(parent.info.run_id)]
     tag = store.get_experiment(experiment).tags[VIEW_TAG + numbers_key(parent.info.run_id)]
     view = json.loads(zlib.decompress(base64.b64decode(tag.removeprefix("deflate;"))))
-    means = [f"mean_photo/{name}" for name in ("psnr_to_input",)]
+    means = ["mean_faces/psnr_to_input", "mean_photo/psnr_to_input"]
     assert [card["metricKey"] for card in view["compareRunCharts"] if card["type"] == "BAR"] == means
+    assert view["isAccordionReordered"], "the page would put its own charts first"
     # Without the stored view, as for a sweep that is still going on, the page that compares runs shows them.
     ids = [run.info.run_id for run in children(store, parent.info.run_id)]
     query = parse_qs(ui.numbers_address("http://h", experiment, ids).partition("?")[2])
