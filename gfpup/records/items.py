@@ -13,7 +13,7 @@ from gfpup.core.types import Float64
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import affines_of_line
 from gfpup.photos import pairs, sources
-from gfpup.photos.matching import Match, key_of, match
+from gfpup.photos.matching import key_of, match
 from gfpup.photos.opening import photo_sha256
 from gfpup.photos.sources import SourcePhoto
 from gfpup.records import layout
@@ -57,27 +57,23 @@ def items_of_run(
     """
     folder = record.ended().folder
     said = []
-    if reference is None:
-        recorded = record.configuration.get("source", {}).get("reference")
-        reference = None if recorded is None else Path(recorded)
-        if reference is not None and not reference.is_dir():
+    if reference is None and (recorded := record.configuration.get("source", {}).get("reference")) is not None:
+        reference = Path(recorded)
+        if not reference.is_dir():
             said.append(f"the references of {folder} are not at {reference}: give them with --reference")
             reference = None
-    lines = record.photos
     gfpgan = record.configuration.get("write", {}).get("layout") == "gfpgan"
-    photos = [_source(line, gfpgan=gfpgan) for line in lines]
+    photos = [_source(line, gfpgan=gfpgan) for line in record.photos]
     references = _partners(reference, "reference", photos)
     inputs = _partners(degraded, "input", photos)
     damage = record.pixels.get("damage")
     untimed = record.pixels.get("backend") == "precomputed"
     items = []
-    for line, source in zip(lines, photos, strict=True):
-        path, no_input = _input(line) if inputs is None else _found_in(inputs[source], degraded)
-        partner, no_reference = (None, None) if references is None else _found_in(references[source], reference)
+    for line, source in zip(record.photos, photos, strict=True):
+        path, no_input = _input(line) if inputs is None else inputs[source]
+        partner, no_reference = (None, "") if references is None else references[source]
         restored = folder / line["name"]
         refusal = line["error"] if line["error"] is not None else None if restored.is_file() else f"{restored} is not there"
-        if references is not None and partner is None:
-            refusal = refusal or no_reference
         items.append(
             Item(
                 line["name"],
@@ -85,7 +81,7 @@ def items_of_run(
                 degraded=path,
                 reference=partner,
                 referenced=references is not None or damage is not None,
-                refusal=refusal,
+                refusal=refusal or no_reference or None,
                 affines={} if path is None else affines_of_line(line),
                 stages=None if untimed else unshared(line["seconds"], line.get("reused", {})),
                 no_seconds=NOT_TIMED if untimed else None,
@@ -102,7 +98,7 @@ def items_of_run(
 def items_of_folder(
     folder: Path, *, reference: Path | None = None, degraded: Path | None = None
 ) -> tuple[list[Item], list[str]]:
-    """The pictures of a folder with their references and inputs by name, and what has to be said.
+    """The pictures of a folder with their references and inputs by name, and notes for the user (none).
 
     Where references or inputs are given, one without a result is an item too, and one without a partner is refused by name.
 
@@ -110,52 +106,33 @@ def items_of_folder(
         GfpupError: a folder holds no pictures, two pictures have one name, or nothing has a partner.
     """
     restored = _pictures_in(folder, "restored")
-    given = {"reference": reference, "input": degraded}
-    matches = {
-        what: match(_pictures_in(place, what), restored, what="result") for what, place in given.items() if place is not None
-    }
-    partners = {
-        what: {each.partner: each.photo.path for each in found if each.partner is not None} for what, found in matches.items()
-    }
+    given = {what: place for what, place in (("reference", reference), ("input", degraded)) if place is not None}
+    matches = {what: match(_pictures_in(place, what), restored, what="result") for what, place in given.items()}
+    partners = {what: {each.partner: each.photo.path for each in found if each.partner} for what, found in matches.items()}
+    referenced = reference is not None
     items = []
     for result in restored:
         paths = {what: found.get(result) for what, found in partners.items()}
-        lacking = next((what for what, path in paths.items() if path is None), None)
-        items.append(
-            Item(
-                str(result.relative),
-                restored=result.path,
-                reference=paths.get("reference"),
-                referenced=reference is not None,
-                degraded=paths.get("input"),
-                refusal=None if lacking is None else f"it has no {lacking} in {given[lacking]}",
-                no_faces=_NO_FACES,
-            )
-        )
-    items += _without_result(matches, folder, referenced=reference is not None)
+        lacking = next((f"it has no {what} in {given[what]}" for what, path in paths.items() if path is None), None)
+        partner, path = paths.get("reference"), paths.get("input")
+        name = str(result.relative)
+        items.append(Item(name, result.path, path, partner, referenced, refusal=lacking, no_faces=_NO_FACES))
+    without_result: dict[str, Item] = {}  # each name once, of references and inputs
+    for each in (each for found in matches.values() for each in found if each.partner is None):
+        plain = each.reason == "has no result"
+        refusal = f"there is no result of it in {folder}" if plain else f"it {each.reason} in {folder}"
+        name = str(each.photo.relative)
+        item = Item(name, referenced=referenced, refusal=refusal, no_faces=_NO_FACES)
+        without_result.setdefault(key_of(each.photo), item)
+    items += without_result.values()
     if all(item.refusal for item in items):
         raise GfpupError(f"no picture of {folder} has its partners: names must be equal but for the extension")
-    items.sort(key=lambda item: (natural_key(item.name), item.name))
-    return items, []
-
-
-def _without_result(matches: Mapping[str, Sequence[Match]], folder: Path, *, referenced: bool) -> list[Item]:
-    """References and inputs that no result belongs to, each name once."""
-    items: dict[str, Item] = {}
-    for found in matches.values():
-        for each in found:
-            if each.partner is None:
-                plain = each.reason == "has no result"
-                refusal = f"there is no result of it in {folder}" if plain else f"it {each.reason} in {folder}"
-                name = str(each.photo.relative)
-                items.setdefault(key_of(each.photo), Item(name, referenced=referenced, refusal=refusal, no_faces=_NO_FACES))
-    return list(items.values())
+    return sorted(items, key=lambda item: (natural_key(item.name), item.name)), []
 
 
 def _source(line: Mapping[str, Any], *, gfpgan: bool) -> SourcePhoto:
     """A photo of a record with the path it had in its input folder: its result may have a suffix or a number."""
-    path = Path(line["input"])
-    name = PurePosixPath(line["name"])
+    path, name = Path(line["input"]), PurePosixPath(line["name"])
     if gfpgan and name.is_relative_to(layout.RESTORED):
         name = name.relative_to(layout.RESTORED)
     return SourcePhoto(path, name.with_name(path.name))
@@ -170,16 +147,14 @@ def _input(line: Mapping[str, Any]) -> tuple[Path | None, str]:
     return (path, "") if same else (None, f"its input {path} has changed since the run: give --input")
 
 
-def _partners(folder: Path | None, what: str, photos: Sequence[SourcePhoto]) -> dict[SourcePhoto, Match] | None:
-    """The picture in `folder` that belongs to each of `photos`; None where no folder is given."""
+def _partners(
+    folder: Path | None, what: str, photos: Sequence[SourcePhoto]
+) -> dict[SourcePhoto, tuple[Path | None, str]] | None:
+    """The picture in `folder` that belongs to each of `photos`, or the reason why none does; None where no folder is given."""
     if folder is None:
         return None
-    return {each.photo: each for each in match(photos, _pictures_in(folder, what), what=what)}
-
-
-def _found_in(each: Match, folder: Path | None) -> tuple[Path | None, str]:
-    """The path of a photo's partner, or None and the reason."""
-    return (None, f"it {each.reason} in {folder}") if each.partner is None else (each.partner.path, "")
+    found = match(photos, _pictures_in(folder, what), what=what)
+    return {each.photo: (each.partner.path, "") if each.partner else (None, f"it {each.reason} in {folder}") for each in found}
 
 
 def _pictures_in(folder: Path, what: str) -> list[SourcePhoto]:

@@ -16,7 +16,6 @@ LINES: Final = "manifest.jsonl"
 LOCK: Final = ".manifest.lock"
 PARTS: Final = ".ranks"
 """Below the output folder: a folder for each rank that shares the work (`gfpup.records.shards`), until they are merged."""
-
 RESTORED: Final = "restored_imgs"
 FacePictures = Callable[[str, RestoredPhoto], Iterator[tuple[str, UInt8]]]
 """The pictures to write of a restored photo's faces, by their names in the folder, from the name of its result."""
@@ -38,7 +37,7 @@ def as_gfpgan(*, suffix: str, compare: bool) -> FacePictures:
     """
 
     def pictures(name: str, restored: RestoredPhoto) -> Iterator[tuple[str, UInt8]]:
-        base = base_of(name, suffix=suffix)
+        base = _base_of(name, suffix=suffix)
         # The official detector orders faces by their score, and the script numbers those it cuts out.
         cut = [face for face in restored.faces if face.crop is not None or face.output is not None]
         for i, face in enumerate(sorted(cut, key=lambda face: -face.face.score)):
@@ -52,22 +51,15 @@ def as_gfpgan(*, suffix: str, compare: bool) -> FacePictures:
     return pictures
 
 
-def base_of(name: str, *, suffix: str) -> str:
-    """What the pictures of a photo's faces begin with in the old layout: its name below `RESTORED`, without its suffix."""
+def _base_of(name: str, *, suffix: str) -> str:
     return str(PurePosixPath(name).relative_to(RESTORED).with_suffix("")).removesuffix(suffix)
 
 
 def refuse_shared_bases(names: Sequence[str], *, suffix: str) -> None:
-    """Refuse photos whose faces would get the same names in the old layout.
-
-    Raises:
-        GfpupError: it names both.
-    """
+    """Refuse photos whose faces would get the same names in the old layout, with a GfpupError that names both."""
     seen: dict[str, str] = {}
     for name in names:
-        base = base_of(name, suffix=suffix)
-        if base in seen:
-            raise GfpupError(
-                f"the faces of {seen[base]} and {name} would get the same names; give --ext png, which tells them apart."
-            )
-        seen[base] = name
+        first = seen.setdefault(_base_of(name, suffix=suffix), name)
+        if first != name:
+            same = f"the faces of {first} and {name} would get the same names"
+            raise GfpupError(f"{same}; give --ext png, which tells them apart.")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import filelock
@@ -22,6 +22,7 @@ from gfpup.core.types import FaceResult, RestoredPhoto
 from gfpup.records.changed_settings import changed_settings
 from gfpup.records.layout import DOCUMENT, LINES, LOCK, PARTS
 from gfpup.records.run_record import read_lines
+from gfpup.records.scores import grouped
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
@@ -38,7 +39,7 @@ class Manifest:
         self.header = dict(header)
         self.overwrite = overwrite
         self.photos: dict[str, dict[str, Any]] = {}
-        self._lock = filelock.FileLock(folder / LOCK, timeout=0)
+        self._open = ExitStack()
         self._lines: Any = None
 
     def __enter__(self) -> Self:
@@ -48,84 +49,55 @@ class Manifest:
             GfpupError: another run writes here, or the folder holds results of another plan.
             OutputError: the folder cannot be written.
         """
-        check_folder(self.folder, self.header["fingerprint"], self.header["plan"]["pixels"], overwrite=self.overwrite)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise GfpupError(f"another run is writing to {self.folder}; wait for it, or give another --output.") from None
-        except OSError as error:
-            raise GfpupError(f"cannot write to the folder {self.folder}: {error.strerror}; give another --output.") from None
-        self._take_over_parts()
-        for torn in self.folder.rglob(TEMPORARY_GLOB):
-            torn.unlink(missing_ok=True)  # left by a run that was killed while writing; the lock says that nobody writes now
-        path = self.folder / LINES
-        kept = None if self.overwrite else read_lines(path)
-        self.photos = {} if kept is None else kept.photos
-        with writing(path):
-            self._lines = path.open("r+b" if path.exists() else "w+b")
-            # A line cut short by a crash goes; with --overwrite all of them do.
-            self._lines.truncate(0 if kept is None else kept.end)
-            self._lines.seek(0, os.SEEK_END)
-        self._append({"run": self.header})
-        self._write_document("running")
+        folder, path = self.folder, self.folder / LINES
+        check_folder(folder, self.header["fingerprint"], self.header["plan"]["pixels"], overwrite=self.overwrite)
+        with ExitStack() as stack:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = take(folder, f"another run is writing to {folder}; wait for it, or give another --output.")
+            except OSError as error:
+                raise GfpupError(f"cannot write to the folder {folder}: {error.strerror}; give another --output.") from None
+            stack.callback(lock.release)
+            for part in sorted((folder / PARTS).glob("*")):  # of an earlier run, to be merged
+                busy = f"rank {part.name} of an earlier run is still writing to {folder}; end it, or wait for it."
+                take(part, busy).release()
+            if self.overwrite:
+                shutil.rmtree(folder / PARTS, ignore_errors=True)
+            for torn in folder.rglob(TEMPORARY_GLOB):
+                torn.unlink(missing_ok=True)  # left by a run that was killed while writing; nobody else writes now
+            kept = None if self.overwrite else read_lines(path)
+            self.photos = {} if kept is None else kept.photos
+            with writing(path):
+                self._lines = stack.enter_context(path.open("r+b" if path.exists() else "w+b"))
+                # A line cut short by a crash goes; with --overwrite all of them do.
+                self._lines.truncate(0 if kept is None else kept.end)
+                self._lines.seek(0, os.SEEK_END)
+            append(self._lines, [{"run": self.header}], path=path)
+            self._write_document("running")
+            self._open = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._lines.close()
-        self._lock.release()
-
-    def _take_over_parts(self) -> None:
-        """Refuse a folder that a rank of an earlier run still writes to; with --overwrite, forget what such ranks left."""
-        for part in sorted((self.folder / PARTS).glob("*")):
-            lock = filelock.FileLock(part / LOCK, timeout=0)
-            try:
-                lock.acquire()
-            except filelock.Timeout:
-                self._lock.release()
-                raise GfpupError(
-                    f"rank {part.name} of an earlier run is still writing to {self.folder}; end it, or wait for it."
-                ) from None
-            lock.release()
-        if self.overwrite:
-            shutil.rmtree(self.folder / PARTS, ignore_errors=True)
-
-    @property
-    def path(self) -> Path:
-        """Where the document lies."""
-        return self.folder / DOCUMENT
-
-    def may_hold(self, name: str) -> bool:
-        """Whether there is a line of `name`: without one its input need not be read to know that it is not done."""
-        return name in self.photos
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
 
     def done(self, name: str, input_sha256: str, *, faces: bool) -> bool:
         """Whether `name` was restored from these very bytes and its files, those of its `faces` too if wanted, are there."""
         line = self.photos.get(name)
         if line is None or line["error"] is not None or line["input_sha256"] != input_sha256:
             return False
-        if any(face["failed"] for face in line["faces"]):
-            return False
-        if faces and not line["face_files"] and any(face["affine"] for face in line["faces"]):
+        lost = faces and not line["face_files"] and any(face["affine"] for face in line["faces"])
+        if lost or any(face["failed"] for face in line["faces"]):
             return False
         files = [self.folder / file for file in [name, *line["face_files"]]]
-        if not all(file.is_file() for file in files):
-            return False
-        return line.get("output_bytes") in (None, files[0].stat().st_size)
+        return all(file.is_file() for file in files) and line.get("output_bytes") in (None, files[0].stat().st_size)
 
     def forget_failures(self, names: Collection[str]) -> None:
         """Drop failed photos that are not among `names` any more: nothing of them is on disk."""
         self.photos = {n: line for n, line in self.photos.items() if n in names or line["error"] is None}
 
-    def add(self, line: Mapping[str, Any]) -> None:
-        """Record one photo."""
-        self._append(line)
-        self.photos[line["name"]] = dict(line)
-
-    def absorb(self, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Record photos that others restored, in one step."""
-        lines = list(lines)
-        self._append(*lines)
+    def add(self, *lines: Mapping[str, Any]) -> None:
+        """Record photos, in one step; their lines are on the disk when this returns."""
+        append(self._lines, lines, path=self.folder / LINES)
         self.photos |= {line["name"]: dict(line) for line in lines}
 
     def close(self, status: str, **facts: Any) -> dict[str, Any]:
@@ -133,50 +105,43 @@ class Manifest:
         self.header.update(facts)
         return self._write_document(status)
 
-    def _append(self, *lines: Mapping[str, Any]) -> None:
-        append(self._lines, lines, path=self.folder / LINES)
-
     def _write_document(self, status: str) -> dict[str, Any]:
         photos = [self.photos[name] for name in sorted(self.photos)]
         document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header}
         document |= {"reused": reused(photos), "photos": photos}
-        path = self.path
-        write_atomic(path, (json.dumps(document, indent=1) + "\n").encode())
+        write_atomic(self.folder / DOCUMENT, (json.dumps(document, indent=1) + "\n").encode())
         return document
 
 
-def append(file: Any, lines: Iterable[Mapping[str, Any]], *, path: Path) -> None:
-    """Write lines to the open record `path`; they are on the disk when this returns.
+def take(folder: Path, complaint: str) -> filelock.FileLock:
+    """The lock of a record's folder, held; where another process holds it, a GfpupError with this `complaint`."""
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise GfpupError(complaint) from None
+    return lock
 
-    Raises:
-        OutputError: they cannot be written.
-    """
+
+def append(file: Any, lines: Iterable[Mapping[str, Any]], *, path: Path) -> None:
+    """Write lines to the open record `path`, all the way to the disk; an OutputError where that fails."""
     with writing(path):
         file.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 
 
-class writing:  # noqa: N801 (reads as a phrase: with writing(path))
-    """Turn an operating system's refusal into the error that stops a run."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from None
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an operating system's refusal into the OutputError that stops a run."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}; the run stops here and can be resumed.") from None
 
 
 def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Refuse a folder that holds results of another plan than the one with this `fingerprint` and these `pixels`.
-
-    Raises:
-        GfpupError: it does, or it is no folder.
-    """
+    """Refuse, with a GfpupError, a folder that holds results of another plan than that of this `fingerprint` and `pixels`."""
     if folder.exists() and not folder.is_dir():
         raise GfpupError(f"--output {folder} is a file; give a folder.")
     if overwrite:
@@ -184,9 +149,9 @@ def check_folder(folder: Path, fingerprint: str, pixels: Mapping[str, Any], *, o
     lines = read_lines(folder / LINES)
     if lines.header is None or lines.header.get("fingerprint") == fingerprint:
         return
-    differing = "; ".join(changed_settings(lines.pixels or {}, pixels)) or "an older version of gfpup made them"
+    why = "; ".join(changed_settings(lines.pixels or {}, pixels)) or "an older version of gfpup made them"
     raise GfpupError(
-        f"{folder} holds results of other settings ({differing}): give another --output, or --overwrite to replace them."
+        f"{folder} holds results of other settings ({why}): give another --output, or --overwrite to replace them."
     )
 
 
@@ -222,14 +187,9 @@ def photo_line(
 
 def reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """By stage, for how many photos it was not computed but read, of how many that went through it, and the seconds saved."""
-    found: dict[str, dict[str, Any]] = {}
-    for stage, value in ((stage, value) for line in photos for stage, value in line.get("reused", {}).items()):
-        entry = found.setdefault(stage, {"photos": 0, "of": 0, "seconds": 0.0})
-        entry["photos"] += 1
-        entry["seconds"] = round(entry["seconds"] + value, 4)
-    for stage, entry in found.items():
-        entry["of"] = sum(stage in line["seconds"] for line in photos)
-    return found
+    saved = grouped(item for line in photos for item in line.get("reused", {}).items())
+    of = {stage: sum(stage in line["seconds"] for line in photos) for stage in saved}
+    return {stage: {"photos": len(each), "of": of[stage], "seconds": round(sum(each), 4)} for stage, each in saved.items()}
 
 
 def _face(result: FaceResult) -> dict[str, Any]:

@@ -37,11 +37,7 @@ class Result:
 
 
 def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu") -> Scorer:
-    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason.
-
-    Raises:
-        MetricError: no metric has one of the names.
-    """
+    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason."""
     own = {row.name for row in METRIC_FILES}
 
     def find(name: str) -> Path:
@@ -60,7 +56,8 @@ def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu
 
 def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) -> Result:
     """Score the photos one by one, then the set. `memory` says that peak memory was asked for, which is missing here."""
-    _begin_set(scorer)
+    if scorer.sets is not None:  # forget the faces of the run before; its network stays loaded
+        scorer.sets = type(scorer.sets)(scorer.sets.inception, scorer.sets.names)
     result = Result()
     for item in items:
         result.photos += 1
@@ -74,7 +71,7 @@ def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) 
             continue
         for note in notes(pictures):
             result.said[note] = result.said.get(note, 0) + 1
-        scores = _scored(item, pictures, scorer)
+        scores = [_explained(score, item, pictures, scorer) for score in scorer(pictures)]
         on_pixels = [score for score in scores if not is_cost(score.metric)]
         if on_pixels and all(score.value is None for score in on_pixels):
             result.unscored[item.name] = str(on_pixels[0].missing_reason)
@@ -88,11 +85,9 @@ def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) 
 def score_earlier(
     scorer: Scorer, record: RunRecord, *, seen: Collection[str], lacking: Collection[str]
 ) -> dict[str, list[Score]]:
-    """Score from their files the photos `lacking` scores in a run's record, and take into the metrics of the whole set all that
-    `scorer` has not `seen`; returns the lines of each photo that was scored.
+    """Score the photos of a run that are `lacking` scores from their files; returns the scores of each.
 
-    Raises:
-        GfpupError: a photo of the record cannot be read.
+    Those that `scorer` has not `seen` enter its metrics of the whole set. A GfpupError names a photo that cannot be read.
     """
     if scorer.sets is None and not lacking:
         return {}
@@ -102,7 +97,7 @@ def score_earlier(
             continue
         pictures = pictures_of(item)
         if item.name in lacking:
-            found[item.name] = _scored(item, pictures, scorer)
+            found[item.name] = [_explained(score, item, pictures, scorer) for score in scorer(pictures)]
         else:
             scorer.remember(pictures)
     return found
@@ -138,11 +133,7 @@ def has_run_scores(names: Sequence[str], rows: Sequence[Score]) -> bool:
 
 
 def check_target(target: Path, folder: Path) -> None:
-    """Refuse to put the scores of `folder` into a folder that holds other results' scores.
-
-    Raises:
-        GfpupError: it does.
-    """
+    """Refuse, with a GfpupError, to put the scores of `folder` into a folder that holds other results' scores."""
     if target.resolve() == folder.resolve():
         return
     if (target / DOCUMENT).exists():
@@ -157,10 +148,6 @@ def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Ma
 
     The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, and the folders
     of `origin` ("restored", "reference", "input"). Returns the summary.
-
-    Raises:
-        GfpupError: the scores that are there are damaged.
-        OutputError: the folder cannot be written.
     """
     table = target / TABLE
     before = read(table) if table.exists() else []
@@ -179,15 +166,10 @@ def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Ma
 
 
 def pictures_of(item: Item) -> Pictures:
-    """The pictures of a photo that has a result, read from its files.
-
-    Raises:
-        GfpupError: one of them cannot be read.
-    """
+    """The pictures of a photo that has a result, read from its files; a GfpupError names one that cannot be read."""
     assert item.restored is not None
     restored = read_photo(item.restored).rgb8
-    degraded = None if item.degraded is None else read_photo(item.degraded).rgb8
-    reference = None if item.reference is None else read_photo(item.reference).rgb8
+    degraded, reference = (None if path is None else read_photo(path).rgb8 for path in (item.degraded, item.reference))
     if item.damage is not None and degraded is not None and item.degraded is not None:
         protocol, seed = item.damage
         degraded, made_from, _ = pairs.synthesise(degraded, protocol=protocol, seed=seed, name=item.degraded.name)
@@ -195,15 +177,10 @@ def pictures_of(item: Item) -> Pictures:
     affines = item.affines
     if affines is None:
         side = geometry.CROP_PX
-        base = restored if degraded is None else degraded
-        whole = geometry.resize_affine((base.shape[0], base.shape[1]), (side, side))
-        affines = {0: whole} if restored.shape[:2] == (side, side) else {}
+        h, w = (restored if degraded is None else degraded).shape[:2]
+        affines = {0: geometry.resize_affine((h, w), (side, side))} if restored.shape[:2] == (side, side) else {}
     taken = {"photo": item.name, "taken_from": file_kind(item.restored)}
     return Pictures(restored, degraded, reference, affines=affines, stages=item.stages, **taken)
-
-
-def _scored(item: Item, pictures: Pictures, scorer: Scorer) -> list[Score]:
-    return [_explained(score, item, pictures, scorer) for score in scorer(pictures)]
 
 
 def _explained(score: Score, item: Item, pictures: Pictures, scorer: Scorer) -> Score:
@@ -211,16 +188,9 @@ def _explained(score: Score, item: Item, pictures: Pictures, scorer: Scorer) -> 
     base = score.metric.removesuffix(TO_INPUT)
     if score.value is not None or base in scorer.missing:
         return score
-    if score.metric == "seconds" and item.no_seconds is not None:
-        return replace(score, missing_reason=item.no_seconds)
+    reason = item.no_seconds if score.metric == "seconds" else None
+    if reason is None and facts(base).level == "faces" and not pictures.affines:
+        reason = item.no_faces
     if score.metric.endswith(TO_INPUT) and pictures.degraded is None:
-        return replace(score, missing_reason=item.no_input)
-    if facts(base).level == "faces" and not pictures.affines and item.no_faces is not None:
-        return replace(score, missing_reason=item.no_faces)
-    return score
-
-
-def _begin_set(scorer: Scorer) -> None:
-    """Forget the faces of the run before: its network stays loaded."""
-    if scorer.sets is not None:
-        scorer.sets = type(scorer.sets)(scorer.sets.inception, scorer.sets.names)
+        reason = item.no_input
+    return score if reason is None else replace(score, missing_reason=reason)

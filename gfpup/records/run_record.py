@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike
@@ -21,6 +22,7 @@ from gfpup.records.scores import TABLE, read, summarise
 File = str | PathLike[str]
 SWEEP_STATUS: Final = ".sweep"
 """Where the jobs of a sweep leave how they ended, in the sweep's folder."""
+_RESUMED_BY: Final = {"name", "error", "input_sha256", "faces", "face_files"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +72,9 @@ class RunRecord:
     @property
     def failures(self) -> dict[str, str]:
         """Why each photo failed, or one of its faces, by the photo's name; empty where all went well."""
-        found = {}
-        for line in self.photos:
-            reasons = [line["error"], *(face["reason"] for face in line["faces"] if face["failed"])]
-            if any(reasons):
-                found[str(line["name"])] = "; ".join(str(reason) for reason in reasons if reason)
-        return found
+        of_faces = {line["name"]: [face["reason"] for face in line["faces"] if face["failed"]] for line in self.photos}
+        found = {line["name"]: "; ".join(filter(None, (line["error"], *of_faces[line["name"]]))) for line in self.photos}
+        return {name: reasons for name, reasons in found.items() if reasons}
 
     @cached_property
     def matches(self) -> dict[str, str]:
@@ -97,16 +96,11 @@ class RunRecord:
         raise GfpupError(f"{self.folder} has no scores {metric} ({level}); it has {', '.join(known) or 'none'}.")
 
     def ended(self) -> RunRecord:
-        """This record, of a run that has ended.
-
-        Raises:
-            GfpupError: the run is still going on.
-        """
-        if self.status == "running":
-            raise GfpupError(
-                f"the run in {self.folder} has not ended: wait for it, or give its command again, which resumes it."
-            )
-        return self
+        """This record, of a run that has ended; else a GfpupError."""
+        if self.status != "running":
+            return self
+        again = "wait for it, or give its command again, which resumes it"
+        raise GfpupError(f"the run in {self.folder} has not ended: {again}.")
 
 
 def read_run(folder: File) -> RunRecord:
@@ -115,10 +109,10 @@ def read_run(folder: File) -> RunRecord:
     Raises:
         GfpupError: there is no record, it is damaged, or the folder holds several.
     """
-    found = folders_with(DOCUMENT, [Path(folder)])
-    if len(found) > 1:
-        raise GfpupError(f"{folder} holds {len(found)} runs: gfpup.read_runs reads them all.")
-    return read_record(found[0])
+    first, *more = folders_with(DOCUMENT, [Path(folder)])
+    if more:
+        raise GfpupError(f"{folder} holds {len(more) + 1} runs: gfpup.read_runs reads them all.")
+    return read_record(first)
 
 
 def read_runs(*folders: File) -> list[RunRecord]:
@@ -127,48 +121,39 @@ def read_runs(*folders: File) -> list[RunRecord]:
     Raises:
         GfpupError: a folder holds no record, or one is damaged.
     """
-    return named([read_record(folder) for folder in folders_with(DOCUMENT, [Path(folder) for folder in folders])])
+    return named([read_record(folder) for folder in folders_with(DOCUMENT, map(Path, folders))])
 
 
 def read_scored(folders: Sequence[Path]) -> list[RunRecord]:
     """Read the runs that have scores in these folders, a sweep's among them; a folder of scores needs no record.
 
-    Raises:
-        GfpupError: a folder has no scores, or is given twice.
+    A GfpupError names a folder without scores; so it does where one is given twice.
     """
     found = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in folders])
-    resolved = [folder.resolve() for folder in found]
-    if len(set(resolved)) < len(resolved):
+    if len({folder.resolve() for folder in found}) < len(found):
         raise GfpupError("one run is given twice: name different runs to compare")
     return named([find_record(folder) or RunRecord(folder, {}, tuple(read(folder / TABLE))) for folder in found])
 
 
 def read_record(folder: Path) -> RunRecord:
-    """Read the record in exactly this folder.
-
-    Raises:
-        GfpupError: there is none, it is damaged, or its scores are.
-    """
+    """Read the record in exactly this folder; a GfpupError where there is none, or it or its scores are damaged."""
     path = folder / DOCUMENT
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        names = [line["name"] for line in document["photos"]]
-        whole = isinstance(document["status"], str) and isinstance(names, list)
+        whole = isinstance(document["status"], str) and all(isinstance(line["name"], str) for line in document["photos"])
     except (OSError, ValueError, KeyError, TypeError):
         whole = False
     if not whole:
-        raise GfpupError(
-            f"{path} is not the record of a run: give the --output folder of gfpup run, or pictures with --restored"
-        )
+        hint = "give the --output folder of gfpup run, or pictures with --restored"
+        raise GfpupError(f"{path} is not the record of a run: {hint}")
     return RunRecord(folder, document, tuple(read(folder / TABLE)) if (folder / TABLE).is_file() else (), called(folder))
 
 
 def find_record(folder: Path) -> RunRecord | None:
     """The record in this folder, None where there is none that can be read."""
-    try:
+    with suppress(GfpupError):
         return read_record(folder)
-    except GfpupError:
-        return None
+    return None
 
 
 def named(records: Sequence[RunRecord]) -> list[RunRecord]:
@@ -220,37 +205,23 @@ class Lines:
 
 
 def read_lines(path: Path) -> Lines:
-    """The complete lines of a record; a last line cut short by a crash is left out.
-
-    Raises:
-        GfpupError: the record cannot be read, or a line of it is damaged.
-    """
+    """The complete lines of a record, but for a last one cut short by a crash; a GfpupError names what cannot be read."""
     try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        data = b""
+        data = path.read_bytes() if path.exists() else b""
     except OSError as error:
         raise GfpupError(f"the record {path} cannot be read: {error.strerror}; give another --output.") from None
     end = data.rfind(b"\n") + 1
     lines = parse_lines(data[:end], path)
-    try:
-        header = [dict(line["run"]) for line in lines if "run" in line][-1:]
-        photos = {}
-        for line in lines:
-            if "run" not in line:
-                _ = [line[key] for key in ("error", "input_sha256", "faces", "face_files")]  # what resuming looks at
-                photos[line["name"]] = dict(line)
-    except (ValueError, KeyError, TypeError):
-        raise GfpupError(f"{path} is damaged; give another --output, or --overwrite.") from None
-    return Lines(header[0] if header else None, photos, end)
+    headers = [line["run"] for line in lines if "run" in line]
+    photos = [line for line in lines if "run" not in line]
+    named = all(line.keys() >= _RESUMED_BY and isinstance(line["name"], str) for line in photos)
+    if not named or not all(isinstance(header, dict) for header in headers):
+        raise GfpupError(f"{path} is damaged; give another --output, or --overwrite.")
+    return Lines(headers[-1] if headers else None, {line["name"]: line for line in photos}, end)
 
 
 def parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
-    """The lines of whole `data` out of the record `path`.
-
-    Raises:
-        GfpupError: it names the line that is damaged.
-    """
+    """The lines of whole `data` out of the record `path`; a GfpupError names one that is damaged."""
     lines = []
     for number, line in enumerate(data.splitlines(), 1):
         try:
@@ -262,29 +233,23 @@ def parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
 
 def recorded_names(folder: Path) -> dict[str, str]:
     """What the record in `folder` calls the result of each input, by the input's absolute path."""
-    records = [folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}"))]
-    lines = [line for record in records for line in read_lines(record).photos.values()]
-    return {line["input"]: line["name"] for line in lines if "input" in line}
+    records = [read_lines(path) for path in (folder / LINES, *sorted((folder / PARTS).glob(f"*/{LINES}")))]
+    return {line["input"]: line["name"] for record in records for line in record.photos.values() if "input" in line}
 
 
 def job_statuses(sweep: Path) -> list[dict[str, Any]]:
     """What the jobs of a sweep left in its folder, in their order: number, overrides, output, status, error and double."""
     found = []
     for file in sorted((sweep / SWEEP_STATUS).glob("*.json"), key=lambda file: natural_key(file.name)):
-        try:
-            facts = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(facts, dict):
-            found.append(facts)
-    return found
+        with suppress(OSError, ValueError):
+            found.append(json.loads(file.read_text(encoding="utf-8")))
+    return [facts for facts in found if isinstance(facts, dict)]
 
 
 def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
     """The folders that hold `file`: those given, or of each that does not (a sweep's) the ones below it, in natural order.
 
-    Raises:
-        GfpupError: a folder is not there, or neither it nor one below holds the file.
+    A GfpupError names a folder that is not there, or that has no such file at all.
     """
     found: list[Path] = []
     for path in given:
@@ -292,7 +257,7 @@ def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
             raise GfpupError(f"there is no folder {path}: give the --output folder of a run or a sweep")
         here = [path] if (path / file).is_file() else list(_below(path, file))
         if not here:
-            hint = "give a folder of pictures with --restored" if file == DOCUMENT else f"run {scoring_command(path)} first"
+            hint = "give a folder of pictures with --restored" if file == DOCUMENT else f"run {_scoring_command(path)} first"
             raise GfpupError(f"{path} holds no {file}, nor does a folder in it: {hint}")
         found += here
     return found
@@ -301,13 +266,10 @@ def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
 def _below(folder: Path, file: str) -> Iterator[Path]:
     for path in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if path.is_dir() and not path.name.startswith("."):
-            if (path / file).is_file():
-                yield path
-            else:
-                yield from _below(path, file)
+            yield from [path] if (path / file).is_file() else _below(path, file)
 
 
-def scoring_command(folder: Path) -> str:
+def _scoring_command(folder: Path) -> str:
     """The command that scores a run's or sweep's folder, or any other folder of pictures."""
     if (folder / DOCUMENT).is_file() or any(_below(folder, DOCUMENT)):
         return f"gfpup score {shlex.quote(str(folder))}"

@@ -11,10 +11,12 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import file_text, natural_key, write_atomic
@@ -26,6 +28,8 @@ from gfpup.records.written import LOSSLESS_EXTENSIONS, MEMORY
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
 
+K = TypeVar("K")
+V = TypeVar("V")
 TABLE: Final = "scores.csv"
 SUMMARY: Final = "scores.json"
 COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason", "taken_from")
@@ -34,23 +38,15 @@ RUN: Final = ""
 
 
 def pixels_of(score: Score) -> str:
-    """On which pixels a photo was measured: "file", "memory", or "" where an earlier version did not record it.
-
-    Files without loss hold the pixels that were in memory, so for them there is no difference.
-    """
-    if score.photo and PurePosixPath(score.photo).suffix.lower() in LOSSLESS_EXTENSIONS:
-        return "file"
-    return score.taken_from if score.taken_from in ("", MEMORY) else "file"
+    """On which pixels a photo was measured: "file", "memory", or "" where an earlier version did not record it."""
+    # Files without loss hold the pixels that were in memory, so for them there is no difference.
+    lossless = bool(score.photo) and PurePosixPath(score.photo).suffix.lower() in LOSSLESS_EXTENSIONS
+    return score.taken_from if score.taken_from in ("", MEMORY) and not lossless else "file"
 
 
 def is_cost(metric: str) -> bool:
     """Whether a metric tells what a result cost, and so does not depend on its pixels."""
     return metric in METRICS and METRICS[metric].kind == "cost"
-
-
-def as_csv(scores: Iterable[Score]) -> str:
-    """The table as CSV, photos in natural order, those of the run last; numbers keep every digit."""
-    return _lines(in_order(scores))
 
 
 def in_order(scores: Iterable[Score]) -> list[Score]:
@@ -59,11 +55,7 @@ def in_order(scores: Iterable[Score]) -> list[Score]:
 
 
 def read(path: Path) -> list[Score]:
-    """Read a `scores.csv`; a last line cut short by a crash is left out.
-
-    Raises:
-        GfpupError: the file is missing or is not a table of scores; the message names the line.
-    """
+    """Read a `scores.csv`, but for a last line cut short by a crash; a GfpupError says what is missing or damaged."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
@@ -76,18 +68,10 @@ def read(path: Path) -> list[Score]:
     scores = []
     for fields in reader:
         try:
-            photo, face, metric, value, better, reason, *taken = fields
-            scores.append(
-                Score(
-                    metric,
-                    float(value) if value else None,
-                    {"true": True, "false": False}[better],
-                    reason or None,
-                    photo,
-                    int(face) if face else None,
-                    *taken,
-                )
-            )
+            photo, face, metric, value, good, reason, *taken = fields
+            better = {"true": True, "false": False}[good]
+            number = float(value) if value else None
+            scores.append(Score(metric, number, better, reason or None, photo, int(face) if face else None, *taken))
         except (ValueError, KeyError, TypeError) as error:
             raise GfpupError(f"line {reader.line_num} of {path} is damaged: score that folder again") from error
     return scores
@@ -100,9 +84,7 @@ def summarise(scores: Iterable[Score]) -> dict[str, Any]:
     `taken_from` what it is of. Infinite values (PSNR of identical pictures) do not enter a mean; they are counted as `infinite`
     and, like everything that is missing, in `missing` by their reason.
     """
-    groups: dict[tuple[str, str], list[Score]] = {}
-    for score in in_order(scores):
-        groups.setdefault((score.metric, score.level), []).append(score)
+    groups = grouped(((score.metric, score.level), score) for score in in_order(scores))
     return {"scores": [line for group in groups.values() for line in _means(group)]}
 
 
@@ -112,17 +94,13 @@ def _means(group: Sequence[Score]) -> list[dict[str, Any]]:
     earlier = not any(score.taken_from for score in group)  # a table of an earlier version: all of one kind, whichever it was
     if len(kinds) < 2 or earlier or is_cost(group[0].metric) or not group[0].photo:
         return [_mean(group)]
-    names = {"": "unknown"}
     parts = [[score for score in group if score.value is not None and pixels_of(score) == kind] for kind in kinds]
     parts[0] += [score for score in group if score.value is None]
-    return [_mean(part) | {"taken_from": names.get(kind, kind)} for kind, part in zip(kinds, parts, strict=True)]
+    return [_mean(part) | {"taken_from": kind or "unknown"} for kind, part in zip(kinds, parts, strict=True)]
 
 
 def _mean(group: Sequence[Score]) -> dict[str, Any]:
-    missing: dict[str, int] = {}
-    for score in group:
-        if score.missing_reason is not None:
-            missing[score.missing_reason] = missing.get(score.missing_reason, 0) + 1
+    missing = Counter(score.missing_reason for score in group if score.missing_reason is not None)
     means = list(per_photo(group).values())
     return {
         "metric": group[0].metric,
@@ -130,40 +108,31 @@ def _mean(group: Sequence[Score]) -> dict[str, Any]:
         "higher_is_better": group[0].higher_is_better,
         "mean": math.fsum(means) / len(means) if means else None,
         "n": len(means),
-        "infinite": missing.get(IDENTICAL, 0),
-        "missing": missing,
+        "infinite": missing[IDENTICAL],
+        "missing": dict(missing),
     }
 
 
 def per_photo(scores: Iterable[Score]) -> dict[str, float]:
     """One finite value a photo: the mean of its lines that have one. Faces of a photo are not independent, photos are."""
-    values: dict[str, list[float]] = {}
-    for score in scores:
-        if score.is_finite:
-            values.setdefault(score.photo, []).append(float(score.value or 0.0))
+    values = grouped((score.photo, float(score.value or 0.0)) for score in scores if score.is_finite)
     # fsum: the order, which is another after a resume, does not change the last digit.
     return {photo: math.fsum(found) / len(found) for photo, found in values.items()}
 
 
 def write(folder: Path, scores: Sequence[Score], **facts: Any) -> dict[str, Any]:
-    """Write `scores.csv` and `scores.json`, with `facts` beside the means, into a folder; returns the summary.
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
+    """Write `scores.csv` and `scores.json`, with `facts` beside the means, into a folder; returns the summary."""
     summary = summarise(scores) | facts
-    write_atomic(folder / TABLE, file_text(as_csv(scores)))
+    write_atomic(folder / TABLE, file_text(as_csv(in_order(scores))))
     write_atomic(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     return summary
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
     """What `scores.json` of a folder says; empty where there is none that can be read."""
-    try:
-        document = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    with suppress(OSError, ValueError, TypeError):
+        return dict(json.loads((folder / SUMMARY).read_text(encoding="utf-8")))
+    return {}
 
 
 class ScoreWriter:
@@ -186,10 +155,8 @@ class ScoreWriter:
 
     def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
         """Keep one photo's scores, and append them to the table at once."""
-        scores: Sequence[Score] = ()
-        if restored is not None:
-            scores = restored.scores
-        elif self.scorer is not None:
+        scores: Sequence[Score] = () if restored is None else restored.scores
+        if restored is None and self.scorer is not None:
             reason = str(line.get("error") or "it was not restored")
             scores = self.scorer.unmeasured(line["name"], reason, referenced=self.referenced)
         self.keep(line["name"], scores)
@@ -197,7 +164,15 @@ class ScoreWriter:
     def keep(self, photo: str, scores: Sequence[Score]) -> None:
         """Keep the lines of one photo, however they were found."""
         self.rows[photo] = [replace(score, photo=photo) for score in scores]
-        self._append(self.rows[photo])
+        if not self._begun:
+            write_atomic(self.path, file_text(as_csv(in_order(row for group in self.rows.values() for row in group))))
+            self._begun = True
+            return
+        try:
+            with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(as_csv(self.rows[photo], header=False))
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from error
 
     def lacks(self, photo: str, metrics: Iterable[str]) -> bool:
         """Whether a photo has no line of one of these metrics, or one that was not taken from the file that was written."""
@@ -210,42 +185,32 @@ class ScoreWriter:
         """Keep the scores of the whole run; call it before `run_done`."""
         self.rows[RUN] = list(scores)
 
-    def keep_run_scores(self) -> None:
-        """Let the earlier scores of the whole run stand."""
-        self.rows[RUN] = self.earlier_run
-
     def run_done(self, document: Mapping[str, Any]) -> None:
         """Write the table anew, in order and each photo once, and its summary."""
         write(self.folder, [row for rows in self.rows.values() for row in rows])
 
-    def _append(self, scores: Sequence[Score]) -> None:
-        if not self._begun:
-            write_atomic(self.path, file_text(as_csv(row for group in self.rows.values() for row in group)))
-            self._begun = True
-            return
-        try:
-            with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(_lines(scores, header=False))
-        except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror}; the run stops here and can be resumed.") from error
-
 
 def by_photo(scores: Iterable[Score]) -> dict[str, list[Score]]:
     """Scores by the name of their photo."""
-    found: dict[str, list[Score]] = {}
-    for score in scores:
-        found.setdefault(score.photo, []).append(score)
+    return grouped((score.photo, score) for score in scores)
+
+
+def grouped(items: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """All values of each key, keys and values in the order given."""
+    found: dict[K, list[V]] = {}
+    for key, value in items:
+        found.setdefault(key, []).append(value)
     return found
 
 
-def _lines(scores: Iterable[Score], *, header: bool = True) -> str:
+def as_csv(scores: Iterable[Score], *, header: bool = True) -> str:
+    """The table as CSV, in the order given; numbers keep every digit."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if header:
         writer.writerow(COLUMNS)
     for row in scores:
-        value = "" if row.value is None else repr(float(row.value))
-        better = "true" if row.higher_is_better else "false"
-        face = "" if row.face is None else row.face
-        writer.writerow([row.photo, face, row.metric, value, better, row.missing_reason or "", row.taken_from])
+        value = None if row.value is None else repr(float(row.value))
+        better = str(bool(row.higher_is_better)).lower()
+        writer.writerow([row.photo, row.face, row.metric, value, better, row.missing_reason, row.taken_from])
     return text.getvalue()

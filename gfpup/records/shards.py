@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import filelock
-
 from gfpup.core.errors import GfpupError
-from gfpup.records.layout import LINES, LOCK, PARTS
-from gfpup.records.manifest import Manifest, append, writing
+from gfpup.records.layout import LINES, PARTS
+from gfpup.records.manifest import Manifest, append, take, writing
 from gfpup.records.run_record import parse_lines, read_lines
 
 if TYPE_CHECKING:
@@ -31,29 +28,22 @@ class Part:
         self.rank = rank
         self.output = output
         self.folder = output / PARTS / str(rank)
-        self._lock = filelock.FileLock(self.folder / LOCK, timeout=0)
+        self._open = ExitStack()
         self._lines: Any = None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def open(self) -> None:
-        """Begin the part.
-
-        Raises:
-            GfpupError: the same rank of another run writes it.
-            OutputError: the folder cannot be written.
-        """
+        """Begin the part; a GfpupError where the same rank of another run writes it."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire()
-            except filelock.Timeout:
-                raise GfpupError(f"another rank {self.rank} is writing to {self.output}; wait for it, or end it.") from None
-            self._lines = (self.folder / LINES).open("ab")
+            lock = take(self.folder, f"another rank {self.rank} is writing to {self.output}; wait for it, or end it.")
+            self._open.callback(lock.release)
+            self._lines = self._open.enter_context((self.folder / LINES).open("ab"))
 
     def add(self, line: Mapping[str, Any]) -> None:
         """Record one photo; the line is on the disk when this returns."""
@@ -61,25 +51,21 @@ class Part:
 
     def close(self) -> None:
         """End the part: from now on it may be merged."""
-        if self._lines is not None:
-            self._lines.close()
-            self._lines = None
-            self._lock.release()
+        self._open.close()
 
 
 def absorb(manifest: Manifest, before: Callable[[Path, Sequence[Mapping[str, Any]]], None]) -> None:
     """Bring every part that is closed into the open `manifest`; `before(folder, lines)` sees it while it is still there."""
     folder = manifest.folder / PARTS
     for part in sorted(folder.glob("*")):
-        lock = filelock.FileLock(part / LOCK, timeout=0)
         try:
-            lock.acquire()
-        except filelock.Timeout:
+            lock = take(part, f"rank {part.name} is still writing to {part}")
+        except GfpupError:
             continue  # a rank that does not know yet that its run has ended; the next run merges it
         with writing(part):
             lines = list(read_lines(part / LINES).photos.values())
             before(part, lines)
-            manifest.absorb(lines)
+            manifest.add(*lines)
             (part / LINES).unlink(missing_ok=True)
             lock.release()
             shutil.rmtree(part)
@@ -112,12 +98,10 @@ def merge(manifest: Manifest, scores: ScoreWriter | None) -> None:
     from gfpup.records.scores import TABLE, ScoreWriter, by_photo, read
 
     def keep_scores(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-        if not (folder / TABLE).exists():
-            return
-        writer = scores or ScoreWriter(manifest.folder)
-        scored = by_photo(read(folder / TABLE))
-        for line in lines:
-            if line["name"] in scored:
-                writer.keep(line["name"], scored[line["name"]])
+        if (folder / TABLE).exists():
+            writer = scores or ScoreWriter(manifest.folder)
+            scored = by_photo(read(folder / TABLE))
+            for name in (line["name"] for line in lines if line["name"] in scored):
+                writer.keep(name, scored[name])
 
     absorb(manifest, keep_scores)

@@ -36,8 +36,7 @@ class Encoded:
 def encoded(name: str, restored: RestoredPhoto, options: WriteOptions) -> Encoded | None:
     """Encode a result for the file `name` and read it back; None for a format without loss, whose file holds the pixels as is.
 
-    Raises:
-        PhotoError: the picture cannot be written in this format.
+    A PhotoError says why the picture cannot be written in this format.
     """
     form = format_of(Path(name))
     if form in LOSSLESS:

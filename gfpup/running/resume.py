@@ -46,7 +46,7 @@ def finished(prepared: Prepared, fingerprint: str) -> RunRecord | None:
 
 def is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
     """Whether an earlier run restored this very photo, with its faces' files where those are wanted."""
-    if not manifest.may_hold(task.name):
+    if task.name not in manifest.photos:
         return False
     try:
         digest = photo_sha256(task.path)

@@ -1,6 +1,7 @@
 """Finished runs and sweeps logged from their folders: after a tracking that failed, or for the first time.
 
-No run is logged twice: each carries a tag that says which run of ours it is, and another when all of it is there.
+No run is logged twice: each carries a tag that says which run of ours it is, and another when all of it is there. What is not a
+finished run, or cannot be logged, is a TrackingError.
 """
 
 from __future__ import annotations
@@ -29,39 +30,31 @@ class Tracked:
 
 
 def track_folder(folder: Path, target: Target) -> Tracked:
-    """Log the run in a folder, or all runs of a sweep's folder.
-
-    Raises:
-        GfpupError: the folder holds neither, one of the runs is not finished, or the store cannot be used.
-    """
+    """Log the run in a folder, or all runs of a sweep's folder."""
     try:
         found = folders_with(DOCUMENT, [folder])
     except GfpupError:
-        raise GfpupError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
-    if found == [folder]:
-        return Tracked({folder: track(folder, target)})
-    sweep, ids = track_sweep(folder, found, target)
+        raise TrackingError(f"{folder} is neither a run nor a sweep: give a folder that gfpup run wrote.") from None
+    sweep, ids = (None, [track(folder, target)]) if found == [folder] else track_sweep(folder, found, target)
     return Tracked(dict(zip(found, ids, strict=True)), sweep)
 
 
 def track(folder: Path, target: Target) -> str:
-    """Log a finished run from its folder; returns MLflow's id of the run. A run that is there already is left alone.
+    """Log a finished run from its folder; returns MLflow's id of the run.
 
-    What an interrupted tracking left of it is replaced.
-
-    Raises:
-        TrackingError: the folder holds no finished run, or the store cannot be used.
+    A run that is there already is left alone, and what an interrupted tracking left of it is replaced.
     """
     record = _finished(folder)
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
     with opened(target.uri) as store:
         for run in _logged(store, experiment_id, record):
-            if run.data.tags.get(facts.COMPLETE):
-                if target.parent_run_id is not None and PARENT not in run.data.tags:
-                    store.set_tag(run.info.run_id, PARENT, target.parent_run_id)
-                    store.set_tag(run.info.run_id, SWEEP, target.parent_run_id)
-                return str(run.info.run_id)
-            store.delete_run(run.info.run_id)
+            if not run.data.tags.get(facts.COMPLETE):
+                store.delete_run(run.info.run_id)
+                continue
+            if target.parent_run_id is not None and PARENT not in run.data.tags:
+                for tag in (PARENT, SWEEP):
+                    store.set_tag(run.info.run_id, tag, target.parent_run_id)
+            return str(run.info.run_id)
     tracker = Tracker(folder, target, names=[line["name"] for line in record.photos])
     tracker.start(record.document)
     tracker.run_done(record.document)
@@ -71,11 +64,7 @@ def track(folder: Path, target: Target) -> str:
 
 
 def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str, list[str]]:
-    """Log the `runs` of a sweep's folder below the sweep's own run; returns its id and theirs.
-
-    Raises:
-        TrackingError: one of them is not a finished run, or the store cannot be used.
-    """
+    """Log the `runs` of a sweep's folder below the sweep's own run; returns its id and theirs."""
     records = [_finished(run) for run in runs]
     experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
     with opened(target.uri) as store:
@@ -86,9 +75,8 @@ def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str
         parent = start_sweep(target.uri, experiment_id, title=folder.absolute().name, argv=argv, output=folder)
     target = replace(target, experiment_id=experiment_id, parent_run_id=parent)
     ids = [track(run, target) for run in runs]
-    statuses = [int(record.status != "done") for record in records]
-    jobs = [{"output": str(run), "status": status} for run, status in zip(runs, statuses, strict=True)]
-    end_sweep(target.uri, parent, jobs=jobs, status=max(statuses))
+    jobs = [{"output": str(record.folder), "status": int(record.status != "done")} for record in records]
+    end_sweep(target.uri, parent, jobs=jobs, status=max(job["status"] for job in jobs))
     return parent, ids
 
 
@@ -105,5 +93,4 @@ def _finished(folder: Path) -> RunRecord:
 
 def _logged(store: Any, experiment_id: str, record: RunRecord) -> list[Any]:
     """What the store holds of this very run: whole, or what an interrupted tracking left."""
-    this = facts.identity(record.document)
-    return list(store.search_runs([experiment_id], f"tags.`{facts.IDENTITY}` = '{this}'"))
+    return list(store.search_runs([experiment_id], f"tags.`{facts.IDENTITY}` = '{facts.identity(record.document)}'"))

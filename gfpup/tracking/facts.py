@@ -23,7 +23,7 @@ import numpy as np
 from gfpup.core.files import file_text, natural_key, printable
 from gfpup.core.types import Pixels, Score, UInt8
 from gfpup.photos.modes import rounded_to_8
-from gfpup.records.scores import RUN, per_photo, summarise
+from gfpup.records.scores import RUN, grouped, per_photo, summarise
 
 IDENTITY: Final = "gfpup.identity"
 """The tag that says which run of ours this is: by it no run is logged twice."""
@@ -48,12 +48,9 @@ def steps(names: Iterable[str], more: Iterable[str] = ()) -> dict[str, int]:
 
     Names of `more` that are not among `names` come after them.
     """
-
-    def order(group: set[str]) -> list[str]:
-        return sorted(group, key=lambda name: (natural_key(name), name))
-
     first = set(names)
-    return {name: step for step, name in enumerate([*order(first), *order(set(more) - first)])}
+    ordered = sorted(first | set(more), key=lambda name: (name not in first, natural_key(name), name))
+    return {name: step for step, name in enumerate(ordered)}
 
 
 def picture_key(name: str) -> str:
@@ -67,8 +64,7 @@ def picture_key(name: str) -> str:
 def shrunk(pixels: Pixels, image_px: int) -> UInt8:
     """Bring (h, w, 3) pixels to uint8 and, by area, to at most `image_px` on the longer side; never enlarged."""
     h, w = pixels.shape[:2]
-    longest = max(h, w)
-    if longest > image_px:
+    if (longest := max(h, w)) > image_px:
         size = (max(1, round(w * image_px / longest)), max(1, round(h * image_px / longest)))
         pixels = cast(Pixels, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
     # A copy in any case: what is logged later must not change, nor hold a whole photo in memory.
@@ -90,18 +86,26 @@ def parameters(header: Mapping[str, Any]) -> dict[str, str]:
 
 def tags(header: Mapping[str, Any]) -> dict[str, str]:
     """Who, where, with which versions, and a description with the plan's reasons."""
-    found = {
+    plan = header["plan"]
+    lines = [
+        f"**{header['title']}**",
+        "",
+        "    " + " ".join(header["argv"]),
+        "",
+        *(f"- {warning}" for warning in plan["warnings"]),
+    ]
+    lines += ["", "| setting | value | because |", "| --- | --- | --- |"]
+    lines += [f"| {reason['setting']} | {reason['value']} | {reason['why']} |" for reason in plan["reasons"]]
+    return {
         IDENTITY: identity(header),
         "gfpup.fingerprint": header["fingerprint"],
         "gfpup.started": header["started"],
         "mlflow.source.name": _bounded(" ".join(header["argv"]), VALUE_CHARACTERS),
         "mlflow.source.type": "LOCAL",
-        "mlflow.note.content": _bounded(_description(header), TAG_CHARACTERS),
+        "mlflow.note.content": _bounded("\n".join(lines), TAG_CHARACTERS),
+        **({"mlflow.source.git.commit": header["commit"]} if header.get("commit") else {}),
+        **{f"version.{key_of(name)}": str(version) for name, version in header["versions"].items()},
     }
-    if header.get("commit"):
-        found["mlflow.source.git.commit"] = header["commit"]
-    found |= {f"version.{key_of(name)}": str(version) for name, version in header["versions"].items()}
-    return found
 
 
 def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
@@ -120,12 +124,10 @@ def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
 
 def photo_metrics(line: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
     """The finite numbers of one photo: its scores, the means of its faces' scores, and its seconds."""
-    found: dict[str, list[Score]] = {}
-    for row in rows:
-        label = "per_photo_faces" if row.face is not None else "per_photo"
-        found.setdefault(key_of(f"{label}/{row.metric}"), []).append(row)
+    found = grouped((f"per_photo{'' if row.face is None else '_faces'}/{row.metric}", row) for row in rows)
     metrics = {key: value for key, group in found.items() for value in per_photo(group).values()}
-    return metrics | {key_of(f"per_photo_seconds/{stage}"): float(value) for stage, value in line["seconds"].items()}
+    metrics |= {f"per_photo_seconds/{stage}": float(value) for stage, value in line["seconds"].items()}
+    return {key_of(key): value for key, value in metrics.items()}
 
 
 def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
@@ -140,40 +142,30 @@ def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str,
                 metrics[f"{what}_{level}/{fact['metric']}"] = float(count)
     photos = document["photos"]
     faces = [face for photo in photos for face in photo["faces"]]
-    metrics |= {
-        "count/photos": float(len(photos)),
-        "count/photos_failed": float(sum(photo["error"] is not None for photo in photos)),
-        "count/faces": float(len(faces)),
-        "count/faces_restored": float(sum(face["restored"] for face in faces)),
-        "count/faces_failed": float(sum(face["failed"] for face in faces)),
-    }
-    stages: dict[str, list[float]] = {}
-    for photo in photos:
-        for stage, value in photo["seconds"].items():
-            stages.setdefault(stage, []).append(float(value))
+    metrics |= {"count/photos": len(photos), "count/photos_failed": sum(photo["error"] is not None for photo in photos)}
+    metrics |= {"count/faces": len(faces), "count/faces_restored": sum(face["restored"] for face in faces)}
+    metrics |= {"count/faces_failed": sum(face["failed"] for face in faces)}
+    stages = grouped(item for photo in photos for item in photo["seconds"].items())
     metrics |= {f"median_seconds/{stage}": statistics.median(values) for stage, values in stages.items()}
-    return {key_of(key): value for key, value in metrics.items()}
+    return {key_of(key): float(value) for key, value in metrics.items()}
 
 
 def table(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, list[Any]]:
     """A line a photo: its step, faces, error and each score, in pandas' "split" orientation that MLflow shows as a table."""
-    by_photo: dict[str, dict[str, float]] = {}
-    columns: list[str] = []
-    for row in rows:
-        key = f"{row.level}/{row.metric}"
-        if row.photo != RUN and key not in columns:
-            columns.append(key)
-    for key in columns:
-        level, _, metric = key.partition("/")
-        for photo, value in per_photo(row for row in rows if (row.level, row.metric) == (level, metric)).items():
-            by_photo.setdefault(photo, {})[key] = value
-    place = steps(line["name"] for line in document["photos"])
+    of = grouped((f"{row.level}/{row.metric}", row) for row in rows if row.photo != RUN)
+    values = {key: per_photo(group) for key, group in of.items()}
+    lines = {line["name"]: line for line in document["photos"]}
     data = [
-        [line["name"], picture_key(line["name"]), len(line["faces"]), line["error"]]
-        + [by_photo.get(line["name"], {}).get(key) for key in columns]
-        for line in sorted(document["photos"], key=lambda line: place[line["name"]])
+        [
+            name,
+            picture_key(name),
+            len(lines[name]["faces"]),
+            lines[name]["error"],
+            *(each.get(name) for each in values.values()),
+        ]
+        for name in steps(lines)
     ]
-    return {"columns": ["photo", "pictures", "faces", "error", *columns], "data": data}
+    return {"columns": ["photo", "pictures", "faces", "error", *values], "data": data}
 
 
 def key_of(text: str) -> str:
@@ -188,15 +180,6 @@ def _flat(group: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, name)
         else:
             yield name, value
-
-
-def _description(header: Mapping[str, Any]) -> str:
-    plan = header["plan"]
-    lines = [f"**{header['title']}**", "", "    " + " ".join(header["argv"]), ""]
-    lines += [f"- {warning}" for warning in plan["warnings"]]
-    lines += ["", "| setting | value | because |", "| --- | --- | --- |"]
-    lines += [f"| {reason['setting']} | {reason['value']} | {reason['why']} |" for reason in plan["reasons"]]
-    return "\n".join(lines)
 
 
 def _bounded(text: str, length: int) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -29,15 +30,24 @@ class TrackingError(GfpupError):
     """The store cannot be used; results do not depend on it."""
 
 
-def lock(path: Path) -> filelock.FileLock:
-    """What everybody holds who makes or mends the store with this file."""
-    return filelock.FileLock(path.parent / ".mlflow.lock", timeout=_LOCK_SECONDS)
+@contextmanager
+def locked(path: Path, advice: str) -> Iterator[None]:
+    """Hold the store with this file while it is made or mended; what goes wrong is a TrackingError that ends in `advice`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.parent / ".mlflow.lock", timeout=_LOCK_SECONDS):
+            yield
+    except filelock.Timeout:
+        raise TrackingError(f"another process is still making the store {path}; end it.") from None
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TrackingError(f"the store {path} cannot be used: {reason}; {advice}.") from error
 
 
 def prepare(path: Path, client: Any) -> None:
     """Make the store's file where there is none, make it anew where making it was interrupted, and let artifacts follow it.
 
-    The caller holds `lock(path)`. `client(uri)` opens a store.
+    The caller holds it (`locked`). `client(uri)` opens a store.
 
     Raises:
         TrackingError: the file is incomplete or of another version, and has runs in it.
@@ -46,20 +56,16 @@ def prepare(path: Path, client: Any) -> None:
     for torn in path.parent.glob(f"{TEMPORARY_GLOB}*"):
         torn.unlink(missing_ok=True)
     if path.exists():
-        _check(path)
-    if path.exists() and path.stat().st_size and not _is_current(path):
-        _put_aside(path)
+        # MLflow would try for minutes to read a file that is not a database, or to write one that is held.
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+            connection.rollback()
+        if path.stat().st_size and not _is_current(path):
+            _put_aside(path)
     if not path.exists() or not path.stat().st_size:
         _make(path, client)
     follow(path)
-
-
-def _check(path: Path) -> None:
-    """Refuse at once what MLflow would try again for minutes: a file that is not a database, or cannot be written."""
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
-        connection.rollback()
 
 
 def _make(path: Path, client: Any) -> None:
@@ -67,20 +73,15 @@ def _make(path: Path, client: Any) -> None:
     uri = f"sqlite:///{temporary}"
     try:
         client(uri).search_experiments(max_results=1)
-        _close(uri)
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        engine = getattr(SqlAlchemyStore, "_engine_map", {}).pop(uri, None)
+        if engine is not None:
+            engine.dispose()  # MLflow would keep its connections to a file that is renamed now
         temporary.replace(path)
     finally:
         for file in path.parent.glob(f"{temporary.name}*"):
             file.unlink(missing_ok=True)
-
-
-def _close(uri: str) -> None:
-    """Let go of MLflow's connections to a file that is about to be renamed."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    engine = getattr(SqlAlchemyStore, "_engine_map", {}).pop(uri, None)
-    if engine is not None:
-        engine.dispose()
 
 
 def _is_current(path: Path) -> bool:
@@ -90,26 +91,21 @@ def _is_current(path: Path) -> bool:
     from mlflow.store.tracking import sqlalchemy_store  # noqa: F401 (registers the tables)
 
     engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    # By name: a version of MLflow without these functions is left to its own checks.
+    names = ("_all_tables_exist", "_get_schema_version", "_get_latest_schema_revision")
+    exist, version, latest = (getattr(utils, name, None) for name in names)
     try:
-        # Compared by name: a version of MLflow without these functions is left to its own checks.
-        checks = [
-            getattr(utils, name, None) for name in ("_all_tables_exist", "_get_schema_version", "_get_latest_schema_revision")
-        ]
-        if None in checks:
-            return True
-        exist, version, latest = checks
-        return bool(exist(engine)) and version(engine) == latest()  # type: ignore[misc]
+        return None in (exist, version, latest) or (bool(exist(engine)) and version(engine) == latest())  # type: ignore[misc]
     finally:
         engine.dispose()
 
 
 def _put_aside(path: Path) -> None:
     """Rename a file that MLflow cannot use and that holds no run; one that holds runs is the user's to decide about."""
-    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-        try:
-            runs = int(connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0])
-        except sqlite3.OperationalError:
-            runs = 0  # the table was never made
+    runs = 0
+    # Without the table there are none.
+    with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection, suppress(sqlite3.OperationalError):
+        runs = int(connection.execute("SELECT COUNT(*) FROM runs").fetchone()[0])
     if runs:
         raise TrackingError(
             f"the store {path} was made by another version of MLflow and holds {runs} runs; upgrade it with "
@@ -122,9 +118,7 @@ def follow(path: Path) -> bool:
     """Correct the addresses of pictures and files in a store whose folder was renamed, moved or copied; says whether it did.
 
     MLflow records absolute addresses, so old runs would show no pictures, and new ones would write into the old place.
-
-    Raises:
-        sqlite3.Error: the database cannot be read or written.
+    The caller holds the store (`locked`), which also explains an error of the database.
     """
     folder = path.absolute().parent / ARTIFACTS
     here, moved = folder.as_uri(), False

@@ -1,7 +1,7 @@
 """Where runs are tracked: a store of one's own (SQLite and a folder) or a server, its experiment, and the runs of sweeps.
 
 Store and experiment are made once, before jobs start: an experiment that two processes create at once would lose runs to
-MLflow's default one.
+MLflow's default one. A store that cannot be used is a TrackingError, whatever MLflow raises.
 """
 
 from __future__ import annotations
@@ -10,14 +10,12 @@ import json
 import logging
 import os
 import re
-import sqlite3
+import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-
-import filelock
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import printable
@@ -58,15 +56,10 @@ def store_uri(given: str | None) -> str:
     Where nothing is given, the environment decides (GFPUP_TRACKING_URI, then MLFLOW_TRACKING_URI), else it is `mlruns/` here.
     """
     given = given or next(filter(None, map(os.environ.get, URI_VARIABLES)), str(FOLDER))
-    if "://" not in given:
-        return f"sqlite:///{(Path(given) / DATABASE).absolute()}" if not given.endswith(".db") else _sqlite(Path(given))
-    if given.startswith("sqlite:///"):
-        return _sqlite(Path(given.removeprefix("sqlite:///")))
-    return given
-
-
-def _sqlite(path: Path) -> str:
-    return f"sqlite:///{path.absolute()}"
+    if "://" in given and not given.startswith("sqlite:///"):
+        return given
+    path = Path(given.removeprefix("sqlite:///"))
+    return f"sqlite:///{(path if '://' in given or given.endswith('.db') else path / DATABASE).absolute()}"
 
 
 def database(uri: str) -> Path | None:
@@ -89,51 +82,30 @@ def client(uri: str) -> Any:
 def opened(uri: str, complaint: str = "the store {where} cannot be used: {why}.") -> Iterator[Any]:
     """MLflow's client of the store at `uri`, for a block; whatever the store raises in it becomes one sentence.
 
-    `complaint` is that sentence, with places for `where` and `why`.
-
-    Raises:
-        TrackingError: MLflow passes on what its database, its server, the disk or the network raises.
+    `complaint` is that sentence, a TrackingError's, with places for `where` and `why`.
     """
     try:
         yield client(uri)
     except GfpupError:
         raise
-    except Exception as error:
+    except Exception as error:  # of MLflow, its database, its server, the disk or the network
         raise TrackingError(complaint.format(where=shown(uri), why=first_line(error))) from error
 
 
 def prepare_store(uri: str, experiment: str = EXPERIMENT) -> str:
-    """Make the store and the experiment where they are not there yet; returns the experiment's id. Safe in parallel.
-
-    Raises:
-        TrackingError: the store cannot be written or does not answer, or the experiment was deleted in it.
-    """
+    """Make the store and the experiment where they are not there yet; returns the experiment's id. Safe in parallel."""
     path = database(uri)
     if path is None:
         return _experiment(uri, experiment, location=None)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with local_store.lock(path):
-            local_store.prepare(path, client)
-            return _experiment(uri, experiment, location=(path.absolute().parent / ARTIFACTS).as_uri())
-    except filelock.Timeout:
-        raise TrackingError(f"another process is still making the store {path}; end it.") from None
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise TrackingError(f"the store {path} cannot be used: {reason}; give another with tracking.uri.") from error
+    with local_store.locked(path, "give another with tracking.uri"):
+        local_store.prepare(path, client)
+        return _experiment(uri, experiment, location=(path.absolute().parent / ARTIFACTS).as_uri())
 
 
 def follow_folder(path: Path) -> bool:
-    """Correct the addresses in a local store whose folder was renamed or moved; says whether it did.
-
-    Raises:
-        TrackingError: the store cannot be read or written.
-    """
-    try:
-        with local_store.lock(path):
-            return local_store.follow(path)
-    except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"the store {path} cannot be used: {error}; make it anew with gfpup track.") from error
+    """Correct the addresses in a local store whose folder was renamed or moved; says whether it did."""
+    with local_store.locked(path, "make it anew with gfpup track"):
+        return local_store.follow(path)
 
 
 def _experiment(uri: str, name: str, *, location: str | None) -> str:
@@ -146,8 +118,7 @@ def _experiment(uri: str, name: str, *, location: str | None) -> str:
                 found = store.get_experiment_by_name(name)  # another machine made it in this moment
                 if found is None:
                     raise
-        deleted = found.lifecycle_stage == "deleted"
-    if deleted:
+    if found.lifecycle_stage == "deleted":
         raise TrackingError(f"the experiment {name!r} was deleted in {shown(uri)}; restore it there, or give another name.")
     return str(found.experiment_id)
 
@@ -163,38 +134,25 @@ def start_sweep(uri: str, experiment_id: str, *, title: str, argv: Sequence[str]
     """Open the run that stands for a sweep, in the process that starts its jobs; returns its id, which jobs are given.
 
     With `again` the run of an earlier sweep in the folder `output` is opened again, where there is one.
-
-    Raises:
-        TrackingError: the store cannot be written.
     """
     with opened(uri, "the sweep is not tracked in {where}: {why}.") as store:
-        if again and (run_id := _sweep_in(store, experiment_id, output)) is not None:
+        place = printable(str(output.absolute()))
+        found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000) if again else []
+        # Compared here: a path may hold what MLflow's filters cannot quote.
+        for run_id in (str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == place):
             store.update_run(run_id, status="RUNNING")
             return run_id
-        tags = {
-            KIND: "sweep",
-            "gfpup.output": printable(str(output.absolute())),
-            "mlflow.source.name": printable(" ".join(argv))[:500],
-            "mlflow.source.type": "LOCAL",
-        }
+        source = {"mlflow.source.name": printable(" ".join(argv))[:500], "mlflow.source.type": "LOCAL"}
+        tags = {KIND: "sweep", "gfpup.output": place, **source}
         run_id = str(store.create_run(experiment_id, run_name=f"{title} (as given)", tags=tags).info.run_id)
         store.set_tag(run_id, SWEEP, run_id)
     return run_id
-
-
-def _sweep_in(store: Any, experiment_id: str, output: Path) -> str | None:
-    found = store.search_runs([experiment_id], f"tags.`{KIND}` = 'sweep'", max_results=1000)
-    at = printable(str(output.absolute()))  # compared here: a path may hold what MLflow's filters cannot quote
-    return next((str(run.info.run_id) for run in found if run.data.tags.get("gfpup.output") == at), None)
 
 
 def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path] = ()) -> None:
     """Close a sweep's run: how its jobs ended, their means, `files` of the whole sweep, and the pictures to compare with.
 
     It is FAILED where every job failed; where some did, a tag and its description name them.
-
-    Raises:
-        TrackingError: the store cannot be written.
     """
     with opened(uri, "the sweep's end is not tracked in {where}: {why}.") as store:
         store.log_text(run_id, json.dumps(list(jobs), indent=1, default=str), "jobs.json")
@@ -210,10 +168,9 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
         runs = children(store, run_id)
         means = _log_means(store, run_id, runs)
         keys = _show(store, run_id, runs, BEFORE)
-        with_reference = _show_references(store, run_id, runs)
+        columns = len(runs) + _show_references(store, run_id, runs)
         experiment_id = store.get_run(run_id).info.experiment_id
-        shown_runs = len(runs) + with_reference
-        for key, view in ui_view.states(run_id, keys, means, jobs=shown_runs).items():
+        for key, view in ui_view.states(run_id, keys, means, jobs=columns).items():
             store.set_experiment_tag(experiment_id, ui_view.VIEW_TAG + key, view)
         every = bool(failed) and len(failed) == len(jobs)
         store.set_terminated(run_id, "KILLED" if status > 128 else "FAILED" if every else "FINISHED")
@@ -221,14 +178,10 @@ def end_sweep(uri: str, run_id: str, *, jobs: Sequence[Mapping[str, Any]], statu
 
 def _log_means(store: Any, run_id: str, runs: Sequence[Any]) -> list[str]:
     """Give the sweep's own run the mean over its jobs of each of their metrics of the whole run; returns their names."""
-    values: dict[str, list[float]] = {}
-    for run in runs:
-        for key, value in run.data.metrics.items():
-            if key.startswith(MEANS):
-                values.setdefault(key, []).append(value)
-    for key, found in sorted(values.items()):
-        store.log_metric(run_id, key, sum(found) / len(found))
-    return sorted(values)
+    keys = sorted({key for run in runs for key in run.data.metrics if key.startswith(MEANS)})
+    for key in keys:
+        store.log_metric(run_id, key, statistics.fmean(run.data.metrics[key] for run in runs if key in run.data.metrics))
+    return keys
 
 
 def children(store: Any, run_id: str) -> list[Any]:
@@ -240,9 +193,8 @@ def children(store: Any, run_id: str) -> list[Any]:
 
 def last_sweep(store: Any, experiment_ids: Sequence[str]) -> Any | None:
     """The run of the newest sweep of these experiments, None where there is none."""
-    found = store.search_runs(
-        list(experiment_ids), f"tags.`{KIND}` = 'sweep'", max_results=1, order_by=["attributes.start_time DESC"]
-    )
+    newest = {"max_results": 1, "order_by": ["attributes.start_time DESC"]}
+    found = store.search_runs(list(experiment_ids), f"tags.`{KIND}` = 'sweep'", **newest)
     return found[0] if found else None
 
 
@@ -265,17 +217,16 @@ def _show(store: Any, run_id: str, runs: Sequence[Any], step: int) -> list[str]:
     """Put each photo's picture of a step, from a run that has it, into the run `run_id`; returns the keys of all."""
     from PIL import Image
 
-    seen = dict.fromkeys(_pictures(store, run_id, BEFORE))
+    seen = list(_pictures(store, run_id, BEFORE))
     for run in runs:
         for key, path in _pictures(store, run.info.run_id, step).items():
-            if key in seen:
-                continue
-            seen[key] = None
-            with tempfile.TemporaryDirectory() as folder:
-                picture = Image.open(store.download_artifacts(run.info.run_id, path, folder))
-                for at in (BEFORE, AFTER):
-                    store.log_image(run_id, picture, key=key, step=at, synchronous=True)
-    return list(seen)
+            if key not in seen:
+                seen.append(key)
+                with tempfile.TemporaryDirectory() as folder:
+                    picture = Image.open(store.download_artifacts(run.info.run_id, path, folder))
+                    for at in (BEFORE, AFTER):
+                        store.log_image(run_id, picture, key=key, step=at, synchronous=True)
+    return seen
 
 
 def _pictures(store: Any, run_id: str, step: int) -> dict[str, str]:

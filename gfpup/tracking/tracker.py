@@ -10,9 +10,9 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -43,11 +43,11 @@ STATUS: Final = {"done": "FINISHED", "interrupted": "KILLED"}
 class _Seen:
     """What is kept of a photo until it is logged."""
 
-    metrics: Mapping[str, float]
+    name: str
     step: int
-    milliseconds: int
-    key: str
+    metrics: Mapping[str, float]
     pictures: Mapping[int, UInt8]
+    milliseconds: int = field(default_factory=lambda: round(time.time() * 1000))
 
 
 class Tracker:
@@ -73,7 +73,7 @@ class Tracker:
 
     def start(self, header: Mapping[str, Any]) -> None:
         """Open the run and log what is known beforehand: configuration, plan, versions, weights' hashes."""
-        self._contained(lambda: self._open(header))
+        self._contained(self._open, header)
 
     def replace(self, run_id: str) -> None:
         """Take away what an earlier, unfinished run in the same folder logged: this one logs it all."""
@@ -82,7 +82,7 @@ class Tracker:
     def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
         """Take note of a photo; it is logged by the thread."""
         if restored is not None:
-            self._contained(lambda: self._note(line, restored))
+            self._contained(self._note, line, restored)
 
     def run_done(self, document: Mapping[str, Any]) -> None:
         """Log everything else, from the files of the run, and close it."""
@@ -91,23 +91,23 @@ class Tracker:
             self._thread.join(DRAIN_SECONDS)
             if self._thread.is_alive():
                 self._fail(f"it did not answer within {DRAIN_SECONDS:.0f} seconds")
-        self._contained(lambda: self._close(document))
+        self._contained(self._close, document)
 
     def record(self) -> dict[str, Any]:
         """What the manifest keeps of the tracking."""
         facts = {"uri": shown(self.target.uri), "experiment": self.target.experiment, "run_id": self.run_id}
         return {**facts, "parent_run_id": self.target.parent_run_id, "failure": self.failure}
 
-    def _contained(self, step: Callable[[], None]) -> None:
+    def _contained(self, step: Callable[..., None], *given: Any) -> None:
         if self.failure is None:
             try:
-                step()
+                step(*given)
             except Exception as error:  # whatever MLflow, its database, the disk or the network raises
                 self._fail(first_line(error))
 
     def _fail(self, reason: str) -> None:
-        where = shown(self.target.uri)
-        self.failure = f"this run is not tracked in {where}: {reason}; gfpup track {self.folder} repeats it."
+        repeat = f"gfpup track {self.folder} repeats it"
+        self.failure = f"this run is not tracked in {shown(self.target.uri)}: {reason}; {repeat}."
 
     def _open(self, header: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -123,8 +123,8 @@ class Tracker:
         run = self._store.create_run(experiment_id, start_time=_milliseconds(header["started"]), run_name=name, tags=tags)
         self.run_id = run.info.run_id
         parameters = [Param(key, value) for key, value in tracking_facts.parameters(header).items()]
-        for chunk in _chunks(parameters, PARAMETERS):
-            self._store.log_batch(self.run_id, params=chunk)
+        for i in range(0, len(parameters), PARAMETERS):
+            self._store.log_batch(self.run_id, params=parameters[i : i + PARAMETERS])
         facts = ("argv", "configuration", "plan", "versions", "commit", "hardware", "checkpoints", "licences", "metrics")
         text = json.dumps({key: header[key] for key in facts if key in header}, indent=1, default=str)
         self._store.log_text(self.run_id, text, "run.json")
@@ -139,10 +139,9 @@ class Tracker:
             self._pictured.add(name)
         self._seen.add(name)
         metrics = {**tracking_facts.photo_metrics(line, rows), **self._usage.sample()}
-        seen = _Seen(metrics, self._steps.get(name, 0), _now(), tracking_facts.picture_key(name), pictures)
-        self._queue.put(seen)
+        self._queue.put(_Seen(name, self._steps.get(name, 0), metrics, pictures))
         if self._thread is None:  # not before: data workers are forked when the loop begins
-            self._thread = threading.Thread(target=lambda: self._contained(self._work), name="gfpup-tracking", daemon=True)
+            self._thread = threading.Thread(target=self._contained, args=[self._work], name="gfpup-tracking", daemon=True)
             self._thread.start()
 
     def _work(self) -> None:
@@ -150,36 +149,33 @@ class Tracker:
         while True:
             found = [self._queue.get()]
             until = time.monotonic() + FLUSH_SECONDS
-            while found[-1] is not None and len(found) < 50 and (left := until - time.monotonic()) > 0:
-                try:
+            with suppress(queue.Empty):
+                while found[-1] is not None and len(found) < 50 and (left := until - time.monotonic()) > 0:
                     found.append(self._queue.get(timeout=left))
-                except queue.Empty:
-                    break
             self._log([seen for seen in found if seen is not None])
             if found[-1] is None:
                 return
 
-    def _log(self, photos: Iterable[_Seen]) -> None:
+    def _log(self, photos: Sequence[_Seen]) -> None:
         from mlflow.entities import Metric
 
-        photos = list(photos)
         metrics = [Metric(key, value, seen.milliseconds, seen.step) for seen in photos for key, value in seen.metrics.items()]
-        for chunk in _chunks(metrics, BATCH):
-            self._store.log_batch(self.run_id, metrics=chunk)
+        for i in range(0, len(metrics), BATCH):
+            self._store.log_batch(self.run_id, metrics=metrics[i : i + BATCH])
         for seen in photos:
             for step, pixels in seen.pictures.items():
-                self._store.log_image(self.run_id, pixels, key=seen.key, step=step, synchronous=True)
+                key = tracking_facts.picture_key(seen.name)
+                self._store.log_image(self.run_id, pixels, key=key, step=step, synchronous=True)
 
     def _close(self, document: Mapping[str, Any]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
         path = self.folder / scores.TABLE
         rows = scores.read(path) if path.is_file() else []
-        self._log(self._unseen(document, rows))
-        finished = _milliseconds(document.get("finished")) or _now()
-        metrics = [Metric(key, value, finished, 0) for key, value in tracking_facts.run_metrics(document, rows).items()]
-        for chunk in _chunks(metrics, BATCH):
-            self._store.log_batch(self.run_id, metrics=chunk)
+        self._log(list(self._unseen(document, rows)))
+        whole = _Seen("", 0, tracking_facts.run_metrics(document, rows), {})
+        finished = _milliseconds(document.get("finished")) or whole.milliseconds
+        self._log([replace(whole, milliseconds=finished)])
         name, digest, source, profile = tracking_facts.data_set(document)
         photos = Dataset(name=name, digest=digest, source_type="local", source=source, profile=profile)
         self._store.log_inputs(self.run_id, [DatasetInput(photos, [InputTag("mlflow.data.context", "restoration")])])
@@ -198,45 +194,33 @@ class Tracker:
         """What did not pass by: photos of an earlier, interrupted run or of a run logged afterwards, and all references."""
         found = scores.by_photo(rows)
         place = tracking_facts.steps(self._steps, (line["name"] for line in document["photos"]))
-        items = {item.name: item for item in self._shown_items(document)}
-        for line in (line for line in document["photos"] if line["error"] is None):
+        lines = [line for line in document["photos"] if line["error"] is None]
+        own = [{**line, "faces": []} for line in lines if line["name"] in self._shown]
+        items: dict[str, Item] = {}
+        with suppress(GfpupError):  # its references were taken away
+            items = {item.name: item for item in items_of_run(RunRecord(self.folder, {**document, "photos": own}))[0]}
+        for line in lines:
             name, item = line["name"], items.get(line["name"])
             wanted = set() if item is None else {BEFORE, AFTER, REFERENCE}
             if name in self._pictured:
                 wanted &= {REFERENCE} if item is not None and item.referenced else set()
-            if name in self._seen and not wanted:
-                continue
             metrics = {} if name in self._seen else tracking_facts.photo_metrics(line, found.get(name, []))
-            pictures = self._from_files(item) if item is not None and wanted else {}
-            kept = {step: picture for step, picture in pictures.items() if step in wanted}
-            yield _Seen(metrics, place[name], _now(), tracking_facts.picture_key(name), kept)
+            if name not in self._seen or wanted:
+                pictures = {} if item is None else self._from_files(item, wanted)
+                yield _Seen(name, place[name], metrics, pictures)
 
-    def _shown_items(self, document: Mapping[str, Any]) -> list[Item]:
-        """The files of the photos that are shown."""
-        lines = [line for line in document["photos"] if line["name"] in self._shown and line["error"] is None]
-        own = [{**line, "faces": []} for line in lines]
-        with suppress(GfpupError):  # its references were taken away
-            return items_of_run(RunRecord(self.folder, {**document, "photos": own}))[0]
-        return []
-
-    def _from_files(self, item: Item) -> dict[int, UInt8]:
-        """A photo before, after and its reference, from its files; an input that is not the one restored from is not shown."""
+    def _from_files(self, item: Item, wanted: Collection[int]) -> dict[int, UInt8]:
+        """A photo's pictures of the steps `wanted`, from its files; an input that is not the one restored from is not shown."""
         try:
-            found = pictures_of(item)
+            found = pictures_of(item) if wanted else None
         except (GfpupError, OSError, AssertionError):  # taken away since; its numbers are logged all the same
+            found = None
+        if found is None:
             return {}
         pixels = {AFTER: found.restored, BEFORE: found.degraded, REFERENCE: found.reference}
         size = self.target.image_px
-        return {step: tracking_facts.shrunk(picture, size) for step, picture in pixels.items() if picture is not None}
-
-
-def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
-    return (items[i : i + size] for i in range(0, len(items), size))
+        return {step: tracking_facts.shrunk(each, size) for step, each in pixels.items() if step in wanted and each is not None}
 
 
 def _milliseconds(when: str | None) -> int | None:
     return None if when is None else round(datetime.fromisoformat(when).timestamp() * 1000)
-
-
-def _now() -> int:
-    return round(time.time() * 1000)

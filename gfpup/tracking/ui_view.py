@@ -23,17 +23,17 @@ GRID_RUNS: Final = 10
 """MLflow's grid shows the first ten runs of the list, the last of them leftmost."""
 SECTION: Final = "before and after"
 NUMBERS: Final = "means over the photos"
+_SECTION_ID: Final = "gfpup-pictures"
 _CARD_PX: Final = 640
 
 
 def states(run_id: str, keys: Sequence[str], metrics: Sequence[str], *, jobs: int) -> dict[str, str]:
     """The views of the sweep `run_id` by their keys: its pictures, which have these `keys`, and its `metrics` as numbers."""
-    pictures = [_card("gfpup-grid", keys, deleted=False)]
-    # Else the page adds a card for each photo.
-    pictures += [_card(f"gfpup-{number}", [key], deleted=True) for number, key in enumerate(keys)]
-    bars = [{**_facts(f"gfpup-bar-{number}", "BAR"), "metricKey": key} for number, key in enumerate(metrics)]
+    # The deleted cards keep the page from adding one for each photo.
+    pictures = [_card("gfpup-grid", keys), *(_card(f"gfpup-{i}", [key], deleted=True) for i, key in enumerate(keys))]
+    bars = [_facts(f"gfpup-bar-{i}", "BAR") | {"metricKey": key} for i, key in enumerate(metrics)]
     axes = {"selectedMetrics": list(metrics), "selectedParams": [], "showAllRuns": True}
-    numbers = bars if len(metrics) < 2 else [{**_facts("gfpup-axes", "PARALLEL"), **axes}, *bars]
+    numbers = bars if len(metrics) < 2 else [_facts("gfpup-axes", "PARALLEL") | axes, *bars]
     columns = [f"metrics.`{key}`" for key in metrics]
     return {
         run_id: _state(run_id, pictures, columns, jobs=jobs, layout={"columns": 1, "cardHeight": _CARD_PX}),
@@ -47,6 +47,7 @@ def numbers_key(run_id: str) -> str:
 
 
 def _state(run_id: str, cards: Sequence[Any], columns: Sequence[str], *, jobs: int, layout: dict[str, Any]) -> str:
+    section = {"uuid": _SECTION_ID, "name": SECTION, "display": True, "isReordered": False, "deleted": False}
     view = {
         "searchFilter": _filter(run_id),
         **dict(zip(("orderByKey", "orderByAsc"), _order(jobs), strict=True)),
@@ -57,7 +58,8 @@ def _state(run_id: str, cards: Sequence[Any], columns: Sequence[str], *, jobs: i
         "runsHiddenMode": "FIRST_20_RUNS",
         "selectedColumns": list(columns),
         "compareRunCharts": list(cards),
-        "compareRunSections": [{**_SECTION, **layout}],
+        "compareRunSections": [section | {"isGenerated": False} | layout],
+        "isAccordionReordered": True,  # else the page sorts the sections by name, its own charts of counts before the means
         "hideEmptyCharts": True,
     }
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode())).decode()
@@ -90,20 +92,10 @@ def _filter(run_id: str) -> str:
     return f"tags.`{SWEEP}` = '{run_id}'"
 
 
-_SECTION: Final = {
-    "uuid": "gfpup-pictures",
-    "name": SECTION,
-    "display": True,
-    "isReordered": False,
-    "deleted": False,
-    "isGenerated": False,
-}
-
-
-def _card(uuid: str, keys: Sequence[str], *, deleted: bool) -> dict[str, Any]:
-    card = {**_facts(uuid, "IMAGE"), "deleted": deleted, "isGenerated": deleted}
-    return {**card, "imageKeys": list(keys), "step": 0, "showRunParams": False}
+def _card(uuid: str, keys: Sequence[str], *, deleted: bool = False) -> dict[str, Any]:
+    card = _facts(uuid, "IMAGE") | {"deleted": deleted, "isGenerated": deleted}
+    return card | {"imageKeys": list(keys), "step": 0, "showRunParams": False}
 
 
 def _facts(uuid: str, kind: str) -> dict[str, Any]:
-    return {"type": kind, "uuid": uuid, "deleted": False, "isGenerated": False, "metricSectionId": _SECTION["uuid"]}
+    return {"type": kind, "uuid": uuid, "deleted": False, "isGenerated": False, "metricSectionId": _SECTION_ID}

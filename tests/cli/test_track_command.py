@@ -19,7 +19,7 @@ from gfpup.cli.main import main
 from gfpup.core.errors import GfpupError
 from gfpup.tracking.facts import picture_key
 from gfpup.tracking.store import children, client, last_sweep, prepare_store, store_uri
-from gfpup.tracking.ui_view import GRID_RUNS, VIEW_TAG, address, state
+from gfpup.tracking.ui_view import GRID_RUNS, VIEW_TAG, address, numbers_key, states
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_one_run_is_tracked_where_it_is_wanted(sweep: Path, tmp_path: Path, caps
     [
         (["nowhere"], "nowhere is neither a run nor a sweep"),
         (["."], "is neither a run nor a sweep"),
-        ([".", "--max-images", "-1"], "--max-images from 0"),
+        ([".", "--max-images", "-1"], "invalid --max-images or --image-px"),
         ([".", "--imaginary"], "gfpup track --help explains"),
     ],
 )
@@ -105,14 +105,22 @@ def test_the_addresses_compare_the_last_sweep(tracked: Path, capsys: pytest.Capt
     found = store.search_runs([experiment], view["searchFilter"], order_by=[f"{view['orderByKey']} DESC"])
     # The page shows them from right to left.
     assert len(found) == 3 and found[-1].info.run_id == parent.info.run_id
-    query = parse_qs(numbers.partition("?")[2])
-    assert json.loads(query["runs"][0]) == [run.info.run_id for run in children(store, parent.info.run_id)]
-    assert json.loads(query["experiments"][0]) == [experiment]
+    assert parse_qs(numbers.partition("?")[2])["viewStateShareKey"] == [numbers_key(parent.info.run_id)]
+    tag = store.get_experiment(experiment).tags[VIEW_TAG + numbers_key(parent.info.run_id)]
+    view = json.loads(zlib.decompress(base64.b64decode(tag.removeprefix("deflate;"))))
+    means = ["mean_faces/psnr_to_input", "mean_photo/psnr_to_input"]
+    assert [card["metricKey"] for card in view["compareRunCharts"] if card["type"] == "BAR"] == means
+    assert view["isAccordionReordered"], "the page would put its own charts first"
+    # Without the stored view, as for a sweep that is still going on, the page that compares runs shows them.
+    ids = [run.info.run_id for run in children(store, parent.info.run_id)]
+    query = parse_qs(ui.numbers_address("http://h", experiment, ids).partition("?")[2])
+    assert json.loads(query["runs"][0]) == ids and json.loads(query["experiments"][0]) == [experiment]
 
 
 def test_a_view_fits_a_tag_and_has_an_address_without_it(tracked: Path) -> None:
     keys = [picture_key(f"{'long name ' * 9}{i}.png") for i in range(50)]
-    assert len(state("a" * 32, keys, jobs=3)) < 5000
+    views = states("a" * 32, keys, [f"mean_photo/metric{i}" for i in range(40)], jobs=3)
+    assert set(views) == {"a" * 32, numbers_key("a" * 32)} and all(len(view) < 5000 for view in views.values())
     uri = store_uri(str(tracked / "mlruns"))
     sweep = last_sweep(client(uri), [prepare_store(uri)])
     plain = unquote(address("http://h", sweep, jobs=GRID_RUNS, shared=False))

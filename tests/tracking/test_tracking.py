@@ -306,7 +306,7 @@ def test_a_run_that_goes_on_or_is_none_is_refused(store: str, tmp_path: Path) ->
     with pytest.raises(TrackingError, match="has not ended"):
         track(run.folder, Target(store))
     (run.folder / "manifest.json").write_text("[1]")
-    with pytest.raises(TrackingError, match="is no record of a run"):
+    with pytest.raises(TrackingError, match="is not the record of a run"):
         track(run.folder, Target(store))
 
 
