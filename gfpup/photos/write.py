@@ -112,18 +112,13 @@ def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Meta
     if block is not None:
         try:
             block = exif.with_size(exif.block_of(block), size_hw)
-        except ValueError as error:
-            said.append(f"its EXIF data was dropped: {error}")
-            block = None
-    if block is not None and form == "JPEG" and len(block) > _JPEG_EXIF_BYTES:
-        said.append(f"its EXIF data was dropped: JPEG holds {_JPEG_EXIF_BYTES} bytes of it and there are {len(block)}")
-        block = None
-    if block is not None and form == "AVIF":
-        # Pillow parses EXIF for this format alone, and writes it anew, makers' notes broken, where it states an orientation.
-        block = exif.without_orientation(block)
-        try:
-            with collected_warnings():  # the same warnings come again when it is written
-                Image.Exif().load(block)
+            if form == "JPEG" and len(block) > _JPEG_EXIF_BYTES:
+                raise ValueError(f"JPEG holds {_JPEG_EXIF_BYTES} bytes of it and there are {len(block)}")
+            if form == "AVIF":
+                # Pillow parses EXIF for this format alone, and writes it anew, makers' notes broken, if it has an orientation.
+                block = exif.without_orientation(block)
+                with collected_warnings():  # the same warnings come again when it is written
+                    Image.Exif().load(block)
         except DECODING_ERRORS as error:
             said.append(f"its EXIF data was dropped: {error}")
             block = None
