@@ -9,9 +9,6 @@ import numpy as np
 
 from gfpup.core.types import Float32, UInt8
 
-BLUR_LEVELS = 5
-"""How many octaves `match_color` leaves to the restored picture. Source: the wavelet colour fix of StableSR (`levels=5`)."""
-
 
 def to_float(rgb: UInt8) -> Float32:
     """Convert levels to values: uint8 0..255, any shape, to float32 in [0, 1]."""
@@ -19,18 +16,12 @@ def to_float(rgb: UInt8) -> Float32:
 
 
 def to_uint8(values: Float32) -> UInt8:
-    """Convert values to levels: float32, any shape, to uint8; cut to [0, 1], rounded to the nearest, halves upwards.
-
-    The exact inverse of `to_float` for all 256 levels. Values must be finite: what a NaN becomes is not defined.
-    """
+    """Convert finite values to levels: float32, any shape, to uint8; cut to [0, 1], rounded to the nearest, halves upwards."""
     return cast(UInt8, np.floor(np.clip(values, 0.0, 1.0) * np.float32(255) + np.float32(0.5)).astype(np.uint8))
 
 
 def luma(rgb: Float32) -> Float32:
-    """Brightness of a picture: (..., 3) float32 RGB to (...) float32, same range.
-
-    Source: ITU-R BT.601 weights, those of JPEG.
-    """
+    """Brightness of a picture: (..., 3) float32 RGB to (...) float32, same range. Source: ITU-R BT.601, as in JPEG."""
     return rgb @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
@@ -42,8 +33,7 @@ def to_unit(levels: Float32) -> Float32:
 def match_color(restored: Float32, reference: Float32) -> Float32:
     """Give `restored` the colours of `reference`, detail untouched: (h, w, 3) float32 in [0, 1], same size; returns the same.
 
-    The low frequencies of `restored` are replaced by those of `reference`; what is finer than about 2^5 pixels stays. Both
-    pictures are split by the same smoothing, hence a picture matched to itself stays as it is.
+    The low frequencies of `restored` are replaced by those of `reference`; what is finer than about 2^5 pixels stays.
 
     Raises: ValueError when the sizes differ.
     Source: the wavelet colour fix of StableSR (Wang et al. 2023), five à-trous levels of the kernel [1 2 1]/4.
@@ -54,9 +44,7 @@ def match_color(restored: Float32, reference: Float32) -> Float32:
 
 
 def _low(picture: Float32) -> Float32:
-    """What five à-trous levels leave: the picture smoothed by [1 2 1]/4 with holes of 1, 2, 4, 8 and 16 pixels."""
-    for level in range(BLUR_LEVELS):
-        hole = 2**level
+    for hole in (1, 2, 4, 8, 16):
         taps = np.zeros(2 * hole + 1, dtype=np.float32)
         taps[[0, hole, 2 * hole]] = (0.25, 0.5, 0.25)
         picture = cast(Float32, cv2.sepFilter2D(picture, -1, taps, taps, borderType=cv2.BORDER_REPLICATE))

@@ -1,8 +1,7 @@
 """Damage a face the way the field does: blur, downsample, add noise, JPEG, resize back, by named protocol.
 
-Drawing and damaging are two steps: `draw` turns a photo's name and a seed into the facts of one damage, `apply` does exactly
-these. The same name and seed give the same draw on every machine, and the same pixels with the same versions of the libraries:
-all arithmetic before a rounding is float64, so that a processor's last bit does not decide a level.
+`draw` turns a photo's name and a seed into the facts of one damage, the same on every machine; `apply` does exactly these, to
+the same pixels with the same versions of the libraries: all arithmetic before a rounding is float64.
 """
 
 from __future__ import annotations
@@ -30,11 +29,10 @@ Choices = list[float]
 class Protocol:
     """What one paper draws its damage from; a tuple is a uniform range, a list a grid of equally likely choices.
 
-    `sigma` is the Gaussian blur's standard deviation in pixels (of a 512 px face), `scale` the downsampling factor, `noise` the
-    standard deviation of Gaussian noise in 8-bit levels, `jpeg` the quality. `kernels_px` are the equally likely sides of the
-    blur kernel. `angles` lists the kernel's angles in radians; None means any. The rest are probabilities: `anisotropic`, that
-    the kernel gets two sigmas and an angle; `colour_shift`; `gray`; `haze`; `uneven`, that a square of the face is damaged by a
-    second draw.
+    `sigma`: standard deviation of the blur in pixels (of a 512 px face); `scale`: downsampling factor; `noise`: standard
+    deviation in 8-bit levels; `jpeg`: quality; `kernels_px`: equally likely sides of the blur kernel; `angles`: its angles in
+    radians, None for any. The rest are probabilities: `anisotropic`, that the kernel gets two sigmas and an angle; `uneven`,
+    that a square of the face is damaged by a second draw.
     """
 
     sigma: Range | Choices
@@ -54,36 +52,32 @@ class Protocol:
 # GFPGAN's second colour jitter (brightness, contrast, hue) is left out, and so is RestoreFormer++'s shift (p=0.2, up to 32 px):
 # it moves the reference too, as a mirrored face does. DifFace's test grid is the one of the journal version: always two sigmas,
 # and one of four angles.
+# fmt: off
 PROTOCOLS: dict[str, Protocol] = {
     "gfpgan": Protocol((0.1, 10), (0.8, 8), (0, 20), (60, 100), colour_shift=0.3, gray=0.01),
     "vqfr": Protocol((0.1, 10), (0.8, 8), (0, 20), (60, 100)),
     "restoreformer": Protocol((0.1, 10), (0.8, 8), (0, 20), (60, 100), kernels_px=(39, 41)),
     "restoreformerpp": Protocol(
-        (0.1, 10), (0.8, 8), (0, 20), (60, 100), gray=0.008, kernels_px=(39, 41), haze=0.008, uneven=0.1
+        (0.1, 10), (0.8, 8), (0, 20), (60, 100), gray=0.008, kernels_px=(39, 41), haze=0.008, uneven=0.1,
     ),
     "codeformer-stage2": Protocol((1, 15), (4, 30), (0, 20), (30, 80)),
     "codeformer-stage3": Protocol((0.1, 10), (1, 12), (0, 15), (60, 100)),
     "daefr": Protocol((0.1, 15), (0.8, 30), (0, 20), (30, 100), kernels_px=(39, 41)),
     "difface-train": Protocol((0.1, 15), (0.8, 32), (0, 20), (30, 100), gray=0.01),
     "difface-test-grid": Protocol(
-        sigma=[4, 8, 12, 16],
-        scale=[4, 8, 12, 16, 20, 24, 28, 32, 36, 40],
-        noise=[1, 5, 10, 15, 20],
-        jpeg=[30, 40, 50, 60, 70],
-        anisotropic=1.0,
+        [4, 8, 12, 16], [*range(4, 41, 4)], [1, 5, 10, 15, 20], [30, 40, 50, 60, 70], anisotropic=1.0,
         angles=(0.0, math.pi / 4, math.pi / 2, 3 * math.pi / 4),
     ),
     "diffbir": Protocol((0.1, 12), (1, 12), (0, 15), (30, 100)),
     # The mild half of GFPGAN's ranges, without its colour jitter: what a pixel-wise comparison can still judge.
     "mild": Protocol((0.1, 5), (0.8, 4), (0, 10), (80, 100)),
 }
+# fmt: on
 
 COLOUR_SHIFT_LEVELS = 20
 """Largest shift of one channel in 8-bit levels. Source: `color_jitter_shift` of GFPGAN's training options."""
-
 HAZE_SHARE = (0.05, 0.25)
 """How much white is mixed in. Source: `hazy_alpha`, 0.75 to 0.95 of the picture, of RestoreFormer++'s training options."""
-
 PATCH_PX = (128, 256)
 """Side of the square that a second draw damages, in px of a 512 px face. Source: RestoreFormer++'s uneven degradation."""
 
@@ -119,11 +113,9 @@ class Patch:
 
 
 def draw(protocol: str, *, seed: int, name: str) -> Damage:
-    """Draw the damage of one face.
+    """Draw the damage of one face; `name` is the photo's file name without its folder, in any Unicode form.
 
-    `name` is the photo's file name without its folder; it is compared in Unicode form C, so that a disk that stores names in
-    another form gives the same damage. The same name and seed draw the same place in every protocol's ranges, which pairs
-    comparisons between protocols.
+    The same name and seed draw the same place in every protocol's ranges, which pairs comparisons between protocols.
 
     Raises: GfpupError for an unknown protocol.
     Source: FFHQDegradationDataset of GFPGAN: half the kernels isotropic, half with a sigma for each axis and any angle; all
@@ -140,13 +132,10 @@ def draw(protocol: str, *, seed: int, name: str) -> Damage:
     if u[15] < ranges.uneven:
         second = _blurred_to_jpeg(ranges, [*u[19:26], *u[26:29]], noise_seed=int.from_bytes(digest[24:], "big"))
         patch = Patch(int(_pick(PATCH_PX, u[16])), (u[17], u[18]), second)
-    shift = tuple(_pick((-COLOUR_SHIFT_LEVELS, COLOUR_SHIFT_LEVELS), value) for value in u[8:11])
-    return replace(
-        _blurred_to_jpeg(ranges, [*u[:7], *u[12:15]], noise_seed=int.from_bytes(digest[16:24], "big")),
-        colour_shift=cast("tuple[float, float, float]", shift) if u[7] < ranges.colour_shift else (0.0, 0.0, 0.0),
-        gray=u[11] < ranges.gray,
-        patch=patch,
-    )
+    red, green, blue = (_pick((-COLOUR_SHIFT_LEVELS, COLOUR_SHIFT_LEVELS), value) for value in u[8:11])
+    shift = (red, green, blue) if u[7] < ranges.colour_shift else (0.0, 0.0, 0.0)
+    first = _blurred_to_jpeg(ranges, [*u[:7], *u[12:15]], noise_seed=int.from_bytes(digest[16:24], "big"))
+    return replace(first, colour_shift=shift, gray=u[11] < ranges.gray, patch=patch)
 
 
 def _blurred_to_jpeg(ranges: Protocol, u: Sequence[float], *, noise_seed: int) -> Damage:
@@ -168,15 +157,14 @@ def _blurred_to_jpeg(ranges: Protocol, u: Sequence[float], *, noise_seed: int) -
 
 
 def apply(rgb: UInt8, damage: Damage, *, resize_back: bool = True) -> UInt8:
-    """Damage a picture: blur, mix in haze, downsample, add noise, JPEG, resize back, shift colours, make gray.
+    """Damage an (h, w, 3) uint8 picture: blur, mix in haze, downsample, add noise, JPEG, resize back, shift colours, make gray.
 
-    `rgb`: (h, w, 3) uint8. Returns the same size and dtype; with `resize_back=False` the low-resolution picture,
-    (h // scale, w // scale, 3), as it leaves the JPEG file, before any patch or change of colour. Sigma and kernel count pixels
-    of the picture given and are not scaled with it: bring faces to 512×512 first to get what the papers mean.
+    Returns the same size and dtype; with `resize_back=False` the low-resolution picture, (h // scale, w // scale, 3), as it
+    leaves the JPEG file, before any patch or change of colour. Sigma and kernel count pixels of the picture given: bring faces
+    to 512×512 first to get what the papers mean.
 
-    Source: FFHQDegradationDataset of GFPGAN: bilinear both ways, values cut to [0, 1] after the noise, rounded by the JPEG
-    encoder and at the end; haze and patch as in RestoreFormer++'s. Chroma is halved in both directions (4:2:0), the default of
-    OpenCV's encoder.
+    Source: FFHQDegradationDataset of GFPGAN: bilinear both ways, values cut to [0, 1] after the noise; haze and patch as in
+    RestoreFormer++'s; chroma halved in both directions (4:2:0), the default of OpenCV's encoder.
     """
     small = _small(rgb, damage)
     if not resize_back:
@@ -196,7 +184,6 @@ def apply(rgb: UInt8, damage: Damage, *, resize_back: bool = True) -> UInt8:
 
 
 def _small(rgb: UInt8, damage: Damage) -> UInt8:
-    """The low-resolution picture as it leaves the JPEG file."""
     height, width = rgb.shape[:2]
     blur = kernel(damage.sigma_xy, damage.angle, side_px=damage.kernel_px)
     picture = cast(Float64, cv2.filter2D(rgb.astype(np.float64) / 255.0, -1, blur))
@@ -206,7 +193,9 @@ def _small(rgb: UInt8, damage: Damage) -> UInt8:
     picture = cast(Float64, cv2.resize(picture, small_wh, interpolation=cv2.INTER_LINEAR))
     rng = np.random.Generator(np.random.PCG64(damage.noise_seed))
     picture = picture + rng.standard_normal(picture.shape) * (damage.noise / 255.0)
-    return _jpeg(_to_levels(picture), damage.jpeg)
+    file = io.BytesIO()
+    Image.fromarray(_to_levels(picture)).save(file, "JPEG", quality=damage.jpeg, subsampling="4:2:0")
+    return np.asarray(Image.open(file).convert("RGB"))
 
 
 def _enlarged(small: UInt8, like: UInt8) -> Float64:
@@ -227,7 +216,6 @@ def kernel(sigma_xy: tuple[float, float], angle: float, *, side_px: int = 41) ->
 
 
 def _pick(values: Range | Choices, u: float) -> float:
-    """The value at place `u` in [0, 1) of a range or of a grid."""
     if isinstance(values, list):
         return values[int(u * len(values))]
     return values[0] + (values[1] - values[0]) * u
@@ -235,9 +223,3 @@ def _pick(values: Range | Choices, u: float) -> float:
 
 def _to_levels(picture: Float64) -> UInt8:
     return cast(UInt8, np.rint(np.clip(picture, 0.0, 1.0) * 255.0).astype(np.uint8))
-
-
-def _jpeg(rgb: UInt8, quality: int) -> UInt8:
-    file = io.BytesIO()
-    Image.fromarray(rgb).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    return np.asarray(Image.open(file).convert("RGB"))

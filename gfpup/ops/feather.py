@@ -9,8 +9,7 @@ import numpy as np
 from gfpup.core.types import Float32
 from gfpup.ops import geometry
 
-FEATHER_PX = 51
-"""Width of the ramp at a crop's edge, of 512: the official erosion and blur together reach as far."""
+FEATHER_PX = 51  # width of the ramp at a crop's edge, of 512: the official erosion and blur together reach as far
 
 
 @cache

@@ -19,22 +19,17 @@ CROP_PX = 512
 TEMPLATE_512_XY: Float64 = np.array(
     [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
 )
-"""Where the five landmarks lie in an aligned crop.
-
-Source: the mean FFHQ face, as in facexlib's FaceRestoreHelper (1024 template, halved).
-"""
-
-
+"""Where the five landmarks lie in an aligned crop. Source: the mean FFHQ face, facexlib's FaceRestoreHelper (1024, halved)."""
 UNFILTERED = 2.0
-"""Reductions up to this are sampled without a filter. A filter as wide as the reduction takes what a turned grid holds in its
-corners: there and back at 1x, the sharpest of the shared photos keeps 28 dB with it, 54 dB with this, and so do all others."""
+"""Reductions up to this are sampled without a filter, which would take what a turned grid holds in its corners: there and back
+at 1x, the sharpest of the shared photos keeps 28 dB with a filter, 54 dB without."""
 
 
 def fit_similarity(points_xy: Float64, template_xy: Float64 = TEMPLATE_512_XY) -> Float64 | None:
-    """Fit the rotation, scale and shift that carry `points_xy` to `template_xy`, both (n, 2) float64.
+    """Fit the (2, 3) affine of rotation, scale and shift that carries `points_xy` to `template_xy`, both (n, 2) float64.
 
-    Returns the (2, 3) affine from the points' space to the template's, or None where none exists (all points equal, not
-    finite). The fit is least-median-of-squares: a least-squares fit follows a single bad landmark by up to 25 px.
+    None where none exists (all points equal, not finite). The fit is least-median-of-squares: a least-squares fit follows a
+    single bad landmark by up to 25 px.
 
     Source: facexlib's FaceRestoreHelper.align_warp_face (cv2.estimateAffinePartial2D, LMEDS).
     """
@@ -87,6 +82,11 @@ def apply(affine: Float64, points_xy: Float64) -> Float64:
     return points_xy @ affine[:, :2].T + affine[:, 2]
 
 
+def _corners(first_yx: tuple[float, float], last_yx: tuple[float, float]) -> Float64:
+    (y0, x0), (y1, x1) = first_yx, last_yx
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
+
+
 def touched_rectangle(
     inverse_affine: Float64, crop_hw: tuple[int, int], photo_hw: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
@@ -94,9 +94,7 @@ def touched_rectangle(
 
     None where the crop lies outside the photo. A crop covers [-0.5, side - 0.5) in its own coordinates.
     """
-    h, w = crop_hw
-    corners = np.array([[-0.5, -0.5], [w - 0.5, -0.5], [w - 0.5, h - 0.5], [-0.5, h - 0.5]])
-    mapped = apply(inverse_affine, corners)
+    mapped = apply(inverse_affine, _corners((-0.5, -0.5), (crop_hw[0] - 0.5, crop_hw[1] - 0.5)))
     x0, y0 = np.ceil(mapped.min(axis=0)).astype(int)
     x1, y1 = np.floor(mapped.max(axis=0)).astype(int) + 1
     x0, y0 = max(x0, 0), max(y0, 0)
@@ -109,16 +107,15 @@ def warp(
 ) -> Pixels | Float32:
     """Resample `pixels` (h, w) or (h, w, c) into a picture of `size_hw` whose pixel p shows `affine`^-1 p; same dtype.
 
-    Lanczos over 8x8 pixels; what the transform reduces more than `UNFILTERED` times is first reduced with a filter, so that
-    it does not alias. Beyond the edge lies the colour `border`, or the edge's own pixels when None. Only the part of `pixels`
-    that the result shows is touched. The official helper warps bilinearly and never filters.
+    Lanczos over 8x8 pixels; what is reduced more than `UNFILTERED` times is filtered first, so that it does not alias. Beyond
+    the edge lies the colour `border`, or the edge's own pixels when None. Only the part of `pixels` that the result shows is
+    touched.
     """
     back = invert(affine)
     reduction = scale_of(back)
     margin = int(np.ceil(4 * max(reduction, 1.0))) + 4
     h, w = pixels.shape[:2]
-    corners = np.array([[0, 0], [size_hw[1], 0], [size_hw[1], size_hw[0]], [0, size_hw[0]]], np.float64)
-    mapped = apply(back, corners)
+    mapped = apply(back, _corners((0, 0), size_hw))
     x0, y0 = np.clip(np.floor(mapped.min(axis=0)).astype(int) - margin, 0, (w - 1, h - 1))
     x1, y1 = np.clip(np.ceil(mapped.max(axis=0)).astype(int) + margin, (x0 + 1, y0 + 1), (w, h))
     part = pixels[y0:y1, x0:x1]
@@ -127,14 +124,9 @@ def warp(
         small = reduce(part, reduction / UNFILTERED)
         into = compose(into, resize_affine((small.shape[0], small.shape[1]), (part.shape[0], part.shape[1])))
         part = small
-    return cv2.warpAffine(  # type: ignore[return-value]
-        part,
-        into,
-        (size_hw[1], size_hw[0]),
-        flags=cv2.INTER_LANCZOS4,
-        borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
-        borderValue=border or (0.0,),
-    )
+    beyond = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
+    size_wh = (size_hw[1], size_hw[0])
+    return cv2.warpAffine(part, into, size_wh, None, cv2.INTER_LANCZOS4, beyond, border or (0.0,))  # type: ignore[return-value]
 
 
 def reduce(pixels: Pixels | Float32, factor: float) -> Pixels | Float32:
@@ -142,11 +134,9 @@ def reduce(pixels: Pixels | Float32, factor: float) -> Pixels | Float32:
     size_wh = max(1, round(pixels.shape[1] / factor)), max(1, round(pixels.shape[0] / factor))
     if pixels.dtype == np.uint8:
         return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize(size_wh, Image.Resampling.LANCZOS))
-    planes = np.atleast_3d(pixels).astype(np.float32)
-    resized = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(planes[..., c])).resize(size_wh, Image.Resampling.LANCZOS))
-        for c in range(planes.shape[2])
-    ]
+    planes = np.moveaxis(np.atleast_3d(pixels).astype(np.float32), -1, 0)
+    images = [Image.fromarray(np.ascontiguousarray(plane)) for plane in planes]
+    resized = [np.asarray(image.resize(size_wh, Image.Resampling.LANCZOS)) for image in images]
     joined = np.stack(resized, axis=-1) if pixels.ndim == 3 else resized[0]
     if pixels.dtype == np.float32:
         return joined

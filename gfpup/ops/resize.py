@@ -1,4 +1,4 @@
-"""TODO gfpup/ops/resize.py."""
+"""Resize a whole picture, and the size that an enlargement gives."""
 
 from __future__ import annotations
 

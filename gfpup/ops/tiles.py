@@ -1,12 +1,9 @@
 """Tiles: run a function over a picture of any size, piece by piece, without seams and within the memory of a piece.
 
-Neighbouring tiles read `overlap_px` of the same pixels. Of these, the outer quarters are thrown away (there a network
-lacks context), and across the middle half one tile fades into the next. Each fade is `a + w * (b - a)`, so weights sum
-to one by construction: where both tiles agree, the result is theirs, bit for bit.
-
-A picture is cut into as few tiles as its size allows, evenly; the last of a row or column ends at the edge, so none is
-padded. Tiles start at multiples of `align_px`: networks that unshuffle pixels would otherwise see another grid than in the
-whole picture.
+Neighbouring tiles read `overlap_px` of the same pixels: the outer quarters are thrown away (there a network lacks context), and
+across the middle half one tile fades into the next by `a + w * (b - a)`, so that where both agree the result is theirs, bit for
+bit. A picture is cut evenly into as few tiles as its size allows, none padded; they start at multiples of `align_px`, because
+networks that unshuffle pixels would otherwise see another grid than in the whole picture.
 """
 
 from __future__ import annotations
@@ -14,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +20,8 @@ from gfpup.core.types import Pixels
 
 if TYPE_CHECKING:
     import torch
+
+    Compute = Callable[[torch.Tensor], torch.Tensor]
 
 ALIGN_PX = 4
 """Divides by every grid in use: RRDBNet unshuffles by 2 at scale 2, by 4 at scale 1."""
@@ -37,6 +36,10 @@ class Tile:
     height: int
     width: int
 
+    def of(self, planes: Any) -> Any:
+        """The tile's part of an array or tensor (..., h, w)."""
+        return planes[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
 
 @dataclass(frozen=True)
 class _Span:
@@ -49,58 +52,38 @@ class _Span:
 
 
 def plan_tiles(size_hw: tuple[int, int], *, tile_px: int, overlap_px: int, align_px: int = ALIGN_PX) -> list[Tile]:
-    """Cover a picture with overlapping tiles, row by row.
+    """Cover a picture of `size_hw` pixels, each at least 1, with overlapping tiles, row by row.
 
-    Args:
-        size_hw: height and width in pixels, each at least 1.
-        tile_px: largest side of a tile; 0 for the whole picture in one.
-        overlap_px: pixels that neighbours share at least; at most half a tile.
-        align_px: tiles start at multiples of it.
+    `tile_px` is the largest side of a tile, or 0 for the whole picture in one; neighbours share `overlap_px` at least, at most
+    half a tile; tiles start at multiples of `align_px`. The last of a row or column may be up to `align_px - 1` smaller.
 
-    Returns:
-        Tiles inside the picture that cover it; all alike, but the last of a row or column may be up to `align_px - 1` smaller.
-
-    Raises:
-        GfpupError: a tile that is too small for its overlap, or a negative number.
+    Raises: GfpupError (a tile that is too small for its overlap, or a negative number).
     """
     rows, columns = _plan_axes(size_hw, tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
-    return [Tile(r.start, c.start, r.stop - r.start, c.stop - c.start) for r in rows for c in columns]
+    return [_tile(row, column) for row in rows for column in columns]
 
 
 def run_tiled(
-    fn: Callable[[torch.Tensor], torch.Tensor],
-    image: torch.Tensor,
-    *,
-    scale: int,
-    tile_px: int,
-    overlap_px: int,
-    align_px: int = ALIGN_PX,
+    fn: Compute, image: torch.Tensor, *, scale: int, tile_px: int, overlap_px: int, align_px: int = ALIGN_PX
 ) -> torch.Tensor:
-    """Compute `fn(image)` tile by tile, into one tensor.
+    """Compute `fn(image)` tile by tile, into one tensor (1, d, h * scale, w * scale) of the dtype and device of `fn`'s.
 
-    Args:
-        fn: maps (1, c, h, w) to (1, d, h * scale, w * scale), floating point.
-        image: (1, c, h, w) of whatever dtype, range and device `fn` takes.
-        scale: how much `fn` enlarges.
-        tile_px, overlap_px, align_px: as in `plan_tiles`, in input pixels.
-
-    Returns:
-        (1, d, h * scale, w * scale) in the dtype and on the device of what `fn` returns.
-
-    Raises:
-        GfpupError: as in `plan_tiles`.
+    `fn` maps (1, c, h, w) to (1, d, h * scale, w * scale), floating point; `image` is (1, c, h, w) of whatever dtype, range and
+    device `fn` takes. The sizes, in input pixels, and the errors are those of `plan_tiles`.
     """
+    height, width = image.shape[2:]
     out: torch.Tensor | None = None
-    for top, band in iterate_bands(fn, image, scale=scale, tile_px=tile_px, overlap_px=overlap_px, align_px=align_px):
+    grid = {"tile_px": tile_px, "overlap_px": overlap_px, "align_px": align_px}
+    for top, band in iterate_bands(fn, lambda tile: tile.of(image), (height, width), scale=scale, **grid):
         if out is None:
-            out = band.new_empty((*band.shape[:2], image.shape[2] * scale, image.shape[3] * scale))
+            out = band.new_empty((*band.shape[:2], height * scale, width * scale))
         out[:, :, top : top + band.shape[2]] = band
     assert out is not None
     return out
 
 
 def run_tiled_pixels(
-    fn: Callable[[torch.Tensor], torch.Tensor],
+    fn: Compute,
     pixels: Pixels,
     *,
     scale: int,
@@ -109,19 +92,11 @@ def run_tiled_pixels(
     align_px: int = ALIGN_PX,
     device: str | torch.device = "cpu",
 ) -> Pixels:
-    """Compute `fn` over a photo of any size: floats exist for one tile and one band, never for the photo.
+    """Compute `fn` over an (h, w, 3) uint8 or uint16 photo: floats exist for one tile and one band, never for the photo.
 
-    Args:
-        fn: maps (1, 3, h, w) float32 in [0, 1] on `device` to (1, 3, h * scale, w * scale), about in [0, 1].
-        pixels: (h, w, 3) uint8 or uint16.
-        scale, tile_px, overlap_px, align_px: as in `run_tiled`.
-        device: where `fn` computes; bands are blended there and come back as whole numbers.
-
-    Returns:
-        (h * scale, w * scale, 3) in the dtype of `pixels`, clipped and rounded to the nearest, halves to even.
-
-    Raises:
-        GfpupError: as in `plan_tiles`.
+    `fn` maps (1, 3, h, w) float32 in [0, 1] on `device` to (1, 3, h * scale, w * scale), about in [0, 1]; bands are blended
+    there. Returns (h * scale, w * scale, 3) in the dtype of `pixels`, clipped and rounded to the nearest, halves to even. The
+    sizes and the errors are those of `plan_tiles`.
     """
     import torch
 
@@ -129,57 +104,41 @@ def run_tiled_pixels(
     height, width, channels = pixels.shape
     out: Pixels = np.empty((height * scale, width * scale, channels), pixels.dtype)
     # A view, not a copy. Torch has no arithmetic on uint16; each tile is made float32 by way of numpy instead.
-    planes = pixels.transpose(2, 0, 1)
+    planes = pixels.transpose(2, 0, 1)[None]
 
     def read(tile: Tile) -> torch.Tensor:
-        part = planes[None, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-        return torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32)).to(device) / top_value
+        return torch.from_numpy(np.ascontiguousarray(tile.of(planes), dtype=np.float32)).to(device) / top_value
 
-    plan = _plan_axes((height, width), tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
-    for top, band in _bands(fn, read, plan, scale=scale):
+    grid = {"tile_px": tile_px, "overlap_px": overlap_px, "align_px": align_px}
+    for top, band in iterate_bands(fn, read, (height, width), scale=scale, **grid):
         whole = band[0].float().mul(top_value).round_().clamp_(0, top_value).cpu().numpy()
         out[top : top + whole.shape[1]] = whole.transpose(1, 2, 0)
     return out
 
 
 def iterate_bands(
-    fn: Callable[[torch.Tensor], torch.Tensor],
-    image: torch.Tensor,
+    fn: Compute,
+    read: Callable[[Tile], torch.Tensor],
+    size_hw: tuple[int, int],
     *,
     scale: int,
     tile_px: int,
     overlap_px: int,
     align_px: int = ALIGN_PX,
 ) -> Iterator[tuple[int, torch.Tensor]]:
-    """Compute `fn(image)` tile by tile and yield finished rows from the top: (first row, (1, d, rows, w * scale)).
+    """Compute `fn` over the tiles that `read` gives and yield finished rows from the top: (first row, (1, d, rows, w * scale)).
 
-    The arguments and the errors are those of `run_tiled`. At any time one row of tiles is held, and the fade to the next.
+    The other arguments and the errors are those of `run_tiled`. At any time one row of tiles is held, and the fade to the next.
     """
-    plan = _plan_axes((image.shape[2], image.shape[3]), tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
-
-    def read(tile: Tile) -> torch.Tensor:
-        return image[:, :, tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-
-    yield from _bands(fn, read, plan, scale=scale)
-
-
-def _bands(
-    fn: Callable[[torch.Tensor], torch.Tensor],
-    read: Callable[[Tile], torch.Tensor],
-    plan: tuple[list[_Span], list[_Span]],
-    *,
-    scale: int,
-) -> Iterator[tuple[int, torch.Tensor]]:
-    rows, columns = plan
+    rows, columns = _plan_axes(size_hw, tile_px=tile_px, overlap_px=overlap_px, align_px=align_px)
     fading: torch.Tensor | None = None
-    for index, row in enumerate(rows):
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
         strip = _strip(fn, read, row, columns, scale=scale)
         band = strip[:, :, (row.fade_start - row.start) * scale :]
         if fading is not None and fading.shape[2]:
             count = fading.shape[2]
             band[:, :, :count] = _fade(fading, band[:, :, :count], axis=2)
-        if index + 1 < len(rows):
-            following = rows[index + 1]
+        if following is not None:
             done = (following.fade_start - row.fade_start) * scale
             # A copy, so that the strip itself need not outlive its turn.
             fading = band[:, :, done : (following.fade_stop - row.fade_start) * scale].clone()
@@ -188,18 +147,11 @@ def _bands(
         del strip, band
 
 
-def _strip(
-    fn: Callable[[torch.Tensor], torch.Tensor],
-    read: Callable[[Tile], torch.Tensor],
-    row: _Span,
-    columns: list[_Span],
-    *,
-    scale: int,
-) -> torch.Tensor:
+def _strip(fn: Compute, read: Callable[[Tile], torch.Tensor], row: _Span, columns: list[_Span], *, scale: int) -> torch.Tensor:
     """Run one row of tiles and blend them left to right: (1, d, rows, w * scale)."""
     strip: torch.Tensor | None = None
     for column in columns:
-        tile = Tile(row.start, column.start, row.stop - row.start, column.stop - column.start)
+        tile = _tile(row, column)
         patch = fn(read(tile))
         if patch.shape[2:] != (tile.height * scale, tile.width * scale):
             raise ValueError(f"fn made {tuple(patch.shape)} of a {tile.height}x{tile.width} tile, which is not scale {scale}")
@@ -212,6 +164,10 @@ def _strip(
         strip[:, :, :, stop : column.stop * scale] = patch[:, :, :, stop - start :]
     assert strip is not None
     return strip
+
+
+def _tile(row: _Span, column: _Span) -> Tile:
+    return Tile(row.start, column.start, row.stop - row.start, column.stop - column.start)
 
 
 def _fade(old: torch.Tensor, new: torch.Tensor, *, axis: int) -> torch.Tensor:
@@ -231,8 +187,8 @@ def _plan_axes(size_hw: tuple[int, int], *, tile_px: int, overlap_px: int, align
             "give sizes in pixels, tile 0 for no tiles"
         )
     aligned = tile_px // align_px * align_px
-    if tile_px and (aligned < align_px or aligned < 2 * (-(-overlap_px // align_px) * align_px)):
-        least = max(align_px, 2 * (-(-overlap_px // align_px) * align_px))
+    least = max(align_px, 2 * (-(-overlap_px // align_px) * align_px))
+    if tile_px and aligned < least:
         raise GfpupError(f"tile {tile_px} is too small for overlap {overlap_px}: give a tile of at least {least} pixels")
     rows, columns = (_plan_axis(size, tile=aligned or size, overlap=overlap_px, align=align_px) for size in size_hw)
     return rows, columns

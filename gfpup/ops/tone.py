@@ -29,17 +29,10 @@ P = TypeVar("P", bound=npt.NDArray[Any])
 
 @dataclass(frozen=True, eq=False)
 class Tone:
-    """The colour of each brightness: `offsets` (256, 3) float32, RGB less brightness, in levels of 255.
-
-    `name` stands in the record.
-    """
+    """The colour of each brightness: `offsets` (256, 3) float32, RGB less brightness, in levels; a name for the record."""
 
     name: str
     offsets: Float32
-
-    @property
-    def is_grey(self) -> bool:
-        return not self.offsets.any()
 
 
 GREY: Final = Tone("grey", np.zeros((256, 3), np.float32))
@@ -48,7 +41,7 @@ GREY: Final = Tone("grey", np.zeros((256, 3), np.float32))
 def is_grey(pixels: npt.NDArray[Any]) -> bool:
     """Whether the three channels are equal, but for `GREY_LEVELS`."""
     limit = GREY_LEVELS * _unit(pixels)
-    return all(bool((np.ptp(_floats(rows), axis=2) <= limit).all()) for rows in _strips(pixels))
+    return all(bool((np.ptp(rows.astype(np.float32, copy=False), axis=2) <= limit).all()) for rows in _strips(pixels))
 
 
 def tone_of(pixels: Pixels) -> Tone | None:
@@ -57,17 +50,15 @@ def tone_of(pixels: Pixels) -> Tone | None:
         return GREY
     sums, counts = np.zeros((256, 3)), np.zeros(256)
     for rows in _strips(pixels):
-        levels = (_floats(rows) / _unit(pixels)).reshape(-1, 3)
+        levels = _levels(rows).reshape(-1, 3)
         bright = luma(levels)
         at = np.clip(np.rint(bright), 0, 255).astype(np.intp)
         counts += np.bincount(at, minlength=256)
-        offsets = levels - bright[:, None]
-        sums += np.stack([np.bincount(at, weights=offsets[:, channel], minlength=256) for channel in range(3)], axis=1)
+        sums += np.stack([np.bincount(at, weights=weights, minlength=256) for weights in (levels - bright[:, None]).T], axis=1)
     seen = np.flatnonzero(counts)
-    means = sums[seen] / counts[seen, None]
-    curve = np.stack([np.interp(np.arange(256), seen, means[:, channel]) for channel in range(3)], axis=1)
-    tone = Tone("toned", curve.astype(np.float32))
-    distance = sum(float(np.abs(_floats(rows) / _unit(pixels) - _toned(rows, tone)).sum()) for rows in _strips(pixels))
+    curve = [np.interp(np.arange(256), seen, means) for means in (sums[seen] / counts[seen, None]).T]
+    tone = Tone("toned", np.stack(curve, axis=1).astype(np.float32))
+    distance = sum(float(np.abs(_levels(rows) - _toned(rows, tone)).sum()) for rows in _strips(pixels))
     return tone if distance / pixels.size <= TONE_LEVELS else None
 
 
@@ -76,19 +67,18 @@ def keep_tone(pixels: P, tone: Tone) -> tuple[P, bool]:
 
     Pixels that lie within the tone already are returned as they are.
     """
-    unit = _unit(pixels)
-    if all(bool((np.abs(_floats(rows) / unit - _toned(rows, tone)) <= GREY_LEVELS).all()) for rows in _strips(pixels)):
+    if all(bool((np.abs(_levels(rows) - _toned(rows, tone)) <= GREY_LEVELS).all()) for rows in _strips(pixels)):
         return pixels, False
-    changed = np.empty_like(pixels)
-    for top in range(0, pixels.shape[0], _ROWS):
-        rows = np.clip(_toned(pixels[top : top + _ROWS], tone) * unit, 0, 255 * unit)
-        changed[top : top + _ROWS] = rows if pixels.dtype == np.float32 else np.floor(rows + 0.5)
+    changed, unit = np.empty_like(pixels), _unit(pixels)
+    for rows, target in zip(_strips(pixels), _strips(changed), strict=True):
+        toned = np.clip(_toned(rows, tone) * unit, 0, 255 * unit)
+        target[:] = toned if pixels.dtype == np.float32 else np.floor(toned + 0.5)
     return changed, True
 
 
 def _toned(rows: npt.NDArray[Any], tone: Tone) -> Float32:
     """Rows in levels of 255, with their own brightness and the tone's colours."""
-    bright = luma(_floats(rows) / _unit(rows))
+    bright = luma(_levels(rows))
     at = np.clip(np.rint(bright), 0, 255).astype(np.intp)
     return np.asarray(bright[..., None] + tone.offsets[at], np.float32)
 
@@ -98,8 +88,8 @@ def _unit(pixels: npt.NDArray[Any]) -> np.float32:
     return np.float32(257 if pixels.dtype == np.uint16 else 1)
 
 
-def _floats(rows: npt.NDArray[Any]) -> Float32:
-    return rows.astype(np.float32, copy=False)
+def _levels(rows: npt.NDArray[Any]) -> Float32:
+    return np.asarray(rows.astype(np.float32, copy=False) / _unit(rows), np.float32)
 
 
 def _strips(pixels: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:

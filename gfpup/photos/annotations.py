@@ -20,7 +20,6 @@ _TIFF_IPTC: Final = 33723
 _PNG_XMP: Final = "XML:com.adobe.xmp"
 _PHOTOSHOP: Final = b"Photoshop 3.0\0"
 _SEGMENT_BYTES: Final = 65_533  # a JPEG segment's length has 16 bits and counts itself
-_XMP_PREFIX_BYTES: Final = 29
 _HOLDS: Final[Mapping[str, frozenset[str]]] = {
     "xmp": frozenset({"JPEG", "PNG", "WEBP", "TIFF", "AVIF"}),
     "iptc": frozenset({"JPEG", "TIFF"}),
@@ -28,6 +27,8 @@ _HOLDS: Final[Mapping[str, frozenset[str]]] = {
     "texts": frozenset({"PNG"}),
 }
 _WORDS: Final = {"xmp": "XMP data", "iptc": "IPTC data", "comment": "comment", "texts": "PNG text"}
+_JPEG_BYTES: Final = {"xmp": _SEGMENT_BYTES - 29, "iptc": _SEGMENT_BYTES - len(_PHOTOSHOP) - 12, "comment": _SEGMENT_BYTES}
+"""How much of each fits into one segment, less what stands before it: XMP's name space, Photoshop's resource header."""
 
 
 def read_annotations(image: ImageFile.ImageFile) -> dict[str, Any]:
@@ -50,12 +51,9 @@ def fitting_annotations(form: str, metadata: Metadata) -> tuple[Metadata, list[s
     lost = [name for name, forms in _HOLDS.items() if getattr(metadata, name) and form not in forms]
     said = [f"its {_WORDS[name]} was dropped: {form} holds none" for name in lost]
     if form == "JPEG":
-        for name, spare in (("xmp", _XMP_PREFIX_BYTES), ("iptc", len(_PHOTOSHOP) + 12), ("comment", 0)):
-            size = len(getattr(metadata, name) or b"")
-            if size > _SEGMENT_BYTES - spare:
-                said.append(
-                    f"its {_WORDS[name]} was dropped: JPEG holds {_SEGMENT_BYTES - spare} bytes of it and there are {size}"
-                )
+        for name, most in _JPEG_BYTES.items():
+            if (size := len(getattr(metadata, name) or b"")) > most:
+                said.append(f"its {_WORDS[name]} was dropped: JPEG holds {most} bytes of it and there are {size}")
                 lost.append(name)
     emptied: dict[str, Any] = {name: () if name == "texts" else None for name in lost}
     return replace(metadata, **emptied), said
@@ -63,12 +61,10 @@ def fitting_annotations(form: str, metadata: Metadata) -> tuple[Metadata, list[s
 
 def with_iptc(jpeg: bytes, iptc: bytes) -> bytes:
     """Put IPTC data into a JPEG as Photoshop does, in an APP13 segment behind the APP segments that are there."""
-    padded = iptc + b"\0" * (len(iptc) % 2)
-    resource = b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc)) + padded
+    payload = _PHOTOSHOP + b"8BIM" + struct.pack(">HHI", _IPTC_RESOURCE, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
     at = 2
     while jpeg[at] == 0xFF and 0xE0 <= jpeg[at + 1] <= 0xEF:
         at += 2 + int(struct.unpack_from(">H", jpeg, at + 2)[0])
-    payload = _PHOTOSHOP + resource
     return jpeg[:at] + b"\xff\xed" + struct.pack(">H", len(payload) + 2) + payload + jpeg[at:]
 
 
@@ -77,14 +73,10 @@ def png_texts(metadata: Metadata) -> list[bytes]:
     texts = list(metadata.texts)
     if metadata.comment:
         texts.append(("Comment", metadata.comment.decode("utf-8", "replace")))
-    chunks = [_keyword(key) + b"\0\0\0\0\0" + value.encode("utf-8", "replace") for key, value in texts]
+    chunks = [(key.encode("latin-1", "replace")[:79] or b"Comment", value.encode("utf-8", "replace")) for key, value in texts]
     if metadata.xmp:
-        chunks.append(_PNG_XMP.encode() + b"\0\0\0\0\0" + metadata.xmp)
-    return chunks
-
-
-def _keyword(key: str) -> bytes:
-    return key.encode("latin-1", "replace")[:79] or b"Comment"
+        chunks.append((_PNG_XMP.encode(), metadata.xmp))
+    return [key + b"\0\0\0\0\0" + value for key, value in chunks]
 
 
 def _iptc(image: ImageFile.ImageFile) -> bytes | None:

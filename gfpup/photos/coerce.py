@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +16,11 @@ File = str | PathLike[str]
 Picture = Photo | RestoredPhoto | npt.NDArray[np.uint8] | File
 """A photo, a result, (h, w, 3) uint8 RGB pixels, or the path of a file."""
 
-_ARRAY: Final = Path("the array")  # what messages call a photo that came from no file
-
 
 def read_photo(path: File) -> Photo:
     """Read a photo of any readable format: (h, w, 3) uint8 or uint16 RGB, upright, with alpha and metadata.
 
-    Raises:
-        PhotoError: no photo, damaged, cut off, too large, or of a kind that has no agreed look.
+    Raises: PhotoError (not a photo, damaged, cut off, too large, or of a kind that has no agreed look).
     """
     return photos.read_photo(Path(path))
 
@@ -47,23 +43,12 @@ def write_photo(
         PhotoError: this picture cannot be written so.
         OutputError: the disk is full, or the folder cannot be written.
     """
-    for name, value, low, high in (
-        ("jpeg_quality", jpeg_quality, 1, 100),
-        ("webp_quality", webp_quality, 1, 100),
-        ("png_compression", png_compression, 0, 9),
-    ):
-        if not low <= value <= high:
-            raise GfpupError(f"invalid value {value!r} for {name}: expected a whole number from {low} to {high}.")
     options = photos.WriteOptions(
-        jpeg_quality=jpeg_quality,
-        webp_quality=webp_quality,
-        png_compression=png_compression,
-        keep_metadata=keep_metadata,
+        jpeg_quality=jpeg_quality, webp_quality=webp_quality, png_compression=png_compression, keep_metadata=keep_metadata
     )
-    if isinstance(result, RestoredPhoto):
-        return photos.write_photo(
-            Path(path), result.pixels, alpha=result.alpha, metadata=result.photo.metadata, options=options
-        )
+    for name, low, high in (("jpeg_quality", 1, 100), ("webp_quality", 1, 100), ("png_compression", 0, 9)):
+        if not low <= (value := getattr(options, name)) <= high:
+            raise GfpupError(f"invalid value {value!r} for {name}: expected a whole number from {low} to {high}.")
     photo = as_photo(result)
     return photos.write_photo(Path(path), photo.pixels, alpha=photo.alpha, metadata=photo.metadata, options=options)
 
@@ -71,8 +56,7 @@ def write_photo(
 def as_photo(picture: Picture) -> Photo:
     """A photo of whatever stands for one: arrays are (h, w, 3) uint8 or uint16 RGB.
 
-    Raises:
-        PhotoError: a file that cannot be read, or an array of another shape or dtype.
+    Raises: PhotoError (a file that cannot be read, or an array of another shape or dtype).
     """
     if isinstance(picture, Photo):
         return picture
@@ -85,4 +69,4 @@ def as_photo(picture: Picture) -> Photo:
         raise PhotoError(
             f"an array of shape {pixels.shape} and {pixels.dtype} is not a photo: expected (height, width, 3) uint8 RGB."
         )
-    return Photo(_ARRAY, np.ascontiguousarray(pixels), Metadata("PNG"))
+    return Photo(Path("the array"), np.ascontiguousarray(pixels), Metadata("PNG"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -36,8 +37,7 @@ class Entry:
 def block_of(exif: bytes) -> bytes:
     """Strip what a container put before an EXIF block.
 
-    Raises:
-        ValueError: no TIFF header follows, or its first directory is cut off.
+    Raises: ValueError (no TIFF header follows, or its first directory is cut off).
     """
     block = exif.removeprefix(b"Exif\0\0")
     if block[:4] not in (b"II*\0", b"MM\0*"):
@@ -62,8 +62,7 @@ def first_directory(block: bytes) -> int:
 def entries(block: bytes | bytearray, directory: int) -> Iterator[Entry]:
     """Walk the entries of the directory at this offset.
 
-    Raises:
-        struct.error: the directory reaches beyond the block.
+    Raises: struct.error (the directory reaches beyond the block).
     """
     order = byte_order(block)
     (count,) = struct.unpack_from(order + "H", block, directory)
@@ -74,34 +73,39 @@ def entries(block: bytes | bytearray, directory: int) -> Iterator[Entry]:
 
 
 def orientation_of(block: bytes) -> int:
-    """The orientation in an EXIF block: 1 (upright) to 8, and 1 where it says nothing or nonsense."""
-    for entry in entries(block, first_directory(block)):
-        if entry.tag == ORIENTATION:
-            value = _value(block, entry)
-            return value if 1 <= value <= 8 else 1
-    return 1
+    """The orientation in an EXIF block: 1 (upright) to 8, and 1 where it states none or an invalid one."""
+    found = next((_value(block, entry) for entry in entries(block, first_directory(block)) if entry.tag == ORIENTATION), 1)
+    return found if 1 <= found <= 8 else 1
 
 
 def upright(block: bytes) -> bytes:
     """Reset the orientation and drop the preview, which would show the photo as it was: turned, and not restored."""
     changed = bytearray(block)
-    directory = first_directory(block)
+    order, directory = byte_order(block), first_directory(block)
     for entry in entries(block, directory):
         if entry.tag == ORIENTATION:
             _put(changed, entry, 1)
-    return _without_preview(changed, directory)
+    link = _end_of(block, directory)
+    if link + 4 > len(block):
+        return bytes(changed)
+    (preview,) = struct.unpack_from(order + "I", block, link)
+    struct.pack_into(order + "I", changed, link, 0)
+    try:
+        values = {entry.tag: _value(changed, entry) for entry in entries(changed, preview)} if preview else {}
+    except struct.error:
+        return bytes(changed)
+    start, size = values.get(_THUMBNAIL_AT, 0), values.get(_THUMBNAIL_BYTES, 0)
+    # Only a preview at the very end can be cut off without moving anything else; that is where writers put it.
+    return bytes(changed[:start]) if preview < start and start + size >= len(block) - 1 else bytes(changed)
 
 
 def without_orientation(block: bytes) -> bytes:
     """Take the orientation out of the first directory; everything outside that directory stays where it was."""
-    changed = bytearray(block)
     directory = first_directory(block)
     kept = [block[entry.at : entry.at + 12] for entry in entries(block, directory) if entry.tag != ORIENTATION]
-    (count,) = struct.unpack_from(byte_order(block) + "H", block, directory)
-    end = directory + 2 + 12 * count
+    end = _end_of(block, directory)
     packed = struct.pack(byte_order(block) + "H", len(kept)) + b"".join(kept) + block[end : end + 4]
-    changed[directory : directory + len(packed)] = packed
-    return bytes(changed)
+    return block[:directory] + packed + block[directory + len(packed) :]
 
 
 def with_size(block: bytes, size_hw: tuple[int, int]) -> bytes:
@@ -110,14 +114,16 @@ def with_size(block: bytes, size_hw: tuple[int, int]) -> bytes:
     directories = [first_directory(block)]
     directories += [_value(block, entry) for entry in entries(block, directories[0]) if entry.tag == _EXIF_IFD]
     for directory in directories:
-        try:
-            found = list(entries(block, directory))
-        except struct.error:
-            continue  # a broken sub-directory stays as it was found
-        for entry in found:
-            if entry.tag in _SIZE_TAGS:
-                _put(changed, entry, size_hw[_SIZE_TAGS[entry.tag]])
+        with suppress(struct.error):  # a broken sub-directory stays as it was found
+            for entry in list(entries(block, directory)):
+                if entry.tag in _SIZE_TAGS:
+                    _put(changed, entry, size_hw[_SIZE_TAGS[entry.tag]])
     return bytes(changed)
+
+
+def _end_of(block: bytes, directory: int) -> int:
+    (count,) = struct.unpack_from(byte_order(block) + "H", block, directory)
+    return directory + 2 + 12 * int(count)
 
 
 def _value(block: bytes | bytearray, entry: Entry) -> int:
@@ -132,20 +138,3 @@ def _put(block: bytearray, entry: Entry, value: int) -> None:
         struct.pack_into(order + "HIHH", block, entry.at + 2, _SHORT, 1, value, 0)
     else:
         struct.pack_into(order + "HII", block, entry.at + 2, _LONG, 1, value)
-
-
-def _without_preview(block: bytearray, directory: int) -> bytes:
-    order = byte_order(block)
-    (count,) = struct.unpack_from(order + "H", block, directory)
-    link = directory + 2 + 12 * count
-    if link + 4 > len(block):
-        return bytes(block)
-    (preview,) = struct.unpack_from(order + "I", block, link)
-    struct.pack_into(order + "I", block, link, 0)
-    try:
-        values = {entry.tag: _value(block, entry) for entry in entries(block, preview)} if preview else {}
-    except struct.error:
-        return bytes(block)
-    start, size = values.get(_THUMBNAIL_AT, 0), values.get(_THUMBNAIL_BYTES, 0)
-    # Only a preview at the very end can be cut off without moving anything else; that is where writers put it.
-    return bytes(block[:start]) if preview < start and start + size >= len(block) - 1 else bytes(block)

@@ -10,10 +10,8 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.types import Metadata
 
 MAX_PIXELS: Final = 256_000_000
-"""Largest photo that is decoded, in pixels: a phone's 200 megapixels and the largest sensor on sale (151) fit.
-
-While it is decoded, a photo takes up to 16 bytes a pixel: 4 GB at this limit.
-"""
+"""Largest photo that is decoded: a phone's 200 megapixels and the largest sensor on sale (151) fit. Decoding takes up to 16
+bytes a pixel: 4 GB at this limit."""
 
 LARGE_PIXELS: Final = 40_000_000
 """Photos above this are decoded one at a time, when their turn comes: not ahead, by several workers at once."""
@@ -30,24 +28,17 @@ READABLE: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "JPEG2000": ("PIL.Jpeg2KImagePlugin", ("jp2", "j2k", "jpf", "jpx", "j2c", "jpc")),
 }
 
-WRITABLE: Final[dict[str, str]] = {
-    # extension: Pillow's name of the format
-    "png": "PNG",
-    "jpg": "JPEG",
-    "jpeg": "JPEG",
-    "webp": "WEBP",
-    "bmp": "BMP",
-    "tif": "TIFF",
-    "tiff": "TIFF",
-    "avif": "AVIF",
+# fmt: off
+WRITABLE: Final[dict[str, str]] = {  # extension: Pillow's name of the format
+    "png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF", "avif": "AVIF",
 }
+# fmt: on
 
 PICTURE_EXTENSIONS: Final = frozenset(ext for _, extensions in READABLE.values() for ext in extensions)
 """Extensions of the files that can be read, lower case, without the dot."""
 
 FOREIGN_EXTENSIONS: Final = frozenset({"heic", "heif", "hif", "jxl"})
-"""Photos that gfpup alone does not decode (HEIC takes the package pillow-heif, JPEG XL none): where one cannot be read it is
-refused by name, because a photo that is left out without a word is lost."""
+"""Photos that gfpup alone does not decode: HEIC needs the package pillow-heif. They are refused by name, never skipped."""
 
 HEIC_BRANDS: Final = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 """What stands behind `ftyp` in a HEIC file. Source: ISO 23008-12, annex B."""
@@ -57,11 +48,10 @@ _SAME_FORMAT: Final = {"jpe": "jpg", "jfif": "jpg", "mpo": "jpg"}
 _SIDE_PX: Final[dict[str, int]] = {
     "WEBP": 16_383,  # 14 bits a side. Source: RFC 9649, section 2.6
     "JPEG": 65_500,  # JPEG_MAX_DIMENSION of libjpeg; the format itself ends at 65,535
-    "AVIF": 32_768,  # AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT of libavif: larger ones are written, and then nobody reads them
+    "AVIF": 32_768,  # AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT of libavif: larger ones are written, and then nothing reads them
     "PNG": 1_000_000,  # PNG_USER_WIDTH_MAX of libpng
 }
-_AREA_PX: Final[dict[str, int]] = {"AVIF": 16_384 * 16_384}  # AVIF_DEFAULT_IMAGE_SIZE_LIMIT of libavif
-_BYTES: Final[dict[str, int]] = {"BMP": 2**32, "TIFF": 2**32}  # 32-bit file sizes and offsets
+_AVIF_PX: Final = 16_384 * 16_384  # AVIF_DEFAULT_IMAGE_SIZE_LIMIT of libavif
 
 
 def output_extension(source: Metadata | PurePath, ext: str) -> str:
@@ -70,8 +60,7 @@ def output_extension(source: Metadata | PurePath, ext: str) -> str:
     `source` is the metadata of a photo already read, or its path, whose extension then stands for its format. An input that
     cannot be written as it was (GIF, JPEG 2000, an unknown extension) becomes a PNG, which loses nothing.
 
-    Raises:
-        GfpupError: `ext` is no format that can be written.
+    Raises: GfpupError (`ext` is not a format that can be written).
     """
     wanted = ext.lower().removeprefix(".")
     if wanted in WRITABLE:
@@ -92,21 +81,19 @@ def check_size(ext: str, size_hw: tuple[int, int], *, bytes_per_pixel: int = 3) 
     """
     height, width = size_hw
     form = WRITABLE[ext.lower().removeprefix(".")]
-    side, area, size = _SIDE_PX.get(form), _AREA_PX.get(form), _BYTES.get(form)
-    if side is not None and max(height, width) > side:
-        return f"{form} ends at {side} px a side and the picture is {width} x {height} px"
-    if area is not None and height * width > area:
-        return f"{form} ends at {area} pixels and the picture is {width} x {height} px"
-    if size is not None and height * (width * bytes_per_pixel + 4) >= size - 2**20:
-        return f"{form} ends at {size // 2**30} GiB and the picture of {width} x {height} px may need more"
+    if form in _SIDE_PX and max(height, width) > _SIDE_PX[form]:
+        return f"{form} ends at {_SIDE_PX[form]} px a side and the picture is {width} x {height} px"
+    if form == "AVIF" and height * width > _AVIF_PX:
+        return f"{form} ends at {_AVIF_PX} pixels and the picture is {width} x {height} px"
+    if form in ("BMP", "TIFF") and height * (width * bytes_per_pixel + 4) >= 2**32 - 2**20:  # 32-bit file sizes and offsets
+        return f"{form} ends at 4 GiB and the picture of {width} x {height} px may need more"
     return None
 
 
 def format_of(path: Path) -> str:
     """Name the format that a file name's extension asks for when it is written.
 
-    Raises:
-        GfpupError: the extension is none that can be written.
+    Raises: GfpupError (it is not one that can be written).
     """
     ext = path.suffix.lower().removeprefix(".")
     if ext not in WRITABLE:
@@ -115,13 +102,13 @@ def format_of(path: Path) -> str:
 
 
 def foreign_kind(head: bytes) -> str:
-    """Say in words what a file that is no readable picture seems to be, from its first bytes (64 are enough)."""
+    """Say what a file that is not a readable picture seems to be, from its first 64 bytes."""
     if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
-        return "it is HEIC, which takes the package pillow-heif: pip install 'gfpup[heic]', or convert it to JPEG or PNG first"
+        return "it is HEIC, which needs the package pillow-heif: pip install 'gfpup[heic]', or convert it to JPEG or PNG first"
     if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "it is JPEG XL, which gfpup does not decode: convert it to PNG first"
     if head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "it is a raw photo or a TIFF of an unusual kind: convert it to an 8-bit or 16-bit RGB TIFF first"
     if re.match(rb"\s*(<\?xml|<!doctype|<html|<svg)", head, re.IGNORECASE):
-        return "it is a page of text and no picture, as a failed download leaves it"
-    return f"it is no picture in any of the formats {', '.join(READABLE)}"
+        return "it is a page of text, not a picture, as a failed download leaves it"
+    return f"it is not a picture in any of the formats {', '.join(READABLE)}"

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
 
-from gfpup.photos.sources import SourcePhoto
+from gfpup.photos.sources import SourcePhoto, some
 
 SUFFIXES: Final = ("_out", "_output", "_restored", "_result", "_enhanced", "_final", "_gfpgan", "_codeformer")
 """What tools add to a photo's name: `anna_out.png` is a result of `anna.jpg`, `anna_smith.png` is not."""
-_NAMED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,17 @@ def match(photos: Sequence[SourcePhoto], candidates: Sequence[SourcePhoto], *, w
 
     A candidate belongs to at most one photo. A reason is a clause that follows the photo's name: "has no result".
     """
-    by_key = _grouped(candidates)
+    by_key: dict[str, list[SourcePhoto]] = defaultdict(list)
+    for candidate in candidates:
+        by_key[key_of(candidate)].append(candidate)
     exact = {key_of(photo) for photo in photos} & by_key.keys()
-    claims: dict[str, list[SourcePhoto]] = {}
+    claims: dict[str, list[SourcePhoto]] = defaultdict(list)
     chosen: list[list[str]] = []
     for photo in photos:
         key = key_of(photo)
-        keys = [key] if key in exact else [near for s in SUFFIXES if (near := key + s) in by_key and near not in exact]
-        chosen.append(keys)
-        for each in keys:
-            claims.setdefault(each, []).append(photo)
+        chosen.append([key] if key in exact else [near for s in SUFFIXES if (near := key + s) in by_key and near not in exact])
+        for each in chosen[-1]:
+            claims[each].append(photo)
     return [
         _decided(photo, [c for key in keys for c in by_key[key]], [p for key in keys for p in claims[key]], candidates, what)
         for photo, keys in zip(photos, chosen, strict=True)
@@ -63,27 +64,26 @@ def match_listed(photos: Sequence[SourcePhoto], listed: Sequence[tuple[str, str]
     without the extension; the most exact line counts. A line that fits several photos alike is refused.
     """
     lines = {_key(PurePosixPath(Path(name).as_posix())): picture for name, picture in listed}
-    named: list[tuple[str, int] | None] = []
-    claims: dict[str, list[tuple[int, SourcePhoto]]] = {}
-    for photo in photos:
-        spellings = enumerate(_spellings(photo))
-        named.append(next(((name, level) for level, name in spellings if name in lines), None))
-        if (line := named[-1]) is not None:
-            claims.setdefault(line[0], []).append((line[1], photo))
+    named = [next(((level, name) for level, name in enumerate(_spellings(p)) if name in lines), None) for p in photos]
+    claims: dict[str, list[tuple[int, SourcePhoto]]] = defaultdict(list)
+    for photo, line in zip(photos, named, strict=True):
+        if line is not None:
+            claims[line[1]].append((line[0], photo))
     found = []
-    for photo, own in zip(photos, named, strict=True):
-        if own is None:
+    for photo, line in zip(photos, named, strict=True):
+        if line is None:
             found.append(Match(photo, None, "is not in the mapping file: add a line for it"))
             continue
-        rivals = [other for level, other in claims[own[0]] if other is not photo and level <= own[1]]
-        picture = folder / lines[own[0]]
+        level, name = line
+        rivals = [other for claimed, other in claims[name] if other is not photo and claimed <= level]
+        picture = folder / lines[name]
         if rivals:
-            reason = f"shares the line {own[0]!r} of the mapping file with {rivals[0].path}: name each one by its whole path"
+            reason = f"shares the line {name!r} of the mapping file with {rivals[0].path}: name each one by its whole path"
             found.append(Match(photo, None, reason))
         elif not picture.is_file():
             found.append(Match(photo, None, f"is mapped to {picture}, which does not exist"))
         else:
-            found.append(Match(photo, SourcePhoto(picture, PurePosixPath(lines[own[0]]))))
+            found.append(Match(photo, SourcePhoto(picture, PurePosixPath(lines[name]))))
     return found
 
 
@@ -91,22 +91,15 @@ def _decided(
     photo: SourcePhoto, own: list[SourcePhoto], claimed_by: list[SourcePhoto], every: Sequence[SourcePhoto], what: str
 ) -> Match:
     if not own:
-        elsewhere = [c for c in every if _key(PurePosixPath(c.relative.stem)) == _key(PurePosixPath(photo.relative.stem))]
-        hint = f" ({_some(elsewhere)} lies in another folder)" if elsewhere else ""
+        elsewhere = [str(c.relative) for c in every if _key(c.relative.stem) == _key(photo.relative.stem)]
+        hint = f" ({some(elsewhere)} lies in another folder)" if elsewhere else ""
         return Match(photo, None, f"has no {what}{hint}")
     if len(own) > 1:
-        return Match(photo, None, f"has more than one possible {what}: {_some(own)}")
-    rivals = [str(other.path) for other in claimed_by if other is not photo]
-    if rivals:
-        return Match(photo, None, f"cannot be given the {what} {own[0].relative}, which also fits {rivals[0]}")
+        return Match(photo, None, f"has more than one possible {what}: {some([str(each.relative) for each in own])}")
+    rival = next((other for other in claimed_by if other is not photo), None)
+    if rival is not None:
+        return Match(photo, None, f"cannot be given the {what} {own[0].relative}, which also fits {rival.path}")
     return Match(photo, own[0])
-
-
-def _grouped(photos: Sequence[SourcePhoto]) -> dict[str, list[SourcePhoto]]:
-    groups: dict[str, list[SourcePhoto]] = {}
-    for photo in photos:
-        groups.setdefault(key_of(photo), []).append(photo)
-    return groups
 
 
 def _spellings(photo: SourcePhoto) -> list[str]:
@@ -117,9 +110,5 @@ def _spellings(photo: SourcePhoto) -> list[str]:
     return [_key(form) for name in names for form in (name, name.with_suffix(""))]
 
 
-def _key(name: PurePosixPath) -> str:
+def _key(name: PurePath | str) -> str:
     return unicodedata.normalize("NFC", str(name))
-
-
-def _some(photos: Sequence[SourcePhoto]) -> str:
-    return ", ".join(str(photo.relative) for photo in photos[:_NAMED]) + (", ..." if len(photos) > _NAMED else "")

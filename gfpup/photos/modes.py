@@ -38,7 +38,7 @@ def to_rgb8(image: Image.Image, icc: bytes | None) -> tuple[UInt8, UInt8 | None,
 
 
 def fitting_profile(icc: bytes | None) -> tuple[bytes | None, tuple[str, ...]]:
-    """Keep a colour profile that describes RGB; drop any other, and say so."""
+    """Keep a colour profile that describes RGB; drop any other, with a warning."""
     if icc is None or space_of(icc) == "RGB":
         return icc, ()
     return None, (f"its colour profile was dropped: it describes {space_of(icc)} and the pixels are RGB",)
@@ -61,20 +61,19 @@ def rounded_to_8(pixels: Pixels) -> UInt8:
 
 
 def _through_profile(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
-    target = ImageCms.createProfile("sRGB")
     if image.mode == "LAB":
-        return _transformed(image, ImageCms.createProfile("LAB"), target), ()
+        return _to_srgb(image, ImageCms.createProfile("LAB")), ()
+    why = "it has no colour profile"
     if space_of(icc) == "CMYK":
         try:
-            return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(icc or b"")), target), ()
+            return _to_srgb(image, io.BytesIO(icc or b"")), ()
         except (OSError, ImageCms.PyCMSError):
             why = "its colour profile is damaged"
-    else:
-        why = "it has no colour profile"
     return image.convert("RGB"), (f"its CMYK colours were converted by a plain formula, for {why}: they may be off",)
 
 
-def _transformed(image: Image.Image, source: object, target: object) -> Image.Image:
+def _to_srgb(image: Image.Image, source: object) -> Image.Image:
+    target = ImageCms.createProfile("sRGB")
     result = ImageCms.profileToProfile(image, source, target, outputMode="RGB")  # type: ignore[arg-type]
     assert result is not None
     return result
@@ -84,7 +83,6 @@ def _grey_curve(icc: bytes) -> UInt8:
     # A grey profile is one tone curve: 256 values tell all of it, and one curve for all keeps the three channels equal.
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return np.array(_transformed(ramp, profile, ImageCms.createProfile("sRGB")))[0, :, 1]
+        return np.array(_to_srgb(ramp, io.BytesIO(icc)))[0, :, 1]
     except (OSError, ImageCms.PyCMSError):
         return np.arange(256, dtype=np.uint8)

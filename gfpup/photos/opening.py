@@ -8,7 +8,11 @@ import os
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 
@@ -20,23 +24,21 @@ from gfpup.photos.formats import HEIC_BRANDS, MAX_PIXELS, READABLE, foreign_kind
 from gfpup.photos.stderr import collected_warnings
 
 MAX_FILE_BYTES: Final = 2**32
-"""Largest file that is read: the largest photo as 16-bit RGBA takes half of it, and a TIFF of many pages may take more."""
+"""Largest file that is read: the largest photo as 16-bit RGBA takes half of it."""
 
+# fmt: off
+_KINDS: Final = {
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+}
+# fmt: on
+
+# fmt: off
 DECODING_ERRORS: Final = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    EOFError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, EOFError,
+    AssertionError, struct.error, zlib.error, Image.DecompressionBombError,
 )
+# fmt: on
 """What Pillow's plug-ins raise over damaged files; fuzzed files have raised each family."""
 
 
@@ -53,14 +55,18 @@ class Probe:
 def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Probe:
     """Tell a photo's format and upright size from its header, without decoding a pixel.
 
-    Raises:
-        PhotoError: the file is no photo, is damaged at its head, or is over `max_pixels`.
+    Raises: PhotoError (the file is not a photo, is damaged at its head, or is over `max_pixels`).
     """
+    with unreadable(path), open_regular(path) as file, collected_warnings(), open_picture(file, path, max_pixels) as image:
+        size_hw = image.size if header_orientation(image) >= 5 else image.size[::-1]
+        return Probe(format_name(image), size_hw, image.mode, bits_of(image))
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Report what the system raises over `path` in the block as a PhotoError."""
     try:
-        with open_regular(path) as file, collected_warnings(), open_picture(file, path, max_pixels=max_pixels) as image:
-            width, height = image.size
-            turned = header_orientation(image) >= 5
-            return Probe(format_name(image), (width, height) if turned else (height, width), image.mode, bits_of(image))
+        yield
     except OSError as error:
         raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -87,53 +93,40 @@ def open_regular(path: Path) -> IO[bytes]:
 def photo_sha256(path: Path) -> str:
     """The SHA-256 of a photo's file, in hexadecimal.
 
-    Raises:
-        PhotoError: it is no regular file, or reading it fails.
+    Raises: PhotoError (it is no regular file, or reading it fails).
     """
     digest = hashlib.sha256()
-    try:
-        with open_regular(path) as file:
-            left = MAX_FILE_BYTES
-            while left > 0 and (block := file.read(2**20)):  # a file that grows meanwhile must end as well
-                digest.update(block)
-                left -= len(block)
-    except OSError as error:
-        raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
+    with unreadable(path), open_regular(path) as file:
+        for block in islice(iter(partial(file.read, 2**20), b""), MAX_FILE_BYTES // 2**20):  # a file may grow meanwhile
+            digest.update(block)
     return digest.hexdigest()
 
 
 def _check_regular(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = next((words for test, words in _KINDS if test(status.st_mode)), "of an unknown kind")
-        raise PhotoError(f"{path} cannot be read: it is {kind} and no ordinary file")
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "of an unknown kind")
+        raise PhotoError(f"{path} cannot be read: it is {kind} and not an ordinary file")
     if status.st_size == 0:
         raise PhotoError(f"{path} cannot be read: the file is empty")
     if status.st_size > MAX_FILE_BYTES:
         raise PhotoError(f"{path} cannot be read: the file has {status.st_size} bytes, over the limit of {MAX_FILE_BYTES}")
 
 
-_KINDS: Final = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
-
-
-def open_picture(file: IO[bytes], path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+def open_picture(file: IO[bytes], path: Path, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """Open a picture by its content, whatever its name, and refuse it if its header announces too many pixels.
 
-    Pillow's own `Image.open` refuses photos over 179 megapixels unless a global of the process is changed, and would try
-    formats that run an interpreter (EPS); so the few formats named in `READABLE` are tried here, with a limit of their own.
+    Pillow's `Image.open` refuses photos over 179 megapixels unless a global of the process is changed, and would try formats
+    that run an interpreter (EPS), so those in `READABLE` are tried here.
 
     Raises:
         PhotoError: no format fits, the header is damaged, or the size is out of bounds; the message names `path`.
     """
     head = file.read(64)
     formats = {name: module for name, (module, _) in READABLE.items()}
-    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS and _heif_is_registered():
-        formats["HEIF"] = "pillow_heif"
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        with suppress(ImportError):  # without the optional package pillow-heif it is refused below
+            importlib.import_module("pillow_heif").register_heif_opener()
+            formats["HEIF"] = "pillow_heif"
     for name, module in formats.items():
         importlib.import_module(module)
         factory, accept = Image.OPEN.get(name, (None, None))
@@ -148,23 +141,12 @@ def open_picture(file: IO[bytes], path: Path, *, max_pixels: int = MAX_PIXELS) -
             raise PhotoError(f"{path} cannot be read: {kind} ({error or type(error).__name__})") from error
         width, height = image.size
         if width < 1 or height < 1:
-            raise PhotoError(f"{path} cannot be read: it is {width} x {height} px large, which holds no picture")
+            raise PhotoError(f"{path} cannot be read: it is {width} x {height} px large and holds no picture")
         if width * height > max_pixels:
-            raise PhotoError(
-                f"{path} cannot be read: it is {width} x {height} px, "
-                f"{width * height / 1e6:.0f} megapixels, over the limit of {max_pixels / 1e6:.0f}"
-            )
+            size = f"{width} x {height} px, {width * height / 1e6:.0f} megapixels"
+            raise PhotoError(f"{path} cannot be read: it is {size}, over the limit of {max_pixels / 1e6:.0f}")
         return image
     raise PhotoError(f"{path} cannot be read: {foreign_kind(head)}")
-
-
-def _heif_is_registered() -> bool:
-    """Register the HEIC decoder of the optional package pillow-heif with Pillow; False where that is not installed."""
-    try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        return False
-    return True
 
 
 def format_name(image: ImageFile.ImageFile) -> str:
@@ -175,24 +157,21 @@ def format_name(image: ImageFile.ImageFile) -> str:
 def header_orientation(image: ImageFile.ImageFile) -> int:
     """The EXIF orientation that is still to be applied; Pillow has applied that of a TIFF by itself."""
     block = image.info.get("exif")
-    if image.format == "TIFF" or not isinstance(block, bytes):
-        return 1
-    try:
-        return exif.orientation_of(exif.block_of(block))
-    except ValueError:
-        return 1
+    if image.format != "TIFF" and isinstance(block, bytes):
+        with suppress(ValueError):
+            return exif.orientation_of(exif.block_of(block))
+    return 1
 
 
 def bits_of(image: ImageFile.ImageFile) -> int:
     """Bits a channel that reading will give: 16 for PNG and TIFF of 9 to 16 bits and deep grey JPEG 2000, else 8."""
     if image.format == "PNG":
         # Pillow says RGB for 16 bits as well; the depth is the ninth byte of IHDR, always the first chunk.
-        file = image.fp
-        assert file is not None, "ask before the picture is loaded"
-        position = file.tell()
-        file.seek(24)
-        depth = file.read(1)
-        file.seek(position)
+        assert image.fp is not None, "ask before the picture is loaded"
+        position = image.fp.tell()
+        image.fp.seek(24)
+        depth = image.fp.read(1)
+        image.fp.seek(position)
         return 16 if depth == b"\x10" else 8
     if image.format == "TIFF":
         bits = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -21,7 +20,15 @@ from gfpup.photos import exif
 from gfpup.photos.annotations import read_annotations
 from gfpup.photos.formats import MAX_PIXELS
 from gfpup.photos.modes import fitting_profile, to_rgb8
-from gfpup.photos.opening import DECODING_ERRORS, bits_of, format_name, header_orientation, open_picture, open_regular
+from gfpup.photos.opening import (
+    DECODING_ERRORS,
+    bits_of,
+    format_name,
+    header_orientation,
+    open_picture,
+    open_regular,
+    unreadable,
+)
 from gfpup.photos.stderr import collected_stderr, collected_warnings, told
 
 UInt16 = npt.NDArray[np.uint16]
@@ -31,22 +38,7 @@ _ASSOCIATED_ALPHA, _SEPARATE_ALPHA = 1, 2
 _HEADER_BYTES: Final = 2**20  # within so many bytes a file states its depth
 
 # The tags of a TIFF that describe the photo and not how its pixels are stored. Source: TIFF 6.0, section 8; Exif 3.0, 4.6.4.
-_DESCRIBING: Final = (
-    0x010D,
-    0x010E,
-    0x010F,
-    0x0110,
-    0x0131,
-    0x0132,
-    0x013B,
-    0x013C,
-    0x8298,
-    0x9C9B,
-    0x9C9C,
-    0x9C9D,
-    0x9C9E,
-    0x9C9F,
-)
+_DESCRIBING: Final = (*range(0x010D, 0x0111), 0x0131, 0x0132, 0x013B, 0x013C, 0x8298, *range(0x9C9B, 0x9CA0))
 
 
 def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
@@ -57,21 +49,17 @@ def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
     read. Whatever could not be kept is named in `warnings`.
 
     Raises:
-        PhotoError: no photo, damaged, cut off, over `max_pixels`, or of a kind that has no agreed look; the reason is named.
+        PhotoError: not a photo, damaged, cut off, over `max_pixels`, or of a kind that has no agreed look; the reason is named.
     """
-    try:
+    with unreadable(path):
         file = open_regular(path)
-    except OSError as error:
-        raise PhotoError(f"{path} cannot be read: {error.strerror or error}") from error
-    with file, collected_warnings() as said, open_picture(file, path, max_pixels=max_pixels) as image:
+    with file, collected_warnings() as said, open_picture(file, path, max_pixels) as image:
         try:
             photo = _photo(image, file, path, said)
             return replace(photo, warnings=photo.warnings + told(said))
         except DECODING_ERRORS as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise PhotoError(
-                f"{path} cannot be read: its {format_name(image)} data is damaged or cut off ({reason})"
-            ) from error
+            reason = f"({' '.join(str(error).split()) or type(error).__name__})"
+            raise PhotoError(f"{path} cannot be read: its {format_name(image)} data is damaged or cut off {reason}") from error
         except MemoryError as error:
             width, height = image.size
             raise PhotoError(f"{path} cannot be read: {width} x {height} px need more memory than there is") from error
@@ -83,16 +71,17 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
         warnings.append(f"the {format_name(image)} file holds more than one picture: only the first is used")
     pixels: Pixels
     alpha: Pixels | None
-    deep = bits_of(image) == 16
-    _refuse_unbounded(image, path)
-    block = _tiff_exif(image) if image.format == "TIFF" else None
-    listening = collected_stderr if deep or image.format == "TIFF" else _unheard
-    with listening() as printed:
+    if image.mode in ("I", "F"):
+        kind = "floating-point" if image.mode == "F" else "32-bit or signed"
+        raise PhotoError(f"{path} cannot be read: its {kind} values have no agreed white: save it with 8 or 16 bits a channel")
+    deep, tiff = bits_of(image) == 16, image.format == "TIFF"
+    block = _tiff_exif(image) if tiff else None
+    # The decoders of the other formats print nothing, so that no thread has to wait for another.
+    with collected_stderr() if deep or tiff else nullcontext([]) as printed:
         image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
         deep_pixels = _deep_pixels(image, file, path) if deep else None
     said += printed
-    if image.format != "TIFF":
-        block = _exif(image)
+    block = block if tiff else _exif(image)
     icc = image.info.get("icc_profile") or None
     if deep_pixels is not None:
         pixels, alpha = deep_pixels
@@ -109,29 +98,11 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
         except ValueError as error:
             warnings.append(f"its EXIF data was dropped: {error}")
             block = None
-    metadata = Metadata(
-        format=format_name(image),
-        icc_profile=icc,
-        exif=block,
-        dpi=_dpi(image, turn),
-        **read_annotations(image),
-        modified_ns=os.fstat(file.fileno()).st_mtime_ns,
-    )
+    modified_ns = os.fstat(file.fileno()).st_mtime_ns
+    found = read_annotations(image)
+    metadata = Metadata(format_name(image), icc, block, _dpi(image, turn), **found, modified_ns=modified_ns)
     alpha = None if alpha is None else _turned(alpha, turn)
     return Photo(path=path, pixels=_turned(pixels, turn), metadata=metadata, alpha=alpha, warnings=tuple(warnings))
-
-
-@contextmanager
-def _unheard() -> Iterator[list[str]]:
-    yield []  # the decoder of this format prints nothing, so that no thread has to wait for another
-
-
-def _refuse_unbounded(image: ImageFile.ImageFile, path: Path) -> None:
-    if image.mode in ("I", "F"):
-        kind = "floating-point" if image.mode == "F" else "32-bit or signed"
-        raise PhotoError(
-            f"{path} cannot be read: its {kind} values have no agreed white, so save it with 8 or 16 bits a channel"
-        )
 
 
 def _deep_pixels(image: ImageFile.ImageFile, file: IO[bytes], path: Path) -> tuple[UInt16, UInt16 | None]:
@@ -145,9 +116,7 @@ def _deep_pixels(image: ImageFile.ImageFile, file: IO[bytes], path: Path) -> tup
         return _three_channels(twelve << 4 | twelve >> 8), None
     if bits != {16} or set(tags.get(_TIFF_SAMPLE, (1,))) != {1} or (tags.get(_TIFF_PLANES, 1) != 1 and image.mode[0] != "I"):
         # OpenCV and Pillow both read separate planes of 16 bits as noise, without an error.
-        raise PhotoError(
-            f"{path} cannot be read: this layout of a deep TIFF is not understood, so save it as interleaved 16-bit RGB"
-        )
+        raise PhotoError(f"{path} cannot be read: it is a deep TIFF of an unusual layout: save it as interleaved 16-bit RGB")
     file.seek(0)
     raw = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     width, height = image.size
@@ -225,13 +194,12 @@ def _dpi(image: ImageFile.ImageFile, turn: int) -> tuple[float, float] | None:
 
 def _announced_bits(image: ImageFile.ImageFile, file: IO[bytes]) -> int:
     """Bits a channel that the file has, where Pillow decodes to 8 whatever they are."""
-    data = b""
-    if image.format in ("AVIF", "JPEG2000"):
-        file.seek(0)
-        data = file.read(_HEADER_BYTES)
     if image.format == "TIFF":
-        bits = image.tag_v2.get(_TIFF_BITS, (1,))  # type: ignore[attr-defined]
-        return int(max(bits))
+        return int(max(image.tag_v2.get(_TIFF_BITS, (1,))))  # type: ignore[attr-defined]
+    if image.format not in ("AVIF", "JPEG2000"):
+        return 8
+    file.seek(0)
+    data = file.read(_HEADER_BYTES)
     if image.format == "AVIF" and (at := data.find(b"av1C")) >= 0:
         flags = data[at + 6]  # Source: AV1 in ISO BMFF, 2.3.3: high_bitdepth and twelve_bit
         return 12 if flags & 0x60 == 0x60 else 10 if flags & 0x40 else 8

@@ -10,13 +10,13 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TextIO
+from functools import partial
+from typing import Any, Final
 
 LINE_CHARACTERS: Final = 200
-LINES: Final = 3
-"""A damaged file may make a library print thousands of lines: so many are told, and the rest counted."""
+LINES: Final = 3  # a damaged file may make a library print thousands: the rest is counted
 
 _lock = threading.Lock()
 _stream_lock = threading.Lock()
@@ -26,7 +26,7 @@ _filters: Any = None
 
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
-    """Collect the Python warnings that this thread raises in the block; those of other threads are shown as ever.
+    """Collect the Python warnings that this thread raises in the block; those of other threads are shown as usual.
 
     `warnings.catch_warnings` exchanges the filters of all threads at once, and photos are decoded in several.
     """
@@ -38,7 +38,7 @@ def collected_warnings() -> Iterator[list[str]]:
             _filters = warnings.catch_warnings()
             _filters.__enter__()
             warnings.simplefilter("always")
-            warnings.showwarning = _router(warnings.showwarning)
+            warnings.showwarning = partial(_route, warnings.showwarning)
         outer = _collecting.get(thread)
         _collecting[thread] = said
     try:
@@ -69,7 +69,9 @@ def collected_stderr() -> Iterator[list[str]]:
         with tempfile.TemporaryFile() as caught, os.fdopen(screen, "w", closefd=True, errors="backslashreplace") as stream:
             if shown is not None:
                 shown.flush()
-            stand_in = shown is not None and _is_descriptor_2(shown)
+            stand_in = False
+            with suppress(OSError, ValueError, AttributeError):
+                stand_in = shown.fileno() == 2
             os.dup2(caught.fileno(), 2)
             if stand_in:
                 sys.stderr = stream
@@ -91,18 +93,9 @@ def told(said: list[str]) -> tuple[str, ...]:
     return (*(f"the decoder says: {line}" for line in unique[:LINES]), *([f"and {more} more such lines"] if more > 0 else []))
 
 
-def _router(shown: Any) -> Any:
-    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any, **named: Any) -> None:
-        said = _collecting.get(threading.get_ident())
-        if said is None:
-            shown(message, category, filename, lineno, *rest, **named)
-        else:
-            said.append(str(message))
-
-    return show
-
-
-def _is_descriptor_2(stream: TextIO) -> bool:
-    with suppress(OSError, ValueError, AttributeError):
-        return stream.fileno() == 2
-    return False
+def _route(shown: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:
+    said = _collecting.get(threading.get_ident())
+    if said is None:
+        shown(message, *rest, **named)
+    else:
+        said.append(str(message))

@@ -1,15 +1,15 @@
 """Writing a TIFF of 8 or 16 bits a channel, with its EXIF data whole.
 
 Pillow writes no 16-bit RGB, OpenCV no metadata, and both move EXIF directories, which breaks makers' notes. An EXIF block *is*
-a TIFF without pixels: so the file starts with it, every offset in it stays true, and one new first directory is appended that
-points at the pixels and, for the rest, at what the block holds already. Source: TIFF 6.0, sections 2, 8, 14; Adobe's note on
-deflate.
+a TIFF without pixels: the file starts with it, so that every offset stays true, and a new first directory is appended.
+Source: TIFF 6.0, sections 2, 8, 14; Adobe's note on deflate.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, Literal
 
@@ -19,12 +19,9 @@ from gfpup.core.types import Pixels
 from gfpup.photos import exif as blocks
 
 _BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 3, 4, 5, 7
-_FORM: Final = {_SHORT: "H", _LONG: "I", _RATIONAL: "II"}
 _DEFLATE, _RGB, _TOP_LEFT, _CONTIGUOUS, _HORIZONTAL, _UNASSOCIATED, _INCH = 8, 2, 1, 1, 2, 2, 2
 _STRIP_BYTES: Final = 2**18  # large enough to compress well, small enough for a reader's cache
-_STORAGE_TAGS: Final = frozenset(
-    {0x00FE, 0x00FF, 0x0140, 0x014A, 0x015B, 0x02BC, *range(0x0142, 0x0146), *range(0x0200, 0x0215)}
-)
+_STORAGE_TAGS: Final = {0x00FE, 0x00FF, 0x0140, 0x014A, 0x015B, 0x02BC, *range(0x0142, 0x0146), *range(0x0200, 0x0215)}
 
 
 def encode_tiff(
@@ -45,42 +42,25 @@ def encode_tiff(
     file = bytearray(exif or b"II*\0\0\0\0\0")
     order = blocks.byte_order(bytes(file[:8]))
     rows = max(1, _STRIP_BYTES // (width * channels * pixels.itemsize))
-    strips = []
+    places, sizes = [], []
     for top in range(0, height, rows):
         strip = zlib.compress(_differences(pixels[top : top + rows], order), level)
-        strips.append((_append(file, strip), len(strip)))
-    tags: dict[int, tuple[int, int, bytes]] = {}
-
-    def put(tag: int, kind: int, *values: int) -> None:
-        packed = struct.pack(f"{order}{len(values)}{_FORM[kind][0]}", *values)
-        tags[tag] = kind, len(values) // len(_FORM[kind]), packed
-
-    put(0x0100, _LONG, width)
-    put(0x0101, _LONG, height)
-    put(0x0102, _SHORT, *[8 * pixels.itemsize] * channels)
-    put(0x0103, _SHORT, _DEFLATE)
-    put(0x0106, _SHORT, _RGB)
-    put(0x0111, _LONG, *[offset for offset, _ in strips])
-    put(0x0112, _SHORT, _TOP_LEFT)
-    put(0x0115, _SHORT, channels)
-    put(0x0116, _LONG, rows)
-    put(0x0117, _LONG, *[size for _, size in strips])
-    put(0x011C, _SHORT, _CONTIGUOUS)
-    put(0x013D, _SHORT, _HORIZONTAL)
-    if channels == 4:
-        put(0x0152, _SHORT, _UNASSOCIATED)
+        places.append(_append(file, strip))
+        sizes.append(len(strip))
+    # fmt: off
+    tags: list[tuple[int, int, Sequence[int] | bytes | None]] = [
+        (0x0100, _LONG, [width]), (0x0101, _LONG, [height]), (0x0102, _SHORT, [8 * pixels.itemsize] * channels),
+        (0x0103, _SHORT, [_DEFLATE]), (0x0106, _SHORT, [_RGB]), (0x0111, _LONG, places), (0x0112, _SHORT, [_TOP_LEFT]),
+        (0x0115, _SHORT, [channels]), (0x0116, _LONG, [rows]), (0x0117, _LONG, sizes),
+        (0x011C, _SHORT, [_CONTIGUOUS]), (0x013D, _SHORT, [_HORIZONTAL]),
+        (0x0152, _SHORT, [_UNASSOCIATED] if channels == 4 else None),
+    ]
+    # fmt: on
     if dpi is not None:
-        for tag, value in zip((0x011A, 0x011B), dpi, strict=True):
-            ratio = Fraction(value).limit_denominator(1000)
-            put(tag, _RATIONAL, ratio.numerator, ratio.denominator)
-        put(0x0128, _SHORT, _INCH)
-    if icc is not None:
-        tags[0x8773] = _UNDEFINED, len(icc), icc
-    if xmp is not None:
-        tags[0x02BC] = _BYTE, len(xmp), xmp
-    if iptc is not None:
-        tags[0x83BB] = _UNDEFINED, len(iptc), iptc
-    directory = {tag: _packed(file, order, tag, *value) for tag, value in tags.items()}
+        across, down = (Fraction(value).limit_denominator(1000).as_integer_ratio() for value in dpi)
+        tags += [(0x011A, _RATIONAL, across), (0x011B, _RATIONAL, down), (0x0128, _SHORT, [_INCH])]
+    tags += [(0x8773, _UNDEFINED, icc), (0x02BC, _BYTE, xmp), (0x83BB, _UNDEFINED, iptc)]
+    directory = {tag: _packed(file, order, tag, kind, value) for tag, kind, value in tags if value is not None}
     if exif is not None:
         for entry in blocks.entries(exif, blocks.first_directory(exif)):
             offset = struct.unpack_from(order + "I", exif, entry.at + 8)[0]
@@ -101,7 +81,11 @@ def _append(file: bytearray, data: bytes) -> int:
     return start
 
 
-def _packed(file: bytearray, order: str, tag: int, kind: int, count: int, value: bytes) -> bytes:
+def _packed(file: bytearray, order: str, tag: int, kind: int, values: Sequence[int] | bytes) -> bytes:
+    """A directory's entry; a value of more than four bytes goes to the end of the file."""
+    count = len(values) // 2 if kind == _RATIONAL else len(values)
+    form = f"{order}{len(values)}{'H' if kind == _SHORT else 'I'}"
+    value = values if isinstance(values, bytes) else struct.pack(form, *values)
     field = value.ljust(4, b"\0") if len(value) <= 4 else struct.pack(order + "I", _append(file, value))
     return struct.pack(order + "HHI", tag, kind, count) + field
 

@@ -57,8 +57,8 @@ def write_photo(
     metadata and options give the same bytes.
 
     Raises:
-        PhotoError: this picture cannot be written so (too large for the format, too long a name); others may be.
-        OutputError: the disk is full, or the folder is gone or closed to writing.
+        PhotoError: this picture cannot be written: it is too large for the format, or its name is too long.
+        OutputError: the disk is full, or the folder is gone or read-only.
     """
     data, warnings = encode(format_of(path), pixels, alpha=alpha, metadata=metadata, options=options, name=str(path))
     write_atomic(path, data)
@@ -84,7 +84,7 @@ def encode(
     """
     options = options or WriteOptions()
     channels = 3 if alpha is None else 4
-    reason = check_size(_EXTENSION[form], pixels.shape[:2], bytes_per_pixel=channels * pixels.itemsize)  # type: ignore[arg-type]
+    reason = check_size(form, pixels.shape[:2], bytes_per_pixel=channels * pixels.itemsize)  # type: ignore[arg-type]
     if reason is not None:
         raise PhotoError(f"{name} cannot be written: {reason}, so choose another --ext")
     warnings = []
@@ -112,18 +112,13 @@ def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Meta
     if block is not None:
         try:
             block = exif.with_size(exif.block_of(block), size_hw)
-        except ValueError as error:
-            said.append(f"its EXIF data was dropped: {error}")
-            block = None
-    if block is not None and form == "JPEG" and len(block) > _JPEG_EXIF_BYTES:
-        said.append(f"its EXIF data was dropped: JPEG holds {_JPEG_EXIF_BYTES} bytes of it and there are {len(block)}")
-        block = None
-    if block is not None and form == "AVIF":
-        # Pillow parses EXIF for this format alone, and writes it anew, makers' notes broken, where it states an orientation.
-        block = exif.without_orientation(block)
-        try:
-            with collected_warnings():  # what it is warned of here is warned of again when it is written
-                Image.Exif().load(block)
+            if form == "JPEG" and len(block) > _JPEG_EXIF_BYTES:
+                raise ValueError(f"JPEG holds {_JPEG_EXIF_BYTES} bytes of it and there are {len(block)}")
+            if form == "AVIF":
+                # Pillow parses EXIF for this format alone, and writes it anew, makers' notes broken, if it has an orientation.
+                block = exif.without_orientation(block)
+                with collected_warnings():  # the same warnings come again when it is written
+                    Image.Exif().load(block)
         except DECODING_ERRORS as error:
             said.append(f"its EXIF data was dropped: {error}")
             block = None
@@ -143,24 +138,18 @@ def _encoded(form: str, whole: Pixels, kept: Metadata, options: WriteOptions) ->
 
 
 def _by_pillow(form: str, whole: UInt8, kept: Metadata, options: WriteOptions) -> bytes:
-    settings: dict[str, Any] = {}
-    if kept.icc_profile is not None:
-        settings["icc_profile"] = kept.icc_profile
-    if kept.exif is not None:
-        settings["exif"] = (b"Exif\0\0" if form == "JPEG" else b"") + kept.exif
+    by_format: dict[str, dict[str, Any]] = {
+        "JPEG": {"quality": options.jpeg_quality, "subsampling": 0},
+        "WEBP": {"quality": options.webp_quality, "method": 4, "exact": True},  # exact: colours under full transparency stay
+        # One thread: the encoder's bytes depend on their number, and would differ from machine to machine.
+        "AVIF": {"quality": options.avif_quality, "subsampling": "4:4:4", "speed": 6, "max_threads": 1},
+    }
+    carried = {"icc_profile": kept.icc_profile, "exif": kept.exif, "xmp": kept.xmp, "comment": kept.comment}
+    settings = by_format.get(form, {}) | {name: value for name, value in carried.items() if value is not None}
+    if kept.exif is not None and form == "JPEG":
+        settings["exif"] = b"Exif\0\0" + kept.exif
     if kept.dpi is not None and form in ("JPEG", "BMP"):
         settings["dpi"] = kept.dpi
-    if kept.xmp is not None:
-        settings["xmp"] = kept.xmp
-    if kept.comment is not None:
-        settings["comment"] = kept.comment
-    if form == "JPEG":
-        settings |= {"quality": options.jpeg_quality, "subsampling": 0}
-    elif form == "WEBP":
-        settings |= {"quality": options.webp_quality, "method": 4, "exact": True}  # exact: colours under full transparency stay
-    elif form == "AVIF":
-        # One thread: the encoder's bytes depend on their number, and would differ from machine to machine.
-        settings |= {"quality": options.avif_quality, "subsampling": "4:4:4", "speed": 6, "max_threads": 1}
     file = io.BytesIO()
     Image.fromarray(whole).save(file, form, **settings)
     return file.getvalue() if kept.iptc is None else with_iptc(file.getvalue(), kept.iptc)
@@ -172,23 +161,15 @@ def _png(whole: Pixels, kept: Metadata, compression: int) -> bytes:
     done, coded = cv2.imencode(".png", np.ascontiguousarray(whole[..., order]), [cv2.IMWRITE_PNG_COMPRESSION, compression])
     if not done:
         raise ValueError("OpenCV refused it")
-    data = coded.tobytes()
-    chunks = b""
+    chunks = []
     if kept.icc_profile is not None:
-        chunks += _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(kept.icc_profile, 9))
+        chunks.append(b"iCCP" + b"ICC profile\0\0" + zlib.compress(kept.icc_profile, 9))
     if kept.dpi is not None:
         across, down = (round(value / 0.0254) for value in kept.dpi)  # dots a metre
-        chunks += _chunk(b"pHYs", struct.pack(">IIB", across, down, 1))
+        chunks.append(b"pHYs" + struct.pack(">IIB", across, down, 1))
     if kept.exif is not None:
-        chunks += _chunk(b"eXIf", kept.exif)
-    for text in png_texts(kept):
-        chunks += _chunk(b"iTXt", text)
-    header = 8 + 25  # signature and IHDR
-    return data[:header] + chunks + data[header:]
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-_EXTENSION: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "BMP": "bmp", "TIFF": "tiff", "AVIF": "avif"}
+        chunks.append(b"eXIf" + kept.exif)
+    chunks += [b"iTXt" + text for text in png_texts(kept)]
+    framed = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks]
+    data, header = coded.tobytes(), 8 + 25  # signature and IHDR
+    return data[:header] + b"".join(framed) + data[header:]

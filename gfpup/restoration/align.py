@@ -20,13 +20,11 @@ class AlignmentError(GfpupError):
 
 
 def align_face(rgb: UInt8, face: Face) -> AlignedCrop:
-    """Cut one face out of an (h, w, 3) uint8 RGB photo, upright, along the official similarity.
+    """Cut one face out of an (h, w, 3) uint8 RGB photo, upright, by the similarity that carries its landmarks to the template.
 
-    It carries the five landmarks to the 512 template, from photo pixels to crop pixels, centres at integer coordinates. What
-    lies outside the photo is `BORDER_RGB`. Only the part of the photo that the crop shows is read.
-
-    The official helper samples bilinearly and without a filter; `geometry.warp` does neither, so that a small face keeps its
-    sharpness on the way there and back (52 dB and more instead of 32 to 52 on real photos) and a large one does not alias.
+    What lies outside the photo is `BORDER_RGB`. The official helper samples bilinearly and without a filter; `geometry.warp`
+    does neither, so that a small face keeps its sharpness on the way there and back (52 dB and more instead of 32 to 52 on
+    real photos) and a large one does not alias.
 
     Raises: AlignmentError where the landmarks fit no face or the crop lies outside the photo.
 
@@ -38,7 +36,8 @@ def align_face(rgb: UInt8, face: Face) -> AlignedCrop:
         raise AlignmentError(f"its landmarks {points} fit no face: check the detection, or raise its threshold")
     side = (geometry.CROP_PX, geometry.CROP_PX)
     if geometry.touched_rectangle(geometry.invert(affine), side, (rgb.shape[0], rgb.shape[1])) is None:
-        raise AlignmentError(f"its crop lies outside the photo (nose at {_nose(face)}): raise the detection threshold")
+        x, y = face.landmarks_xy[2]
+        raise AlignmentError(f"its crop lies outside the photo (nose at ({x:.0f}, {y:.0f})): raise the detection threshold")
     return AlignedCrop(face, np.asarray(geometry.warp(rgb, affine, side, border=BORDER_RGB), np.uint8), affine)
 
 
@@ -54,26 +53,17 @@ def align_faces(rgb: UInt8, faces: Sequence[Face]) -> list[AlignedCrop | str]:
 
 
 def aligned_crop(rgb: UInt8) -> AlignedCrop:
-    """Take a whole (h, w, 3) uint8 RGB picture, any size, as one aligned face: it is resized to 512x512.
+    """Take a whole (h, w, 3) uint8 RGB picture, any size, as one aligned face of score 1: it is resized to 512x512.
 
-    The face's box is the picture and its landmarks are the template's, mapped back; its score is 1 because the user says that
-    it is a face. Enlarging is bilinear as in the official code; reducing averages areas, where the official bilinear skips
-    pixels beyond 2x (at exactly 2x both are the same).
+    The face's box is the picture, its landmarks are the template's, mapped back. Enlarging is bilinear as in the official code;
+    reducing averages areas, where the official bilinear skips pixels beyond 2x (at exactly 2x both are the same).
     """
     h, w = rgb.shape[:2]
-    side = geometry.CROP_PX
-    affine = geometry.resize_affine((h, w), (side, side))
+    side = (geometry.CROP_PX, geometry.CROP_PX)
+    affine = geometry.resize_affine((h, w), side)
     pixels = np.ascontiguousarray(rgb)
-    if (h, w) != (side, side):
-        reducing = h >= side and w >= side
-        pixels = np.asarray(
-            cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if reducing else cv2.INTER_LINEAR), np.uint8
-        )
+    if (h, w) != side:
+        how = cv2.INTER_AREA if min(h, w) >= geometry.CROP_PX else cv2.INTER_LINEAR
+        pixels = np.asarray(cv2.resize(pixels, side, interpolation=how), np.uint8)
     landmarks = geometry.apply(geometry.invert(affine), geometry.TEMPLATE_512_XY)
-    face = Face((-0.5, -0.5, w - 0.5, h - 0.5), 1.0, landmarks)
-    return AlignedCrop(face, pixels, affine)
-
-
-def _nose(face: Face) -> str:
-    x, y = face.landmarks_xy[2]
-    return f"({x:.0f}, {y:.0f})"
+    return AlignedCrop(Face((-0.5, -0.5, w - 0.5, h - 0.5), 1.0, landmarks), pixels, affine)

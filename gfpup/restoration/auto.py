@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import operator
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.plan import FaceChoice
@@ -38,9 +39,7 @@ def rules() -> Mapping[str, Any]:
     """The shipped rules: `methods` by name, each with its backend and parameters, and `rules` in their order."""
     from omegaconf import OmegaConf
 
-    loaded = OmegaConf.to_container(OmegaConf.create(_text()))
-    assert isinstance(loaded, dict)
-    return {str(key): value for key, value in loaded.items()}
+    return cast("Mapping[str, Any]", OmegaConf.to_container(OmegaConf.create(_text())))
 
 
 def rules_sha256() -> str:
@@ -51,12 +50,11 @@ def rules_sha256() -> str:
 def choose(damage: Damage, available: Collection[str], *, given: Mapping[str, Any] | None = None) -> Choice:
     """Apply the rules (`given`, or those shipped) to a photo; `available` names the methods that can run here.
 
-    Raises:
-        GfpupError: none of the methods that the rule offers can run here.
+    Raises: GfpupError (none of the methods that the rule offers can run here).
     """
     table = rules() if given is None else given
     for rule in table["rules"]:
-        held = [text for text in (_reason(condition, damage) for condition in rule["any"]) if text is not None]
+        held = [text for condition in rule["any"] if (text := _reason(condition, damage)) is not None]
         if held or not rule["any"]:
             break
     else:
@@ -65,10 +63,9 @@ def choose(damage: Damage, available: Collection[str], *, given: Mapping[str, An
     if method is None:
         raise GfpupError(f"no method of the rule {rule['name']!r} can run here: it takes {', '.join(rule['take'])}.")
     facts = table["methods"][method]
-    first = rule["take"][0]
     why = f"{'; '.join(held) or 'no rule for damage holds'}; {rule['because']}"
-    if method != first:
-        why += f"; {first} cannot run here, so it is {method}"
+    if method != rule["take"][0]:
+        why += f"; {rule['take'][0]} cannot run here, so it is {method}"
     return Choice(method, facts["backend"], dict(facts["parameters"]), rule["name"], f"{method} was chosen: {why}")
 
 
@@ -101,16 +98,22 @@ class AutoRestorer:
         detections = None if self.detector is None else [detect_faces(self.detector, photo) for photo in photos]
         looks = [self._look(photo, None if detections is None else detections[i]) for i, photo in enumerate(photos)]
         done: dict[int, RestoredPhoto] = {}
-        for method in dict.fromkeys(look.choice.method for look in looks):
-            places = [i for i, look in enumerate(looks) if look.choice.method == method]
-            restorer, chosen = self._restorer(method), [photos[i] for i in places]
+        for method in dict.fromkeys(choice.method for choice, _ in looks):
+            if method not in self._made:
+                self._made[method] = self.makers[method]()
+            restorer = self._made[method]
+            places = [i for i, (choice, _) in enumerate(looks) if choice.method == method]
+            chosen = [photos[i] for i in places]
             results = restorer(chosen) if detections is None else restorer.restore(chosen, [detections[i] for i in places])
             for i, restored in zip(places, results, strict=True):
-                done[i] = _noted(restored, looks[i])
+                choice, took = looks[i]
+                found = {name: seconds for name, seconds in restored.seconds.items() if name == "detect"}
+                seconds = {**found, "choose": took, **restored.seconds}  # in the order of the stages
+                done[i] = replace(restored, seconds=seconds, method=method, notes=(*restored.notes, choice.reason))
         return [done[i] for i in range(len(photos))]
 
-    def _look(self, photo: Photo, detection: Detection | None) -> _Look:
-        """Choose the method of a photo by those of its faces that are to be restored."""
+    def _look(self, photo: Photo, detection: Detection | None) -> tuple[Choice, float]:
+        """Choose the method of a photo by those of its faces that are to be restored; also the seconds that took."""
         began = time.perf_counter()
         rgb = photo.rgb8
         if detection is None:
@@ -120,31 +123,7 @@ class AutoRestorer:
             chosen = [face for face, reason in zip(detection.faces, reasons, strict=True) if reason is None]
         quality = file_jpeg_quality(photo.path) if self.from_files and photo.metadata.format == "JPEG" else None
         choice = self.rule(measure_damage(rgb, chosen, jpeg_quality=quality), tuple(self.makers))
-        return _Look(choice, time.perf_counter() - began)
-
-    def _restorer(self, method: str) -> Restorer:
-        if method not in self._made:
-            self._made[method] = self.makers[method]()
-        return self._made[method]
-
-
-@dataclass(frozen=True, eq=False)
-class _Look:
-    """The method that was chosen for a photo, and the seconds that choosing took."""
-
-    choice: Choice
-    seconds: float
-
-
-def _noted(restored: RestoredPhoto, look: _Look) -> RestoredPhoto:
-    """The finished photo with its method and the reason for it."""
-    found = {name: seconds for name, seconds in restored.seconds.items() if name == "detect"}
-    return replace(
-        restored,
-        seconds={**found, "choose": look.seconds, **restored.seconds},  # in the order of the stages
-        method=look.choice.method,
-        notes=(*restored.notes, look.choice.reason),
-    )
+        return choice, time.perf_counter() - began
 
 
 @cache
@@ -158,8 +137,7 @@ def _reason(condition: Mapping[str, Any], damage: Damage) -> str | None:
     if value is None:
         return None
     value = round(value, 3)  # else a grey photo has 1e-06 of colour
-    if "under" in condition and value < condition["under"]:
-        return f"{condition['say']} ({condition['fact']} {value:.3g}, under {condition['under']:g})"
-    if "from" in condition and value >= condition["from"]:
-        return f"{condition['say']} ({condition['fact']} {value:.3g}, from {condition['from']:g})"
+    for word, holds in (("under", operator.lt), ("from", operator.ge)):
+        if word in condition and holds(value, condition[word]):
+            return f"{condition['say']} ({condition['fact']} {value:.3g}, {word} {condition[word]:g})"
     return None

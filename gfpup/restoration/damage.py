@@ -18,10 +18,9 @@ SHARPNESS_PX: Final = 64
 NOISE_PX: Final = 128
 """Side at which noise is measured: at 256 and 512 the noise of an enlarged face is smooth, and looks like none."""
 
+BLOCK_PX: Final = 8
 CALM_SHARE: Final = 0.1
 """Noise is everywhere, texture is not: it is measured in the calmest tenth of the face's 8 px blocks."""
-
-BLOCK_PX: Final = 8
 
 _SECOND_DIFFERENCES: Final = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float64)
 
@@ -31,9 +30,8 @@ class Damage:
     """What was measured of a photo: of its largest face, but for `jpeg_quality` (the file's) and `faces` (how many).
 
     `sharpness`: variance of the Laplacian over variance, at 64 px a face. `noise`: standard deviation in 8-bit levels at
-    128 px a face. `blockiness`: steps at the borders of 8 px blocks over the others, 1 for none. `colours`: standard deviation
-    across the main line of colours in levels, 0 for grey. `face_px`: shorter side of the box. None: nothing to measure, or, for
-    `blockiness`, nothing to guess because `jpeg_quality` is known.
+    128 px a face. `blockiness`: steps at the borders of 8 px blocks over the others, 1 for none; None where `jpeg_quality` is
+    known. `colours`: standard deviation across the main line of colours in levels, 0 for grey. `face_px`: shorter side.
     """
 
     faces: int
@@ -48,21 +46,21 @@ class Damage:
 def measure_damage(rgb: UInt8, faces: Sequence[Face], *, jpeg_quality: int | None = None) -> Damage:
     """Measure the damage of an (h, w, 3) uint8 RGB photo with these faces; `jpeg_quality` is that of its file.
 
-    Of several faces the largest decides: a blurred face in the background must not choose the method. Faces that cannot be
-    aligned are skipped.
+    The largest face that can be aligned decides: a blurred face in the background must not choose the method.
     """
     by_size = sorted(faces, key=lambda face: -_side_px(face))
-    crops = [crop for crop in align_faces(rgb, by_size) if not isinstance(crop, str)]
-    if not crops:
+    crop = next((crop for crop in align_faces(rgb, by_size) if not isinstance(crop, str)), None)
+    if crop is None:
         return Damage(len(faces), jpeg_quality=jpeg_quality)
-    crop = crops[0]
     luma = cv2.cvtColor(crop.pixels, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    x0, y0, x1, y1 = (round(value) for value in crop.face.box_xyxy)
+    box = rgb[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]  # the photo's own pixels, where blocks of 8 are still 8 px wide
     return Damage(
         faces=len(faces),
         face_px=_side_px(crop.face),
         sharpness=_sharpness(luma),
         noise=_noise(luma),
-        blockiness=_blockiness(_around(rgb, crop.face)) if jpeg_quality is None else None,
+        blockiness=_blockiness(box) if jpeg_quality is None else None,
         colours=_colours(crop.pixels),
         jpeg_quality=jpeg_quality,
     )
@@ -100,19 +98,12 @@ def _blockiness(rgb: UInt8) -> float | None:
     for plane in (luma, luma.T):
         steps = np.abs(np.diff(plane, axis=1)).mean(axis=0)
         means = np.array([steps[place::BLOCK_PX].mean() for place in range(BLOCK_PX)])
-        border = int(means.argmax())
-        ratios.append(float(means[border] / max(float(np.delete(means, border).mean()), 1e-3)))
+        others = np.delete(means, means.argmax())
+        ratios.append(float(means.max() / max(float(others.mean()), 1e-3)))
     return min(ratios)  # a grid runs both ways; the edge of a collar runs one
 
 
 def _colours(rgb: UInt8) -> float:
     """Standard deviation in levels across the line along which the colours of a (512, 512, 3) crop vary most."""
     small = cv2.resize(rgb, (SHARPNESS_PX, SHARPNESS_PX), interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float64)
-    second = float(np.linalg.eigvalsh(np.cov(small.T))[1])
-    return float(np.sqrt(max(second, 0.0)))
-
-
-def _around(rgb: UInt8, face: Face) -> UInt8:
-    """The face's box in the photo's own pixels, where blocks of 8 are still 8 px wide."""
-    x0, y0, x1, y1 = (round(value) for value in face.box_xyxy)
-    return rgb[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
+    return float(np.sqrt(max(float(np.linalg.eigvalsh(np.cov(small.T))[1]), 0.0)))

@@ -1,7 +1,7 @@
 """Find faces in a photo: RetinaFace with an official checkpoint, or the frontal-face cascade that scikit-image carries.
 
-Detection runs on a reduced copy of the photo, so that 50 megapixels cost what a small photo does; boxes and landmarks come
-back in the photo's own pixels, centres at integer coordinates. What a reduction costs are faces that were small to begin with.
+Detection runs on a reduced copy, so that 50 megapixels cost what a small photo does; boxes and landmarks come back in the
+photo's own pixels, centres at integer coordinates.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ LONGEST_TO_SHORTEST = 4
 long side is held, so that a panorama's pixels are bounded too."""
 
 CONTAINED = 0.9
-"""Share of a box inside a larger one from which it counts as part of that face (an eye, a mouth, an inner face)."""
+"""Share of a box inside a larger one from which it counts as part of that face (an eye, a mouth, an inner face); people who
+stand before each other seldom overlap as much."""
 
 CASCADE_SIZE_PX = 480
-"""Short side the cascade sees at most: at 640 it takes twice as long, finds no face more and more that is none."""
+"""Short side the cascade sees at most: at 640 it takes twice as long, and finds no more faces but more that are none."""
 
 CASCADE_WINDOW_PX = 24  # the side it was trained at: no smaller face can be found
-
 CASCADE_NEIGHBOURS = 6
 CASCADE_SMALLEST = 0.5
-"""How many windows must agree, and the least side of a face against the largest's in the photo. Measured on 53 pictures (photos
-and faces with RetinaFace's answer as truth, scikit-image's samples): 40 of 44 faces found and 2 others; with scikit-image's 4
-neighbours as many and 8 others. On 28 damaged or resized copies of astronaut() the second rule takes 9 of 14 others away."""
+"""How many windows must agree, and the least side of a face against the largest's in the photo. Measured on 53 pictures against
+RetinaFace: 40 of 44 faces found and 2 others; with scikit-image's 4 neighbours as many and 8 others. On 28 damaged or resized
+copies of astronaut() the second rule takes 9 of 14 others away."""
 
 CASCADE_SCORE = 0.5
-"""The cascade says yes and grades nothing: 0.5 stands for "not known" and is compared with no threshold."""
+"""The cascade grades nothing: 0.5 stands for "not known" and is compared with no threshold."""
 
 CROP_IN_WINDOWS = 1.6
 BELOW_CENTRE_IN_WINDOWS = 0.075
-"""How the template lies in a cascade's window of side 1: its 512 pixels span 1.6, and the mean of its points lies 0.075 below
-the window's centre. Medians over the same pictures; the landmarks then miss RetinaFace's by 0.13 eye distances (median)."""
+"""How the template lies in a cascade's window of side 1: its 512 pixels span 1.6, the mean of its points lies 0.075 below the
+centre. Medians over the same pictures; the landmarks then miss RetinaFace's by 0.13 eye distances (median)."""
 
 
 def bounded_size(size_hw: tuple[int, int], detect_size: int | None) -> tuple[int, int]:
@@ -89,16 +89,11 @@ def _intersections(box: Boxes, others: Boxes) -> Boxes:
 
 
 def drop_contained(boxes_xyxy: Boxes, *, share: float = CONTAINED) -> list[int]:
-    """Keep the boxes of which at most `share` lies inside one larger box; returns the kept indices, in order.
-
-    People who stand before each other overlap, but seldom with nine tenths of a face inside another face's box, where a
-    detector's second thought about one face (an eye, an inner face) lies whole.
-    """
+    """Keep the boxes of which at most `share` lies inside one larger box; returns the kept indices, in order."""
     sizes = np.maximum(boxes_xyxy[:, 2:4] - boxes_xyxy[:, :2], 0).prod(axis=1)
     kept: list[int] = []
     for index in np.argsort(-sizes, kind="stable"):
-        inside = _intersections(boxes_xyxy[index], boxes_xyxy[kept])
-        if not (inside > share * sizes[index]).any():
+        if not (_intersections(boxes_xyxy[index], boxes_xyxy[kept]) > share * sizes[index]).any():
             kept.append(int(index))
     return sorted(kept)
 
@@ -134,9 +129,7 @@ class RetinaFaceDetector:
         self.device = device
 
     def detect(self, rgb: UInt8) -> list[Face]:
-        """Find the faces of an (h, w, 3) uint8 RGB photo, largest first.
-
-        Faces whose eyes are less than 5 px apart in the photo are left out, and boxes inside other boxes.
+        """Find the faces of an (h, w, 3) uint8 RGB photo, largest first, without boxes inside others and eyes under 5 px apart.
 
         Raises: CheckpointError where the network gives numbers that are not finite.
         """
@@ -154,7 +147,7 @@ class RetinaFaceDetector:
         if not all(bool(values.isfinite().all()) for values in (conf, *found)):
             what = f"gave numbers that are not finite for a picture of {size_hw[1]}x{size_hw[0]} px"
             raise CheckpointError(f"the face detector {what}: compare its checkpoint's hash, or detect on the CPU")
-        # On the reduced picture, where the official rule, which counts end pixels, means what it means upstream.
+        # On the reduced picture, because the official rule counts end pixels.
         kept = retinaface.suppress_overlapping(found.boxes_xyxy, found.scores)
         boxes, scores, points = (values[kept].double().numpy() for values in found)
         boxes = geometry.apply(to_photo, boxes.reshape(-1, 2)).reshape(-1, 4)
@@ -170,8 +163,8 @@ class RetinaFaceDetector:
 class CascadeDetector:
     """The local-binary-pattern cascade for frontal faces that scikit-image carries: no weights to fetch, boxes only.
 
-    The template's mean face, upright, is laid into each box, so a tilted or turned head is aligned only roughly. Faces less
-    than half as wide as the largest are left out, as most of them are none. Every face has the score `CASCADE_SCORE`.
+    The mean face is laid upright into each box, so a tilted or turned head is aligned only roughly. Faces less than half as
+    wide as the largest are left out, as most are none. Every face has the score `CASCADE_SCORE`.
 
     Source: skimage.feature.Cascade (Liao et al. 2007, "Learning Multi-scale Block Local Binary Patterns").
     """
@@ -208,9 +201,9 @@ class CascadeDetector:
 
 
 def merge_windows(boxes_xyxy: Boxes) -> Boxes:
-    """Put one box, their mean, in place of windows that share more than half of the smaller one, directly or through others.
+    """Replace windows that share more than half of the smaller one, directly or through others, by one box, their mean.
 
-    Windows under a quarter of the largest one's area go without a say: they lie on a part of the face.
+    Windows under a quarter of the largest one's area do not count in it: they lie on a part of the face.
     """
     sizes = (boxes_xyxy[:, 2:4] - boxes_xyxy[:, :2]).prod(axis=1)
     left = [int(i) for i in np.argsort(-sizes, kind="stable")]
@@ -255,8 +248,8 @@ def _read(path: Path) -> tuple[str, dict[str, torch.Tensor]]:
     state = read_state_dict(path)
     found = recognise(state)
     if found not in BACKBONES:
-        what = f"of {found}" if found else "no network that is known here"
-        raise CheckpointError(f"{path} holds {what} and no face detector: give a checkpoint of {' or '.join(BACKBONES)}")
+        what = f"{path} holds {found or 'an unknown network'}, not a face detector"
+        raise CheckpointError(f"{what}: give a checkpoint of {' or '.join(BACKBONES)}")
     return found, state
 
 
@@ -271,15 +264,15 @@ def load_detector(
     """Make the detector called `name` (one of `DETECTORS`), with the checkpoint at `path` where it needs one.
 
     `detect_size` is the short side in px that it sees at most; None or 0 is the photo's own. The cascade, which is slow, stays
-    at `CASCADE_SIZE_PX` or below and has no use for the threshold and the device.
+    at `CASCADE_SIZE_PX` or below and ignores the threshold and the device.
 
-    Raises: GfpupError for a setting that cannot be; CheckpointError for a checkpoint that is damaged or of another network.
+    Raises: GfpupError for an invalid setting; CheckpointError for a checkpoint that is damaged or of another network.
     """
     if name not in DETECTORS:
         raise GfpupError(f"there is no detector called {name!r}: choose one of {', '.join(DETECTORS)}")
     if not 0 <= threshold < 1:
-        raise GfpupError(f"a detection threshold of {threshold:g} lets no face pass or means nothing: give 0 to 0.99")
-    if detect_size is not None and detect_size != 0 and detect_size < 32:
+        raise GfpupError(f"invalid detection threshold of {threshold:g}: expected a number from 0 to 0.99")
+    if detect_size and detect_size < 32:
         raise GfpupError(f"a detection size of {detect_size} px shows no face: give 32 or more, or 0 for full resolution")
     if name == "cascade":
         if path is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,8 +13,7 @@ from gfpup.core.plan import FaceChoice
 from gfpup.core.types import AlignedCrop, Detector, FaceResult, Photo, RestoredPhoto, UInt8
 from gfpup.ops import geometry
 from gfpup.restoration.align import align_faces, aligned_crop
-from gfpup.restoration.restorer import Align
-from gfpup.restoration.select import select_faces
+from gfpup.restoration.restorer import Align, cut_faces
 from gfpup.restoration.stage_cache import Reuse, noting
 
 
@@ -22,11 +21,7 @@ class WholePhotos(Protocol):
     """What delivers a finished photo for each photo."""
 
     def photo(self, photo: Photo) -> Photo:
-        """The finished version of `photo`, of any size.
-
-        Raises:
-            PhotoError: there is none.
-        """
+        """The finished version of `photo`, of any size; PhotoError where there is none."""
         ...
 
 
@@ -52,27 +47,18 @@ class WholePhotoRestorer:
             delivered = FaceResult(crop.face, restored=True, crop=crop, output=aligned_crop(result.rgb8).pixels)
             seconds = {"read result": read - began, "align": time.perf_counter() - read}
             return RestoredPhoto(photo, result.pixels, result.alpha, (delivered,), seconds, warnings=result.warnings)
-        rgb = photo.rgb8
         with noting(reuse := Reuse()):
-            faces = self.detector.detect(rgb)
+            faces = self.detector.detect(photo.rgb8)
             found = time.perf_counter()
-            reasons = select_faces(faces, photo.size_hw, self.choice)
-            crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
-        done = []
-        for face, reason in zip(faces, reasons, strict=True):
-            crop_or_reason = next(crops) if reason is None else reason
-            if isinstance(crop_or_reason, AlignedCrop):
-                done.append(
-                    FaceResult(face, restored=True, crop=crop_or_reason, output=_same_crop(crop_or_reason, photo, result))
-                )
-            else:
-                done.append(FaceResult(face, restored=False, failed=reason is None, reason=crop_or_reason))
-        seconds = {"read result": read - began, "detect": found - read, "align": time.perf_counter() - found}
-        warnings = result.warnings if faces else (*result.warnings, "no face was found")
-        warnings = (*warnings, *reuse.remarks)
-        return RestoredPhoto(
-            photo, result.pixels, result.alpha, tuple(done), seconds, warnings=warnings, reused=dict(reuse.seconds)
+            cut = cut_faces(photo, faces, self.choice, self.align)
+        done = tuple(
+            face if face.crop is None else replace(face, restored=True, output=_same_crop(face.crop, photo, result))
+            for face in cut
         )
+        seconds = {"read result": read - began, "detect": found - read, "align": time.perf_counter() - found}
+        warnings = (*result.warnings, *(() if faces else ("no face was found",)), *reuse.remarks)
+        reused = dict(reuse.seconds)
+        return RestoredPhoto(photo, result.pixels, result.alpha, done, seconds, warnings=warnings, reused=reused)
 
 
 def _same_crop(crop: AlignedCrop, photo: Photo, result: Photo) -> UInt8:

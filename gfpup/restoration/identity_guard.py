@@ -20,8 +20,7 @@ from gfpup.ops.color import to_uint8, to_unit
 CHECKPOINT: Final = "arcface-ir-se50"
 
 SHARES: Final = (0.8, 0.6, 0.4, 0.2)
-"""The shares of the restoration that are tried, largest first. Each is measured: nothing says that similarity falls evenly with
-the share, and on a grid the largest one that passes is found whatever its course."""
+"""The shares of the restoration that are tried, largest first; each is measured, because similarity need not fall evenly."""
 
 Embedder = Callable[[UInt8], Float64]
 """Who a face is: (112, 112, 3) uint8 RGB in ArcFace's template to (512,) float64, of any length."""
@@ -38,12 +37,10 @@ class GuardNote:
 
     @property
     def changed(self) -> bool:
-        """Whether the face was blended back or left as it was."""
         return self.share < 1.0
 
     @property
     def sentence(self) -> str:
-        """The note in words."""
         if not self.changed:
             return f"identity {self.before:.2f} to its input, at or over the minimum {self.minimum:.2f}"
         found = f"identity {self.before:.2f} to its input was under the minimum {self.minimum:.2f}"
@@ -60,10 +57,7 @@ class IdentityGuard:
         self.minimum = checked_minimum(minimum)
 
     def __call__(self, crop: AlignedCrop, restored: Float32) -> tuple[Float32, GuardNote]:
-        """Judge one face: `restored` (512, 512, 3) float32 in [0, 255] comes back whole, blended or as the input.
-
-        Both are turned to ArcFace's template by the landmarks already found, those of the input. At most six embeddings.
-        """
+        """Judge one face: `restored` (512, 512, 3) float32 in [0, 255] comes back whole, blended or as the input."""
         landmarks = geometry.apply(crop.affine, np.asarray(crop.face.landmarks_xy, np.float64))
         who = self._embed(arcface_crop(crop.pixels, landmarks))
         original = crop.pixels.astype(np.float32)
@@ -71,8 +65,7 @@ class IdentityGuard:
         for share in (1.0, *SHARES):
             blend = restored if share == 1.0 else original + np.float32(share) * (restored - original)
             likeness = similarity(who, self._embed(arcface_crop(to_uint8(to_unit(blend)), landmarks)))
-            if share == 1.0:
-                before = likeness
+            before = likeness if share == 1.0 else before
             if likeness >= self.minimum:
                 return blend, GuardNote(self.minimum, before, likeness, share)
         return original, GuardNote(self.minimum, before, 1.0, 0.0)
@@ -83,7 +76,7 @@ def load_guard(path: Path, *, minimum: float, device: str = "cpu") -> IdentityGu
 
     Raises:
         GfpupError: a `minimum` outside 0 to 1.
-        CheckpointError: the file is no checkpoint, or one of another network.
+        CheckpointError: the file is not a checkpoint, or is one of another network.
 
     Source: Deng et al., "ArcFace" (CVPR 2019); the network as facexlib's recognition loads it.
     """
@@ -107,11 +100,7 @@ def similarity(a: Float64, b: Float64) -> float:
 
 
 def checked_minimum(value: float) -> float:
-    """Return `value` as a smallest similarity.
-
-    Raises:
-        GfpupError: it is no number from 0 to 1.
-    """
+    """Return `value` as a smallest similarity; GfpupError where it is not a number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise GfpupError(f"the smallest identity {value!r} is no number from 0 to 1 (the same face): choose one, such as 0.5")
+        raise GfpupError(f"invalid smallest identity {value!r}: expected a number from 0 to 1 (the same face), such as 0.5")
     return float(value)

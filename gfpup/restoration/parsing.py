@@ -1,8 +1,8 @@
 """The paste mask from a parsed face: what the network restored is pasted, what it was never trained on is not.
 
-Both parsers make a mask of the same parts: skin, brows, eyes, glasses, ears, earrings, nose, mouth, lips and hair; not hats,
-necks, necklaces and clothes, nor the background. ParseNet's is the official mask. BiSeNet's differs at the crop's edge alone:
-the official mask ends 10 pixels from it at once, which shows where the crop cuts through hair, so there it fades.
+Pasted are skin, brows, eyes, glasses, ears, earrings, nose, mouth, lips and hair; not hats, necks, necklaces, clothes and the
+background. ParseNet's is the official mask, which ends 10 pixels from the crop's edge at once; BiSeNet's fades there, because
+that shows where the crop cuts through hair.
 
 Source: facexlib 0.3.0, FaceRestoreHelper.paste_faces_to_input_image with `use_parse`.
 """
@@ -37,7 +37,6 @@ OUTSIDE = parsing_parsenet.OUTSIDE
 
 FACE = ("skin", "l_brow", "r_brow", "l_eye", "r_eye", "nose", "mouth", "u_lip", "l_lip")
 """Labels that make a face; hair, ears and glasses alone make none."""
-
 SMALLEST_FACE = 0.01
 """Share of the crop below which a parse counts as empty: an aligned face covers about a quarter of its crop."""
 
@@ -60,10 +59,10 @@ class ParsedMask:
         None where the parser finds next to no face (`SMALLEST_FACE`): paste by the feathered mask then, and say so.
         """
         labels = self.parse(crop)
-        if np.isin(labels, _numbers(self._labels, FACE)).mean() < SMALLEST_FACE:
+        face, outside = ([self._labels.index(name) for name in names] for names in (FACE, OUTSIDE))
+        if np.isin(labels, face).mean() < SMALLEST_FACE:
             return None
-        inside = ~np.isin(labels, _numbers(self._labels, OUTSIDE))
-        return soften(inside) * self._frame
+        return soften(~np.isin(labels, outside)) * self._frame
 
     @torch.inference_mode()
     def parse(self, crop: Float32) -> UInt8:
@@ -81,18 +80,14 @@ class ParsedMask:
 def load_mask(kind: Kind, path: Path, device: str = "cpu") -> ParsedMask:
     """Load the parser `kind` from the checkpoint at `path`.
 
-    Raises:
-        CheckpointError: the file is no checkpoint, or one of another architecture.
+    Raises: CheckpointError (the file is not a checkpoint, or is one of another architecture).
     """
     make: type[nn.Module] = parsing_bisenet.BiSeNet if kind == "bisenet" else parsing_parsenet.ParseNet
     return ParsedMask(load_network(make, path, name=kind, device=device), kind=kind, device=device)
 
 
 def soften(inside: npt.NDArray[np.bool_]) -> Float32:
-    """Feather a region: (h, w) bool to (h, w) float32 in [0, 1], blurred twice by a Gaussian of 11 pixels.
-
-    Source: as the module's.
-    """
+    """Feather a region: (h, w) bool to (h, w) float32 in [0, 1], blurred twice by a Gaussian of 11 px. Source: the module's."""
     mask = np.where(inside, 255.0, 0.0)
     for _ in range(2):
         mask = np.asarray(cv2.GaussianBlur(mask, (BLUR_PX, BLUR_PX), BLUR_SIGMA_PX))
@@ -106,7 +101,3 @@ def official_border() -> Float32:
     border[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = 1.0
     border.setflags(write=False)
     return border
-
-
-def _numbers(labels: tuple[str, ...], names: tuple[str, ...]) -> list[int]:
-    return [labels.index(name) for name in names]

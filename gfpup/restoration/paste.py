@@ -16,8 +16,7 @@ import numpy as np
 from gfpup.core.types import Float32, Float64, Pixels
 from gfpup.ops import geometry
 
-_SHARING = 10.0
-"""How fast a face gives way to a nearer one; at 10 the change takes about a tenth of a crop."""
+_SHARING = 10.0  # how fast a face gives way to a nearer one; at 10 the change takes about a tenth of a crop
 
 Rectangle = tuple[int, int, int, int]
 
@@ -35,10 +34,10 @@ class Patch:
 
 
 def paste_faces(canvas: Pixels, patches: Sequence[Patch]) -> None:
-    """Blend `patches` into `canvas`, (h, w, 3) uint8 or uint16 RGB, in place.
+    """Blend `patches` into `canvas`, (h, w, 3) uint8 or uint16 RGB, in place; pixels where every mask is 0 keep their bits.
 
-    Pixels where every mask is 0 keep their bits. Where faces overlap each pixel goes mostly to the face whose centre is
-    nearer, so that no face is covered by the unrestored edge of its neighbour; the result hardly depends on their order.
+    Where faces overlap each pixel goes mostly to the face whose centre is nearer, so that no face is covered by the unrestored
+    edge of its neighbour; the result hardly depends on their order.
     """
     size_hw = canvas.shape[0], canvas.shape[1]
     rectangles = [geometry.touched_rectangle(p.affine, (p.mask.shape[0], p.mask.shape[1]), size_hw) for p in patches]

@@ -20,6 +20,7 @@ from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
 from gfpup.ops.feather import feather_mask
 from gfpup.ops.resize import output_size, resize
 from gfpup.ops.tone import GREY, Tone, is_grey, keep_tone, tone_of
+from gfpup.photos.modes import rounded_to_8
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
@@ -50,9 +51,23 @@ def detect_faces(detector: Detector, photo: Photo) -> Detection:
     return Detection(faces, time.perf_counter() - began, reuse)
 
 
+def cut_faces(photo: Photo, faces: Sequence[Face], choice: FaceChoice, align: Align) -> list[FaceResult]:
+    """Each face's result before it is restored: with its crop, or with the reason why it has none."""
+    reasons = select_faces(faces, photo.size_hw, choice)
+    crops = iter(align(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+    results = []
+    for face, reason in zip(faces, reasons, strict=True):
+        crop = next(crops) if reason is None else None
+        if isinstance(crop, str):
+            results.append(FaceResult(face, restored=False, failed=True, reason=crop))
+        else:
+            results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
+    return results
+
+
 @dataclass(frozen=True, eq=False)
 class Restorer:
-    """The loaded parts of a run and the few settings they are used with.
+    """The loaded components of a run and the few settings they are used with.
 
     `detector` is None for photos that are aligned faces already. `align` cuts faces out of a photo; `upsample` enlarges a
     background to a size; `mask` makes the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in
@@ -91,7 +106,8 @@ class Restorer:
         work = []
         for photo, detection in zip(photos, detections, strict=True):
             work.append(item := _Work(photo, self._tone(photo), seconds={"detect": detection.seconds}, reuse=detection.reuse))
-            self._align(item, detection.faces)
+            with _clock(item, "align"):
+                item.results = cut_faces(photo, detection.faces, self.choice, self.align)
         self._restore_crops(work)
         return [self._finish(item) for item in work]
 
@@ -107,13 +123,9 @@ class Restorer:
         for item in work:
             (result,) = item.results
             assert result.crop is not None
-            restored = result.output
-            pixels = result.crop.pixels if restored is None else restored
-            alpha = None
-            if item.photo.alpha is not None:
-                alpha = resize(item.photo.alpha, (pixels.shape[0], pixels.shape[1]))
-                if alpha.dtype == np.uint16:
-                    alpha = ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+            pixels = result.crop.pixels if result.output is None else result.output
+            alpha = item.photo.alpha
+            alpha = None if alpha is None else rounded_to_8(resize(alpha, (pixels.shape[0], pixels.shape[1])))
             h, w = item.photo.size_hw
             squeezed = () if h == w else (f"an aligned face is square, this one of {w}x{h} px was squeezed",)
             warnings = (*squeezed, *item.said_of_tone(), *item.warnings)
@@ -126,28 +138,18 @@ class Restorer:
             return tone_of(photo.pixels)
         return GREY if is_grey(photo.pixels) else None
 
-    def _align(self, item: _Work, faces: Sequence[Face]) -> None:
-        rgb = item.photo.rgb8
-        reasons = select_faces(faces, item.photo.size_hw, self.choice)
-        with _clock(item, "align"):
-            crops = iter(self.align(rgb, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
-            for face, reason in zip(faces, reasons, strict=True):
-                crop = next(crops) if reason is None else None
-                if isinstance(crop, str):
-                    item.results.append(FaceResult(face, restored=False, failed=True, reason=crop))
-                else:
-                    item.results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
-
     def _restore_crops(self, work: Sequence[_Work]) -> None:
         """Restore all aligned crops of `work`, `face_batch` at a time, and put the results in their places."""
         places = [(item, i) for item in work for i, result in enumerate(item.results) if result.crop is not None]
         while places:
             batch = places[: min([self.face_batch, *(size // 2 for size in self._too_large)])]
             began = time.perf_counter()
-            crops = [item.results[i].crop for item, i in batch]
-            outputs = self._restore_or_halve([crop for crop in crops if crop is not None])
+            outputs = self._restore_or_halve([crop for item, i in batch if (crop := item.results[i].crop) is not None])
             if outputs is None:
-                _warn(batch, f"{len(batch)} faces at once ran out of memory; from here on at most {len(batch) // 2}")
+                for item in {id(item): item for item, _ in batch}.values():
+                    item.warnings.append(
+                        f"{len(batch)} faces at once ran out of memory; from here on at most {len(batch) // 2}"
+                    )
                 continue
             del places[: len(batch)]
             share = (time.perf_counter() - began) / len(batch)
@@ -155,13 +157,12 @@ class Restorer:
                 item.seconds["restore"] = item.seconds.get("restore", 0.0) + share
                 if pixels is None:
                     item.results[i] = replace(item.results[i], failed=True, reason=note)
-                else:
-                    pixels = item.within_tone(pixels)
-                    item.results[i] = replace(item.results[i], restored=True, reason=note, output=to_uint8(to_unit(pixels)))
-                    item.restored[i] = pixels
-                    if self.guard is not None:
-                        with _clock(item, "identity"):
-                            _hold(item, i, self.guard)
+                    continue
+                item.restored[i] = pixels = item.within_tone(pixels)
+                item.results[i] = replace(item.results[i], restored=True, reason=note, output=to_uint8(to_unit(pixels)))
+                if self.guard is not None:
+                    with _clock(item, "identity"):
+                        _hold(item, i, self.guard)
 
     def _restore_or_halve(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]] | None:
         """`_restore_batch`, or None where memory ran out and half as many are to be tried; a single face fails instead."""
@@ -187,10 +188,10 @@ class Restorer:
             if not np.isfinite(output).all() and self.fallback is not None:
                 output = _as_pixels(self.fallback.restore(tensor[i : i + 1]))[0]
                 note = "redone in float32: the first output was not finite"
-            if not np.isfinite(output).all():
+            if np.isfinite(output).all():
+                done.append((self._adjust(np.clip(output, 0, 255), crop.pixels), note))
+            else:
                 done.append((None, "the network's output is not finite"))
-                continue
-            done.append((self._adjust(np.clip(output, 0, 255), crop.pixels), note))
         return done
 
     def _adjust(self, restored: Float32, original: UInt8) -> Float32:
@@ -212,23 +213,17 @@ class Restorer:
             for i, pixels in item.restored.items():
                 crop = item.results[i].crop
                 assert crop is not None
-                mask = feather_mask() if self.mask is None else self.mask(pixels)
-                if mask is None:
-                    mask = feather_mask()
+                mask = None if self.mask is None else self.mask(pixels)
+                if mask is None and self.mask is not None:
                     item.say(i, "pasted with a feathered square: the parser sees no face in it")
+                mask = feather_mask() if mask is None else mask
                 patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
             paste_faces(canvas, patches)
             canvas = item.within_tone(canvas)
-        warnings = () if item.results else ("no face was found; the photo was only resized",)
-        return RestoredPhoto(
-            photo,
-            canvas,
-            alpha,
-            tuple(item.results),
-            dict(item.seconds),
-            warnings=(*warnings, *item.said_of_tone(), *item.warnings, *item.reuse.remarks),
-            reused=dict(item.reuse.seconds),
-        )
+        none = () if item.results else ("no face was found; the photo was only resized",)
+        warnings = (*none, *item.said_of_tone(), *item.warnings, *item.reuse.remarks)
+        seconds, reused = dict(item.seconds), dict(item.reuse.seconds)
+        return RestoredPhoto(photo, canvas, alpha, tuple(item.results), seconds, warnings=warnings, reused=reused)
 
 
 @dataclass(eq=False)
@@ -246,28 +241,19 @@ class _Work:
 
     def within_tone(self, pixels: P) -> P:
         """Pixels of the result, brought back to the photo's tone where the photo has only one."""
-        if self.tone is None:
-            return pixels
-        pixels, changed = keep_tone(pixels, self.tone)
-        self.recoloured |= changed
+        if self.tone is not None:
+            pixels, changed = keep_tone(pixels, self.tone)
+            self.recoloured |= changed
         return pixels
 
     def said_of_tone(self) -> tuple[str, ...]:
-        """What is to be said where the method added colours to a photo of one tone."""
         if not self.recoloured or self.tone is None:
             return ()
         return (f"the photo is {self.tone.name}: colours that were added to it have been removed",)
 
     def say(self, i: int, remark: str) -> None:
-        """Add a remark to what is said of face `i`."""
         before = self.results[i].reason
         self.results[i] = replace(self.results[i], reason=f"{before}; {remark}" if before else remark)
-
-
-def _warn(batch: Sequence[tuple[_Work, int]], warning: str) -> None:
-    """Say `warning` once of every photo that has a face in `batch`."""
-    for item in {id(item): item for item, _ in batch}.values():
-        item.warnings.append(warning)
 
 
 def _hold(item: _Work, i: int, guard: Guard) -> None:
@@ -276,11 +262,7 @@ def _hold(item: _Work, i: int, guard: Guard) -> None:
     assert crop is not None
     pixels, note = guard(crop, item.restored.pop(i))
     item.results[i] = replace(
-        item.results[i],
-        restored=note.share > 0,
-        output=to_uint8(to_unit(pixels)),
-        identity=note.after,
-        guarded=note.changed,
+        item.results[i], restored=note.share > 0, output=to_uint8(to_unit(pixels)), identity=note.after, guarded=note.changed
     )
     if note.share > 0:
         item.restored[i] = pixels

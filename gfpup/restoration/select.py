@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gfpup.core.plan import FaceChoice
-from gfpup.core.types import Face
+from gfpup.core.types import Face, Float64
 
 
 def select_faces(faces: Sequence[Face], size_hw: tuple[int, int], choice: FaceChoice) -> list[str | None]:
@@ -44,14 +44,10 @@ def _kept(faces: Sequence[Face], left: list[int], size_hw: tuple[int, int], whic
         middle = np.array([(size_hw[1] - 1) / 2, (size_hw[0] - 1) / 2])
         return [min(left, key=lambda i: float(np.linalg.norm(_centre(faces[i]) - middle)))]
     count = 1 if which == "largest" else int(which)
-    return sorted(left, key=lambda i: _area(faces[i]), reverse=True)[:count]
+    sides = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in (face.box_xyxy for face in faces)]
+    return sorted(left, key=lambda i: sides[i][0] * sides[i][1], reverse=True)[:count]
 
 
-def _centre(face: Face) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _centre(face: Face) -> Float64:
     x0, y0, x1, y1 = face.box_xyxy
     return np.array([(x0 + x1) / 2, (y0 + y1) / 2])
-
-
-def _area(face: Face) -> float:
-    x0, y0, x1, y1 = face.box_xyxy
-    return (x1 - x0) * (y1 - y0)

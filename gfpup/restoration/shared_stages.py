@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,8 +48,7 @@ class SharedStages:
         """The faces of an (h, w, 3) uint8 RGB photo, by `find` where they are not known."""
         pixels = digest_of(rgb)
         self._seen = ref(rgb), pixels  # for `align`, which comes next and would spend half its time on it
-        facts = {**self._settings["detect"], "pixels": pixels}
-        found = self._store.get("detect", facts, lambda: _from_faces(find(rgb)))
+        found = self._store.get("detect", {**self._settings["detect"], "pixels": pixels}, lambda: _from_faces(find(rgb)))
         return [
             Face((float(x0), float(y0), float(x1), float(y1)), float(score), np.array(landmarks, np.float64))
             for (x0, y0, x1, y1), score, landmarks in zip(found["boxes"], found["scores"], found["landmarks"], strict=True)
@@ -57,18 +58,13 @@ class SharedStages:
         """Stands in for `align_faces`."""
         if not faces:
             return []
-        known = None if self._seen is None or self._seen[0]() is not rgb else self._seen[1]
-        facts = {
-            "landmarks": [np.asarray(face.landmarks_xy, np.float64).tolist() for face in faces],
-            "pixels": known or digest_of(rgb),
-            "by": _makers(),
-        }
+        pixels = self._seen[1] if self._seen is not None and self._seen[0]() is rgb else digest_of(rgb)
+        landmarks = [np.asarray(face.landmarks_xy, np.float64).tolist() for face in faces]
+        facts = {"landmarks": landmarks, "pixels": pixels, "by": _makers()}
         found = self._store.get("align", facts, lambda: _from_crops(align_faces(rgb, faces)))
         cut = iter(zip(found["pixels"], found["affines"], strict=True))
-        crops: list[AlignedCrop | str] = []
-        for face, reason in zip(faces, found["reasons"], strict=True):
-            crops.append(str(reason) if reason else AlignedCrop(face, *next(cut)))
-        return crops
+        reasons = zip(faces, found["reasons"], strict=True)
+        return [str(reason) if reason else AlignedCrop(face, *next(cut)) for face, reason in reasons]
 
     def upsampler(self, upsample: Upsampler) -> Upsampler:
         """`upsample` behind the cache."""
@@ -82,13 +78,13 @@ class SharedStages:
         return shared
 
 
+@dataclass(frozen=True, eq=False)
 class _SharedDetector:
-    def __init__(self, shared: SharedStages, detector: Detector) -> None:
-        self._shared = shared
-        self._detector = detector
+    shared: SharedStages
+    detector: Detector
 
     def detect(self, rgb: UInt8) -> list[Face]:
-        return self._shared.detect(rgb, self._detector.detect)
+        return self.shared.detect(rgb, self.detector.detect)
 
 
 def _from_faces(faces: Sequence[Face]) -> Arrays:
@@ -100,7 +96,6 @@ def _from_faces(faces: Sequence[Face]) -> Arrays:
 
 
 def _from_crops(crops: Sequence[AlignedCrop | str]) -> Arrays:
-    """The crops that there are, and for each face the reason why there is none, or an empty one."""
     cut = [crop for crop in crops if isinstance(crop, AlignedCrop)]
     return {
         "pixels": np.array([crop.pixels for crop in cut], np.uint8),
@@ -113,33 +108,21 @@ def _from_crops(crops: Sequence[AlignedCrop | str]) -> Arrays:
 def _makers() -> dict[str, str]:
     """All that computes a stage: the versions, the processor's instructions, which decide last bits, and gfpup's own code.
 
-    The code by a digest, because the version of a checkout says little.
+    The code by a digest, because the version of a checkout says little. FileNotFoundError where `_OWN_CODE` names what is gone:
+    the cache would take old results for those of the new code.
     """
     import torch
 
     found = {"gfpup": __version__, "cpu": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"}
     for name in _COMPUTED_BY:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     digest = hashlib.blake2b(digest_size=16)
     root = Path(__file__).parents[1]
-    for path in _own_code(root, _OWN_CODE):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return found | {"code": digest.hexdigest()}
-
-
-def _own_code(root: Path, names: Sequence[str]) -> list[Path]:
-    """The Python files that `names`, files and folders below `root`, stand for.
-
-    Raises:
-        FileNotFoundError: there is none: it was moved, and the cache would take its old results for those of the new code.
-    """
-    files: list[Path] = []
-    for name in names:
-        found = [root / name] if (root / name).is_file() else sorted((root / name).rglob("*.py"))
-        if not found:
+    for name in _OWN_CODE:
+        files = [root / name] if (root / name).is_file() else sorted((root / name).rglob("*.py"))
+        if not files:
             raise FileNotFoundError(f"the stage cache is keyed by the code in gfpup/{name}, which does not exist")
-        files += found
-    return files
+        for path in files:
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return found | {"code": digest.hexdigest()}

@@ -6,14 +6,15 @@ cannot be written costs time and stops nothing.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import time
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,7 @@ FORMAT: Final = 1
 """Part of every key: entries of another layout are never read."""
 
 SHARES: Final = {"detect": 1 / 8, "align": 3 / 8, "background": 1 / 2}
-"""Of the limit, for each stage: the faces of a photo take 4 kB, one crop 0.8 MB, and a few large backgrounds would otherwise
-drive out all of both."""
+"""Of the limit, for each stage: else a few large backgrounds would drive out all faces (4 kB a photo) and crops (0.8 MB)."""
 
 LOCK_SECONDS: Final = 600.0
 """Longest wait for another job that computes the same; then this one does it too. A killed one's lock is free at once."""
@@ -54,7 +54,7 @@ class Reuse:
 _current: ContextVar[Reuse | None] = ContextVar("gfpup_reuse", default=None)
 
 
-@contextlib.contextmanager
+@contextmanager
 def noting(reuse: Reuse) -> Iterator[None]:
     """Let every cache that is asked inside the block tell `reuse` what it had."""
     token = _current.set(reuse)
@@ -79,9 +79,9 @@ def digest_of(pixels: npt.NDArray[Any]) -> str:
 class StageCache:
     """Entries of named arrays below `folder`, at most `limit_bytes` of them, least recently used out first.
 
-    What this instance stored or used is not driven out by itself: a set of photos that is larger than the limit keeps its
-    first ones, where plain "least recently used" would lose each one just before the next job asks for it.
-    `warn` is called once if the folder cannot be written, and once for each stage that has no room left.
+    What this instance stored or used stays: of photos that take more than the limit the first are kept, where plain "least
+    recently used" would lose each one just before the next job asks for it. `warn` is called once if the folder cannot be
+    written, and once for each stage that has no room left.
     """
 
     def __init__(self, folder: Path, *, limit_bytes: int, warn: Callable[[str], None] | None = None) -> None:
@@ -93,35 +93,27 @@ class StageCache:
         self._full: set[str] = set()
         self._crowded: set[str] = set()
         self._room: dict[str, int] = {}
-        self._since_look: dict[str, int] = {}
+        self._since_look: dict[str, int] = defaultdict(int)
 
     def get(self, stage: str, facts: Mapping[str, Any], compute: Callable[[], Arrays]) -> Arrays:
         """The arrays of a stage (one of `SHARES`), read if they were computed before, else computed and kept.
 
         `facts` are all that decides their bytes, ready for JSON. Of several processes that ask at once, one computes and the
-        others wait and read. The arrays are the caller's own, to be written to. Errors of `compute` are handed on.
+        others wait and read. The arrays are the caller's own, to be written to.
         """
         key = disk_cache.key_of([FORMAT, stage, facts])
         path = self.folder / stage / f"{key}{_SUFFIX}"
         found = self._read(stage, path, key)
         if found is not None:
             return found
-        lock = self._lock(stage, path)
-        try:
-            found = None if lock is None else self._read(stage, path, key)
+        with self._locked(stage, path) as locked:
+            found = self._read(stage, path, key) if locked else None
             if found is not None:
                 return found
             began = time.perf_counter()
             arrays = compute()
             self._keep(stage, path, key, arrays, seconds=time.perf_counter() - began)
             return arrays
-        finally:
-            if lock is not None:
-                # Gone before it is let go of: who comes now finds the entry, and who waits looks for it again.
-                with contextlib.suppress(OSError):
-                    Path(lock.lock_file).unlink()
-                with contextlib.suppress(OSError):
-                    lock.release()
 
     def _read(self, stage: str, path: Path, key: str) -> Arrays | None:
         try:
@@ -145,20 +137,27 @@ class StageCache:
             reuse.seconds[stage] = reuse.seconds.get(stage, 0.0) + seconds
         return arrays
 
-    def _lock(self, stage: str, path: Path) -> filelock.BaseFileLock | None:
-        """The lock of one entry, or None if it is not available or nothing would be kept anyway."""
-        if not self._writable or stage in self._full:
-            return None
+    @contextmanager
+    def _locked(self, stage: str, path: Path) -> Iterator[bool]:
+        """Hold the lock of one entry; False if it is not available or nothing would be kept anyway."""
         lock = filelock.FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS)
+        if self._writable and stage not in self._full:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(filelock.Timeout):
+                    lock.acquire()
+            except OSError as error:
+                self._give_up(error)
+        held = lock.is_locked
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except filelock.Timeout:
-            return None
-        except OSError as error:
-            self._give_up(error)
-            return None
-        return lock
+            yield held
+        finally:
+            if held:
+                # Removed before it is released: who comes now finds the entry, and who waits looks for it again.
+                with suppress(OSError):
+                    Path(lock.lock_file).unlink()
+                with suppress(OSError):
+                    lock.release()
 
     def _keep(self, stage: str, path: Path, key: str, arrays: Arrays, *, seconds: float) -> None:
         size = _on_disk(sum(array.nbytes for array in arrays.values()) + _BLOCK)
@@ -180,26 +179,21 @@ class StageCache:
         share = int(self.limit_bytes * SHARES[stage])
         if stage in self._full:
             return False
-        if size > share:
-            return self._no_room(stage, share)
         # Other jobs write too, so the folder is looked at again whenever this one has written a little.
-        if stage not in self._room or size > self._room[stage] or self._since_look[stage] > share // 64:
-            self._room[stage] = share - self._trim(folder, share - size)
+        room = self._room.get(stage, 0)
+        if size <= share and (size > room or self._since_look[stage] > share // 64):
+            room = share - self._trim(folder, share - size)
             self._since_look[stage] = 0
-            if size > self._room[stage]:
+            if size > room:
                 self._full.add(stage)
-                return self._no_room(stage, share)
-        self._room[stage] -= size
-        self._since_look[stage] += size
-        return True
-
-    def _no_room(self, stage: str, share: int) -> bool:
+        if size <= room:
+            self._room[stage] = room - size
+            self._since_look[stage] += size
+            return True
         if stage not in self._crowded:
             self._crowded.add(stage)
-            self._say(
-                f"the stage cache {self.folder} has no room for more than {share / 1e9:.3g} GB of the stage {stage}: "
-                "what does not fit is computed again; raise cache.max_gb"
-            )
+            what = f"has no room for more than {share / 1e9:.3g} GB of the stage {stage}: what does not fit is computed again"
+            self._say(f"the stage cache {self.folder} {what}; raise cache.max_gb")
         return False
 
     def _trim(self, folder: Path, goal: int) -> int:
@@ -208,15 +202,13 @@ class StageCache:
         total = sum(_on_disk(entry.size_bytes) for entry in entries)
         if total <= goal:
             return total
-
-        def drop(path: Path) -> bool:
-            return path.name not in self._used and disk_cache.remove(path)
-
         # With some to spare, so that not every entry asks for another look.
-        return disk_cache.evict(entries, int(goal * 0.9), size=_on_disk, drop=drop)
+        return disk_cache.evict(
+            entries, int(goal * 0.9), size=_on_disk, drop=lambda path: path.name not in self._used and disk_cache.remove(path)
+        )
 
     def _give_up(self, error: OSError) -> None:
-        """Read what is there and write no more; say so once."""
+        """Read what is there and write no more."""
         self._writable = False
         self._say(f"the stage cache {self.folder} cannot be written ({error.strerror or error}): stages are computed again")
 

@@ -105,7 +105,7 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
     names = [file.relative_to(settings.output).as_posix() for file in files]
     if write.layout == "gfpgan":
         layout.refuse_shared_bases(names, suffix=write.suffix)
-    references, notes = _references(settings, photos)
+    references = _references(settings, photos)
     delivered, refusals = _delivered(settings, photos)
     damage = None
     if source.kind == "synthetic":
@@ -125,23 +125,23 @@ def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[
         large = size_hw is not None and size_hw[0] * size_hw[1] > LARGE_PIXELS
         tasks.append(Task(photo.path, name, refusal, references.get(photo), damage, delivered.get(photo), large))
     skipped = sources.left_out(source.paths, recursive=source.recursive, exclude=exclude)
-    return tasks, (*notes, *(f"{sentence}." for sentence in skipped.sentences()))
+    return tasks, tuple(f"{sentence}." for sentence in skipped)
 
 
-def _references(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], tuple[str, ...]]:
-    """The reference of each photo, and the notes of a test set's check."""
+def _references(settings: Settings, photos: list[SourcePhoto]) -> Mapping[SourcePhoto, Path]:
     source = settings.source
     if source.kind not in KINDS:
         raise invalid("source.kind", source.kind, f"one of {', '.join(KINDS)}")
     if source.kind == "synthetic":
         if source.reference is not None:
             raise GfpupError("--source synthetic damages the references themselves: leave out --reference.")
-        return {}, ()
+        return {}
     if source.kind == "paired" and source.reference is None:
         raise GfpupError("--source paired needs the folder of references: give it with --reference.")
     found = [] if source.reference is None else sources.expand([str(source.reference)], recursive=source.recursive)
-    notes = () if source.kind not in TEST_SETS else check_test_set(source.kind, photos, found or None)
-    return {pair.degraded: pair.reference.path for pair in match_pairs(photos, found)} if found else {}, notes
+    if source.kind in TEST_SETS:
+        check_test_set(source.kind, photos, found or None)
+    return {pair.degraded: pair.reference.path for pair in match_pairs(photos, found)} if found else {}
 
 
 def _delivered(settings: Settings, photos: list[SourcePhoto]) -> tuple[Mapping[SourcePhoto, Path], Mapping[SourcePhoto, str]]:

@@ -109,7 +109,8 @@ def test_bands_come_one_by_one_and_in_order() -> None:
 
     columns = len({tile.left for tile in plan_tiles((150, 70), tile_px=32, overlap_px=8)})
     next_row = 0
-    for index, (top, band) in enumerate(iterate_bands(fn, image, scale=2, tile_px=32, overlap_px=8)):
+    bands = iterate_bands(fn, lambda tile: tile.of(image), (150, 70), scale=2, tile_px=32, overlap_px=8)
+    for index, (top, band) in enumerate(bands):
         assert len(calls) == (index + 1) * columns, "a band needs one row of tiles, no more"
         assert top == next_row and band.shape[2] <= 64 and band.shape[3] == 140
         assert torch.equal(band, enlarge(image)[:, :, top : top + band.shape[2]])

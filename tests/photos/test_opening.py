@@ -53,7 +53,7 @@ def test_a_socket_is_no_photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)  # a socket's whole path may be too long
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s.jpg")
-        with pytest.raises(PhotoError, match="a socket and no ordinary file"):
+        with pytest.raises(PhotoError, match="a socket and not an ordinary file"):
             read_photo(tmp_path / "s.jpg")
 
 

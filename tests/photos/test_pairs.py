@@ -67,12 +67,10 @@ def test_references_of_other_sizes_come_to_a_short_side_of_512() -> None:
 def test_test_sets_are_counted_before_a_run() -> None:
     assert set(TEST_SETS) == {"celeba-test", "lfw-test", "webphoto-test", "wider-test", "celebchild-test"}
     names = photos(*(f"{i}.png" for i in range(3000)))
-    assert check_test_set("celeba-test", names, names) == ()
-    assert check_test_set("celebchild-test", names[:180]) == ()
-    for count in (407, 469):
-        (note,) = check_test_set("webphoto-test", names[:count])
-        assert "disagree" in note and str(count) in note
-    with pytest.raises(GfpupError, match=r"holds 407 or 469 photos and 408 were found: get it from https"):
+    check_test_set("celeba-test", names, names)
+    check_test_set("celebchild-test", names[:180])
+    check_test_set("webphoto-test", names[:407])
+    with pytest.raises(GfpupError, match=r"holds 407 photos and 408 were found: get it from https"):
         check_test_set("webphoto-test", names[:408])
     with pytest.raises(GfpupError, match="no references were given"):
         check_test_set("celeba-test", names)

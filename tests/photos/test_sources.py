@@ -103,13 +103,13 @@ def test_only_what_can_be_read_is_offered(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_a_folder_holds_beside_photos_is_counted_and_named(tmp_path: Path) -> None:
     make(tmp_path, "a.jpg", "notes.txt", ".hidden", "sub/b.jpg", "sub/list.csv", "out/a.png", "more/c.jpg")
     out = tmp_path / "out"
-    flat, deep = (left_out([str(tmp_path)], recursive=deep, exclude=out).sentences() for deep in (False, True))
+    flat, deep = (left_out([str(tmp_path)], recursive=deep, exclude=out) for deep in (False, True))
     assert flat == (
         "2 sub-folders were skipped (more, sub): add --recursive to take them",
         "1 file was skipped, not a photo by the extension (notes.txt)",
     )
     assert deep == ("2 files were skipped, not a photo by the extension (notes.txt, list.csv)",)
-    assert left_out([str(tmp_path / "a.jpg"), str(tmp_path / "*.jpg")], recursive=False).sentences() == ()
+    assert left_out([str(tmp_path / "a.jpg"), str(tmp_path / "*.jpg")], recursive=False) == ()
 
 
 def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

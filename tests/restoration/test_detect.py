@@ -255,7 +255,7 @@ def test_the_architecture_is_told_from_the_file_and_a_wrong_name_is_refused(tmp_
         load_detector("retinaface-resnet50", path=paths["mobilenet0.25"])
     other = tmp_path / "other.pth"
     torch.save({"conv.weight": torch.zeros(3)}, other)
-    with pytest.raises(CheckpointError, match="no face detector"):
+    with pytest.raises(CheckpointError, match="an unknown network, not a face detector"):
         architecture_of(other)
 
 

@@ -254,7 +254,7 @@ def test_a_pipe_among_the_photos_is_refused_and_does_not_hang(gfpup: Run, photos
     os.mkfifo(photos / "pipe.jpg")
     assert gfpup("run", "-i", photos, "-o", "out", "--backend", "identity", "--detector", "cascade", "-q") == 1
     errors = {photo["name"]: photo["error"] for photo in manifest(tmp_path / "out")["photos"]}
-    assert "no ordinary file" in errors.pop("pipe.jpg")
+    assert "not an ordinary file" in errors.pop("pipe.jpg")
     assert set(errors.values()) == {None}
 
 
