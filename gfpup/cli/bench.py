@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,50 +74,32 @@ def run(words: Sequence[str]) -> int:
         return 0
     asked = _parse(words)
     request = _request(asked)
-    from gfpup.tools.bench import table
+    from gfpup.tools.bench import measure, scaling, table
 
-    if asked.scaling:
-        from gfpup.tools.bench.scaling import scaling
-
-        if asked.output is not None:
-            _make(asked.output)
-        found = scaling(request, say=_say)
-        text = table.scaling_table(found)
-        if asked.output is not None:
-            (asked.output / "scaling.svg").write_text(table.svg(found), encoding="utf-8")
-            (asked.output / "scaling.md").write_text(f"{text}\n\n![seconds a photo](scaling.svg)\n", encoding="utf-8")
-    else:
-        from gfpup.tools.bench.measure import bench
-
-        found = bench(request, say=_say)
-        text = table.tables(found)
+    say = partial(print, file=sys.stderr, flush=True)  # at once: a whole photo in float32 takes half a minute on two cores
+    output = asked.output if asked.scaling else None
+    if output is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GfpupError(f"--output {output} cannot be created ({error.strerror}): choose another folder.") from None
+    found = scaling.scaling(request, say=say) if asked.scaling else measure.bench(request, say=say)
+    text = table.scaling_table(found) if asked.scaling else table.tables(found)
+    if output is not None:
+        (output / "scaling.svg").write_text(table.svg(found), encoding="utf-8")
+        (output / "scaling.md").write_text(f"{text}\n\n![seconds a photo](scaling.svg)\n", encoding="utf-8")
     print(json.dumps(found, allow_nan=False) if asked.json else text)
     return 0
-
-
-def _make(output: Path) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GfpupError(f"--output {output} cannot be created ({error.strerror}): choose another folder.") from None
 
 
 def _request(asked: argparse.Namespace) -> Request:
     from gfpup.tools.bench.request import PRECISIONS, Request, checked
 
     names = tuple(name for given in asked.backend or [] for name in given.split(",") if name)
-    request = Request(
-        backends=names or ("identity" if asked.scaling else "gfpgan",),
-        against=asked.against,
-        engine=asked.engine,
-        precision=PRECISIONS[asked.precision],
-        batch=asked.batch,
-        repeat=asked.repeat or (3 if asked.scaling else 5),
-        warmup=asked.warmup,
-        workload=_workload(asked),
-        weights_dir=asked.weights_dir,
-        model_path=asked.model_path,
-    )
+    names = names or ("identity" if asked.scaling else "gfpgan",)
+    repeat = asked.repeat or (3 if asked.scaling else 5)
+    same = {name: getattr(asked, name) for name in ("against", "engine", "batch", "warmup", "weights_dir", "model_path")}
+    request = Request(names, precision=PRECISIONS[asked.precision], repeat=repeat, workload=_workload(asked), **same)
     request = checked(request)  # before the machine is probed, which loads torch
     from gfpup.machine import hardware
 
@@ -179,8 +162,3 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.switches("--pipeline", "--scaling", "--json")
     return parser.parse_args(list(words))
-
-
-def _say(line: str) -> None:
-    """Print what was just measured: a whole photo in float32 takes half a minute on two cores."""
-    print(line, file=sys.stderr, flush=True)

@@ -57,16 +57,8 @@ def run(words: Sequence[str]) -> int:
     hidden = request.quiet or request.json or not sys.stderr.isatty()
     with Progress(console=Console(stderr=True), disable=hidden, transient=True) as bar:
         task = bar.add_task("degrading", total=total)
-        record = write_set(
-            photos,
-            request.output,
-            protocol=request.protocol,
-            seed=request.seed,
-            references=request.references,
-            overwrite=request.overwrite,
-            limit=request.limit,
-            done=lambda: bar.advance(task),
-        )
+        how = {name: getattr(request, name) for name in ("protocol", "seed", "references", "overwrite", "limit")}
+        record = write_set(photos, request.output, **how, done=lambda: bar.advance(task))
     _report(record, request, total=total, path=request.output / RECORD)
     return 1 if record["refused"] else 0
 

@@ -75,12 +75,11 @@ def as_text(check: Check, *, width: int | None) -> str:
     if width is None:
         return "\n".join(f"{start}{text}" for start, text in zip((lead, " " * len(lead)), texts, strict=False))
     indent = " " * (len(lead) if width >= WIDE else 9)
+    wrapper = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     lines = [] if width >= WIDE else [f"{check.status:<8} {check.group}: {check.name}"]
     for text in texts:
-        start = indent if lines else lead
-        lines += textwrap.wrap(
-            text, width, initial_indent=start, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
+        wrapper.initial_indent = indent if lines else lead
+        lines += wrapper.wrap(text)
     return "\n".join(lines)
 
 

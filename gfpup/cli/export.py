@@ -60,9 +60,8 @@ def run(words: Sequence[str]) -> int:
     for warning in resolver.warnings:
         print(f"gfpup: {warning}", file=sys.stderr)
     resolver.mark_warnings_shown()
-    published = request.model_path is None
-    facts = {"form": request.format, "output": output, "fidelity": request.fidelity, "published": published}
-    record = tool.export(name, checkpoint, resolver, **facts)
+    given = {"form": request.format, "fidelity": request.fidelity, "published": request.model_path is None}
+    record = tool.export(name, checkpoint, resolver, output=output, **given)
     found, kept = record["difference"], record["kept"]
     if request.json:
         print(json.dumps(record, indent=1))
@@ -82,10 +81,8 @@ def _checked(request: argparse.Namespace) -> tuple[str, str, Path]:
     if name not in tool.EXPORTABLE:
         raise GfpupError(f"backend {name!r} has no network to export: choose one of {', '.join(tool.EXPORTABLE)}.")
     if request.precision != "fp32":
-        raise GfpupError(
-            f"invalid value {request.precision!r} for --precision: an exported graph holds float32; leave it out, and ask the "
-            "runtime for bfloat16 (OpenVINO: INFERENCE_PRECISION_HINT)."
-        )
+        remedy = "leave it out, and ask the runtime for bfloat16 (OpenVINO: INFERENCE_PRECISION_HINT)."
+        raise GfpupError(f"invalid value {request.precision!r} for --precision: an exported graph holds float32; {remedy}")
     if request.fidelity is not None and name != "codeformer":
         raise GfpupError(f"backend {name!r} has no fidelity: leave out --fidelity.")
     facts = backends.facts(name)
@@ -111,13 +108,9 @@ def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Che
     from gfpup.weights import catalogue
     from gfpup.weights.resolver import Resolver, open_store
 
-    store = open_store(
-        request.weights_dir,
-        accept=request.accept_licence,
-        offline=request.no_download,
-        trust_first_download=request.trust_first_download,
-    )
-    resolver = Resolver(store, accepted=request.accept_licence)
+    accept, trust = request.accept_licence, request.trust_first_download
+    store = open_store(request.weights_dir, accept=accept, offline=request.no_download, trust_first_download=trust)
+    resolver = Resolver(store, accepted=accept)
     checkpoint = catalogue.find(backends.facts(name).versions[version])
     if request.model_path is not None:
         resolver.consent(checkpoint)  # weights trained further from published ones are under their licence

@@ -53,19 +53,16 @@ def run(words: Sequence[str]) -> int:
     checks = []
     for check in verify(checkpoint, store=store, parity=request.parity, model_path=request.model_path):
         checks.append(check)
-        if not request.json:
-            _say(check)
-    status = _status(checks)
+        if not request.json:  # at once: a large network takes half a minute on two cores
+            print(f"{check.result:<8} {check.check:<34} {check.detail}", flush=True)
+    results = {check.result for check in checks}
+    status = 1 if "failed" in results else 0 if "ok" in results else 2
     if request.json:
-        rows = [_facts(check) for check in checks]
-        facts = {"name": checkpoint.name, "architecture": checkpoint.architecture, "status": status, "checks": rows}
-        print(json.dumps(facts, indent=1))
+        facts = {"name": checkpoint.name, "architecture": checkpoint.architecture, "status": status}
+        print(json.dumps({**facts, "checks": [_facts(check) for check in checks]}, indent=1))
     if status == 2:
-        print(
-            f"gfpup: nothing about {checkpoint.name} could be checked: give --parity DIR, or --model-path FILE, "
-            "or install an independent implementation.",
-            file=sys.stderr,
-        )
+        remedy = "give --parity DIR, or --model-path FILE, or install an independent implementation."
+        print(f"gfpup: nothing about {checkpoint.name} could be checked: {remedy}", file=sys.stderr)
     return status
 
 
@@ -76,18 +73,6 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(flag, type=Path)
     parser.switches("--json")
     return parser.parse_args(list(words))
-
-
-def _status(checks: Sequence[Check]) -> int:
-    results = {check.result for check in checks}
-    if "failed" in results:
-        return 1
-    return 0 if "ok" in results else 2
-
-
-def _say(check: Check) -> None:
-    """Print one row as soon as it is known: a large network takes half a minute on two cores."""
-    print(f"{check.result:<8} {check.check:<34} {check.detail}", flush=True)
 
 
 def _facts(check: Check) -> dict[str, Any]:

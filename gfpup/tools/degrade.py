@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields
 from importlib.metadata import version
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import natural_key, write_atomic
-from gfpup.core.types import Metadata, Photo, UInt8
+from gfpup.core.types import Metadata
 from gfpup.core.versions import __version__
 from gfpup.ops import degrade
 from gfpup.photos import read_photo, sources, write_photo
@@ -54,9 +53,15 @@ def write_set(
     header = _header(protocol, seed)
     lines = _earlier(output, header, overwrite=overwrite)
     if references is not None:
-        _check_references(references, output, photos)
+        if references.resolve() == output.resolve():
+            raise GfpupError(
+                f"--references {references} is also the output folder: give another, because the names are the same"
+            )
+        sources.plan_outputs(photos, output=references, ext="png")
     if not overwrite and not (output / RECORD).exists():
-        _check_is_free([folder / name for _, name in chosen for folder in (output, references) if folder is not None])
+        files = (folder / name for _, name in chosen for folder in (output, references) if folder is not None)
+        if taken := next((path for path in files if path.exists()), None):
+            raise GfpupError(f"{taken} already exists and gfpup degrade did not write it: give another folder, or --overwrite")
     refused: dict[str, str] = {}
     _write_record(output, header, lines, refused)
     for photo, name in chosen:
@@ -76,36 +81,26 @@ def _write(
 ) -> dict[str, Any]:
     read = read_photo(photo.path)
     degraded, reference, facts = synthesise(read.rgb8, protocol=protocol, seed=seed, name=photo.path.name)
-    _write_face(output / name, degraded, read)
-    if references is not None:
-        _write_face(references / name, reference, read)
-    digest = photo_sha256(photo.path)
-    damage = {key: value for key, value in facts.items() if key not in ("name", "protocol", "seed")}
-    size = {"size_hw": list(degraded.shape[:2])}
-    return {"name": name.as_posix(), "reference": photo.relative.as_posix(), "reference_sha256": digest, **size, **damage}
-
-
-def _write_face(path: Path, pixels: UInt8, read: Photo) -> None:
     # The profile says what the numbers mean; EXIF and resolution describe the file they came from.
     metadata = Metadata("PNG", icc_profile=read.metadata.icc_profile)
-    write_photo(path, pixels, alpha=None, metadata=metadata)
+    for folder, pixels in ((output, degraded), (references, reference)):
+        if folder is not None:
+            write_photo(folder / name, pixels, alpha=None, metadata=metadata)
+    digest, size_hw = photo_sha256(photo.path), list(degraded.shape[:2])
+    about = {"name": name.as_posix(), "reference": photo.relative.as_posix(), "reference_sha256": digest, "size_hw": size_hw}
+    return about | {key: value for key, value in facts.items() if key not in ("name", "protocol", "seed")}
 
 
 def _header(protocol: str, seed: int) -> dict[str, Any]:
     """What identifies the set, without a time or a path: the same set has the same record."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "protocol": protocol,
-        "seed": seed,
-        "ranges": _as_json(asdict(degrade.PROTOCOLS[protocol])),
-        "versions": {"gfpup": __version__, **{name: version(name) for name in DECIDING}},
-    }
+    versions = {"gfpup": __version__, **{name: version(name) for name in DECIDING}}
+    ranges = _as_json(asdict(degrade.PROTOCOLS[protocol]))
+    return {"schema_version": SCHEMA_VERSION, "protocol": protocol, "seed": seed, "ranges": ranges, "versions": versions}
 
 
-def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _as_json(facts: Mapping[str, Any]) -> Any:
     """The facts as they come back from a JSON file: tuples are lists."""
-    read: dict[str, Any] = json.loads(json.dumps(facts))
-    return read
+    return json.loads(json.dumps(facts))
 
 
 def _earlier(output: Path, header: Mapping[str, Any], *, overwrite: bool) -> dict[str, dict[str, Any]]:
@@ -136,18 +131,6 @@ def _earlier(output: Path, header: Mapping[str, Any], *, overwrite: bool) -> dic
         said = said or "the protocol's ranges have changed"
         raise GfpupError(f"{output} holds another set ({said}): give another --output, or --overwrite to replace it")
     return {name: line for name, line in lines.items() if (output / name).is_file()}
-
-
-def _check_references(references: Path, output: Path, photos: Sequence[SourcePhoto]) -> None:
-    if os.path.realpath(references) == os.path.realpath(output):
-        raise GfpupError(f"--references {references} is also the output folder: give another, because the names are the same")
-    sources.plan_outputs(photos, output=references, ext="png")
-
-
-def _check_is_free(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.exists():
-            raise GfpupError(f"{path} already exists and gfpup degrade did not write it: give another folder, or --overwrite")
 
 
 def _write_record(

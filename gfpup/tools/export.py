@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from gfpup.weights.resolver import Resolver
 
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
-
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
-
 EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp")
-
 SIDE_PX = 512
 
 FIDELITIES = (0.3, 0.8)
@@ -56,10 +53,8 @@ def export(
 
     from gfpup.models.engines import graphs
 
-    write, load = {
-        "onnx": (graphs.write_onnx, graphs.load_onnx),
-        "openvino": (graphs.write_openvino, graphs.load_openvino),
-    }[form]
+    onnx, openvino = (graphs.write_onnx, graphs.load_onnx), (graphs.write_openvino, graphs.load_openvino)
+    write, load = onnx if form == "onnx" else openvino
     subject = _subject(name, resolver.paths["backend"], fidelity=fidelity)
     try:
         with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as folder:
@@ -67,16 +62,12 @@ def export(
             write(subject.compute, subject.probes[0], fresh, names=(subject.names, ("restored",)))
             with torch.inference_mode():
                 largest, levels = _compare(load(fresh), subject)
-            record = {
-                "kept": largest <= subject.tolerance and levels <= 1,
-                "difference": {"largest": largest, "tolerance": subject.tolerance, "levels": levels, "pictures": 2},
-                "file": output.name,
-                "format": form,
-                "backend": name,
-                "fidelity": fidelity,
-                **_facts(checkpoint, resolver, subject, form, published=published),
-            }
-            if record["kept"]:
+            found = {"largest": largest, "tolerance": subject.tolerance, "levels": levels, "pictures": 2}
+            what = {"file": output.name, "format": form, "backend": name, "fidelity": fidelity}
+            kept = largest <= subject.tolerance and levels <= 1
+            made_from = _facts(checkpoint, resolver, subject, form, published=published)
+            record = {"kept": kept, "difference": found, **what, **made_from}
+            if kept:
                 fresh.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
                 # The graph comes last: if it is there, its weights and its record are too.
                 for part in sorted(Path(folder).iterdir(), key=lambda path: path == fresh):
@@ -100,11 +91,12 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
     tolerance = facts.tolerance.reordered
     if name == "codeformer":
         dials = [torch.tensor(w if fidelity is None else codeformer.checked_fidelity(fidelity)) for w in FIDELITIES]
-        whole = Whole(network, ("fidelity",))
+        module: Any = Whole(network, ("fidelity",))
         if fidelity is None:
-            return _Subject(whole, ("face", "fidelity"), tuple(zip(faces, dials, strict=True)), tolerance)
-        return _Subject(_fixed(whole, dials[0]), ("face",), tuple((face,) for face in faces), tolerance)
-    module = gfpgan.Flat(network) if name == "gfpgan" else network  # type: ignore[arg-type]
+            return _Subject(module, ("face", "fidelity"), tuple(zip(faces, dials, strict=True)), tolerance)
+        module = _fixed(module, dials[0])
+    else:
+        module = gfpgan.Flat(network) if name == "gfpgan" else network  # type: ignore[arg-type]
     return _Subject(module, ("face",), tuple((face,) for face in faces), tolerance)
 
 
@@ -144,25 +136,19 @@ def _compare(graph: Callable[..., tuple[torch.Tensor, ...]], subject: _Subject) 
     for probe in subject.probes:
         expected, found = subject.compute(*probe), graph(*probe)[0]
         largest = max(largest, difference(found, expected))
-        off = (_levels(found) - _levels(expected)).abs().max()
+        mine, theirs = (((picture.double() + 1) * 127.5).clamp(0, 255).round() for picture in (found, expected))
+        off = (mine - theirs).abs().max()
         levels = max(levels, int(off)) if off == off else 255
     return largest, levels
-
-
-def _levels(picture: torch.Tensor) -> torch.Tensor:
-    return ((picture.double() + 1) * 127.5).clamp(0, 255).round()
 
 
 def _facts(checkpoint: Checkpoint, resolver: Resolver, subject: _Subject, form: str, *, published: bool) -> dict[str, Any]:
     """What the graph was made from, its licence, and its inputs."""
     from gfpup.models import engines
 
+    file = {"file": resolver.paths["backend"].name, "sha256": resolver.digests["backend"]}
     return {
-        "checkpoint": {
-            "file": resolver.paths["backend"].name,
-            "sha256": resolver.digests["backend"],
-            "published_as": checkpoint.name if published else None,
-        },
+        "checkpoint": {**file, "published_as": checkpoint.name if published else None},
         "licence": {"id": checkpoint.licence_id, "name": checkpoint.licence, "commercial_use": checkpoint.commercial_use},
         "consent": dict(resolver.consents),
         "inputs": {name: list(probe.shape) for name, probe in zip(subject.names, subject.probes[0], strict=True)},

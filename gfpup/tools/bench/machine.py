@@ -6,7 +6,9 @@ import os
 import platform
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,33 +91,21 @@ def busy_seconds(stat: str, cores: Collection[int], *, ticks: int = 100) -> floa
 
 def busy_now() -> float | None:
     """`busy_seconds` of the available cores, now; None without /proc/stat."""
-    try:
-        stat = Path("/proc/stat").read_text(encoding="ascii")
-    except OSError:
-        return None
-    return busy_seconds(stat, available_cores(), ticks=os.sysconf("SC_CLK_TCK"))
+    with suppress(OSError):
+        return busy_seconds(Path("/proc/stat").read_text("ascii"), available_cores(), ticks=os.sysconf("SC_CLK_TCK"))
+    return None
 
 
 def available_cores() -> tuple[int, ...]:
     """The numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
+    return tuple(sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
 
 
 def facts(*, threads: int, device: str) -> dict[str, Any]:
     """The machine and the program, for the record of a measurement."""
-    own = processor()
-    return {
-        "processor": own.name,
-        "bfloat16": own.bfloat16,
-        "cores": len(available_cores()),
-        "threads": threads,
-        "device": device,
-        "system": f"{platform.system()} {platform.release()}",
-        "commit": commit(mark_changes=True),
-        "versions": versions(VERSIONS_OF),
-    }
+    own, system = processor(), f"{platform.system()} {platform.release()}"
+    cpu = {"processor": own.name, "bfloat16": own.bfloat16, "cores": len(available_cores()), "threads": threads}
+    return {**cpu, "device": device, "system": system, "commit": commit(mark_changes=True), "versions": versions(VERSIONS_OF)}
 
 
 CHANNELS, SIDE_PX = 256, 128
@@ -138,11 +128,11 @@ def ceiling(device: str, *, bfloat16: bool, seconds: float = SECONDS) -> dict[st
         x = torch.rand(1, CHANNELS, SIDE_PX, SIDE_PX, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
         weight = torch.rand(CHANNELS, CHANNELS, 3, 3, device=device, dtype=dtype).contiguous(memory_format=torch.channels_last)
         a = torch.rand(MATRIX, MATRIX, device=device, dtype=dtype)
-        works: dict[str, tuple[float, Callable[[], torch.Tensor]]] = {
-            "convolution": (18.0 * (CHANNELS * SIDE_PX) ** 2, lambda x=x, w=weight: F.conv2d(x, w, padding=1)),  # type: ignore[misc]
-            "matmul": (2.0 * MATRIX**3, lambda a=a: a @ a),  # type: ignore[misc]
-        }
-        for kind, (operations, call) in works.items():
+        works: tuple[tuple[str, float, Callable[[], torch.Tensor]], ...] = (
+            ("convolution", 18.0 * (CHANNELS * SIDE_PX) ** 2, partial(F.conv2d, x, weight, padding=1)),
+            ("matmul", 2.0 * MATRIX**3, partial(torch.matmul, a, a)),
+        )
+        for kind, operations, call in works:
             wall, cpu = _best(call, seconds, device)
             name = f"{kind}_{str(dtype).removeprefix('torch.')}"
             found["wall"][name] = operations / wall / 1e9

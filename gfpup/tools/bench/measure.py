@@ -33,8 +33,7 @@ def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
     """Measure every backend of `request`, one after another; `say` gets a line whenever something is known.
 
     Returns what `gfpup bench --json` prints: "speedup" (wall) and "speedup_cpu" are the medians of the rounds' ratios, of
-    several backends their geometric mean, None if nothing was compared; "sides" are in the order they were measured, with
-    seconds, bytes and GFLOP/s; "warning" says how much other programs used the machine.
+    several backends their geometric mean, None if nothing was compared; "sides" are in the order they were measured.
 
     Raises:
         GfpupError: what is asked for cannot be measured.
@@ -66,27 +65,22 @@ def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
 
 def header(request: Request) -> Facts:
     """When, where and with how many rounds something is measured."""
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": machine.facts(threads=request.threads, device=request.device),
-        "repeat": request.repeat,
-        "warmup": request.warmup,
-    }
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    here = machine.facts(threads=request.threads, device=request.device)
+    return {"date": date, "machine": here, "repeat": request.repeat, "warmup": request.warmup}
 
 
 def _ceiling(request: Request, say: Say) -> Facts:
-    """The most that this machine computes with these threads, measured in its own process."""
     say("measuring the most this machine can compute")
     # Without instructions for it bfloat16 is emulated, and one product would take longer than everything else.
     bfloat16 = request.device.startswith("cuda") or processor().bfloat16
     with Process("the ceiling", threads=request.threads) as process:
-        return process.call(worker.ceiling, request.device, bfloat16=bfloat16)
+        found: Facts = process.call(machine.ceiling, request.device, bfloat16=bfloat16)
+        return found
 
 
 @dataclass
 class _Loaded:
-    """A side in its process, and what is known about it so far."""
-
     side: Side
     process: Process
     facts: Facts
@@ -96,8 +90,13 @@ class _Loaded:
 def _compare(backend: str, request: Request, weights: Weights, ceiling: Facts, say: Say) -> tuple[Facts, list[Facts]]:
     """The row of a backend, and those of its sides."""
     other = opponent(backend, request)
+    loaded: list[_Loaded] = []
     with ExitStack() as stack:
-        loaded = [_load(stack, backend, name, request, weights) for name in (other, "gfpup") if name is not None]
+        for name in filter(None, (other, "gfpup")):
+            paths, labels = weights.of(backend, name)
+            side = request.side(name, backend, paths)
+            process = stack.enter_context(Process(f"{backend} ({name})", threads=request.threads))
+            loaded.append(_Loaded(side, process, {"weights": labels, "load_seconds": process.call(worker.load, side)}))
         found = _take_turns(backend, loaded, request, say)
         for each in loaded:
             usage = each.process.call(worker.usage)
@@ -106,29 +105,16 @@ def _compare(backend: str, request: Request, weights: Weights, ceiling: Facts, s
         comparable = other is not None and (request.workload is None or other == "plain")
         apart = difference(*(each.process.call(worker.output) for each in loaded)) if comparable else None
         codes = [each.process.call(worker.codes) for each in loaded] if request.workload is None else [None]
-    speedups: Facts = {"speedup": None, "speedup_cpu": None, "speedup_quartiles": None}
+    row: Facts = {"backend": backend, "against": other, "speedup": None, "speedup_cpu": None, "speedup_quartiles": None}
     if other is not None:
         wall, cpu = (ratios(*([sample[key] for sample in each.samples] for each in loaded)) for key in ("wall", "cpu"))
-        speedups = {"speedup": wall["median"], "speedup_cpu": cpu["median"], "speedup_quartiles": [wall["q1"], wall["q3"]]}
+        row |= {"speedup": wall["median"], "speedup_cpu": cpu["median"], "speedup_quartiles": [wall["q1"], wall["q3"]]}
     gflop = backends.facts(backend).gflop if request.workload is None else None
-    row = {
-        "backend": backend,
-        "against": other,
-        **speedups,
-        "difference": apart,
-        "codes": changed_codes(codes[-1], codes[0] if other is not None else None),
-        "gflop": gflop,
-        "meanwhile": None if found is None else {**asdict(found), "share": found.share},
-        "warning": None if found is None else found.warning,
-    }
+    changed = changed_codes(codes[-1], None if other is None else codes[0])
+    meanwhile = None if found is None else {**asdict(found), "share": found.share}
+    row |= {"difference": apart, "codes": changed, "gflop": gflop, "meanwhile": meanwhile}
+    row["warning"] = None if found is None else found.warning
     return row, [_side_facts(each, gflop, ceiling) for each in loaded]
-
-
-def _load(stack: ExitStack, backend: str, name: str, request: Request, weights: Weights) -> _Loaded:
-    paths, labels = weights.of(backend, name)
-    side = request.side(name, backend, paths)
-    process = stack.enter_context(Process(f"{backend} ({name})", threads=request.threads))
-    return _Loaded(side, process, {"weights": labels, "load_seconds": process.call(worker.load, side)})
 
 
 def _take_turns(backend: str, loaded: Sequence[_Loaded], request: Request, say: Say) -> machine.Load | None:
@@ -147,8 +133,7 @@ def _take_turns(backend: str, loaded: Sequence[_Loaded], request: Request, say: 
 
 def _spent(loaded: Sequence[_Loaded]) -> float:
     """The CPU seconds of this process and the sides' so far."""
-    theirs: list[float] = [each.process.call(worker.usage)["cpu"] for each in loaded]
-    return time.process_time() + sum(theirs)
+    return time.process_time() + math.fsum(each.process.call(worker.usage)["cpu"] for each in loaded)
 
 
 def _side_facts(loaded: _Loaded, gflop: float | None, ceiling: Facts) -> Facts:
@@ -158,19 +143,11 @@ def _side_facts(loaded: _Loaded, gflop: float | None, ceiling: Facts) -> Facts:
     kind, seconds = ("cpu", cpu["median"]) if ceiling["cpu"] else ("wall", wall["median"])
     top = ceiling[kind].get(f"convolution_{side.dtype}")
     faces = side.batch if side.workload is None else side.workload.faces
-    return loaded.facts | {
-        "backend": side.backend,
-        "side": side.name,
-        "engine": side.engine,
-        "precision": side.dtype,
-        "batch": side.batch,
-        "wall": wall,
-        "cpu": cpu,
-        "stages": stage_medians(samples),
-        "faces_a_second": faces / wall["median"],
-        "gflop_a_second": gflop * side.batch / wall["median"] if gflop else None,
-        "of_ceiling": gflop * side.batch / seconds / top if gflop and top is not None else None,
-    }
+    named = {"backend": side.backend, "side": side.name, "engine": side.engine, "precision": side.dtype, "batch": side.batch}
+    times = {"wall": wall, "cpu": cpu, "stages": stage_medians(samples), "faces_a_second": faces / wall["median"]}
+    speed = gflop * side.batch / wall["median"] if gflop else None
+    share = gflop * side.batch / seconds / top if gflop and top is not None else None
+    return {**loaded.facts, **named, **times, "gflop_a_second": speed, "of_ceiling": share}
 
 
 def spread(values: Sequence[float]) -> Facts:

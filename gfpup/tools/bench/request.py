@@ -153,16 +153,12 @@ def opponent(backend: str, request: Request) -> Opponent | None:
     network = architecture(backend)
     if request.against == "none" or (request.against == "auto" and network is None):
         return None
-    if request.against == "plain":
-        if network is None:
-            raise GfpupError(f"backend {backend!r} has no network, so it has no plain form: leave out --against plain.")
-        return "plain"
-    reason = _why_no_upstream(backend, request)
-    if reason is None:
-        return "upstream"
-    if request.against == "upstream":
+    if request.against == "plain" and network is None:
+        raise GfpupError(f"backend {backend!r} has no network, so it has no plain form: leave out --against plain.")
+    reason = None if request.against == "plain" else _why_no_upstream(backend, request)
+    if request.against == "upstream" and reason is not None:
         raise GfpupError(reason)
-    return "plain"
+    return "plain" if request.against == "plain" or reason is not None else "upstream"
 
 
 def _why_no_upstream(backend: str, request: Request) -> str | None:
@@ -173,9 +169,5 @@ def _why_no_upstream(backend: str, request: Request) -> str | None:
     from gfpup.models.backends.upstream_imports import INSTALL, missing
 
     absent = missing()
-    if not absent:
-        return None
-    verb = "is" if len(absent) == 1 else "are"
-    return (
-        f"--against upstream needs the official packages, and {', '.join(absent)} {verb} not installed; after torch: {INSTALL}"
-    )
+    lacking = f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not installed; after torch: {INSTALL}"
+    return f"--against upstream needs the official packages, and {lacking}" if absent else None

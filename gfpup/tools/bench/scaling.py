@@ -43,8 +43,7 @@ def fit(points: Sequence[Mapping[str, Any]], cost: str = "cpu_seconds") -> Facts
     """
     x, y = np.array([point["x"] for point in points], float), np.array([point[cost] for point in points], float)
     each, fixed = np.polyfit(x, y, 1)
-    total = float(((y - y.mean()) ** 2).sum())
-    rest = float(((y - (fixed + each * x)) ** 2).sum())
+    total, rest = (float(((y - line) ** 2).sum()) for line in (y.mean(), fixed + each * x))
     steps = itertools.pairwise(zip(x, y, strict=True))
     no_faster = all(bool(after / before <= SLACK * more / less) for (less, before), (more, after) in steps)
     r2 = 1 - rest / total if total else 1.0
@@ -54,8 +53,8 @@ def fit(points: Sequence[Mapping[str, Any]], cost: str = "cpu_seconds") -> Facts
 def scaling(request: Request, *, say: Say = lambda line: None) -> Facts:
     """Measure gfpup's own pipeline over photos with more and more faces, and over larger and larger photos.
 
-    Each photo has its own process. "points" and "fits" are by "faces" and "megapixels"; a point has its "x", the median
-    "seconds" and "cpu_seconds", and the "peak_memory_bytes" of its process. "speedup" is None: nothing is compared.
+    "points" and "fits" are by "faces" and "megapixels"; a point has its "x", the median "seconds" and "cpu_seconds", and the
+    "peak_memory_bytes" of its own process. "speedup" is None: nothing is compared.
 
     Raises:
         GfpupError: what is asked for cannot be measured.
@@ -80,15 +79,9 @@ def scaling(request: Request, *, say: Say = lambda line: None) -> Facts:
                 say(f"{x:g} {axis}: {point['seconds']:.3f} s, {point['cpu_seconds']:.3f} CPU s")
     found = watch.load(own=own + time.process_time())
     cost = "seconds" if request.device.startswith("cuda") else "cpu_seconds"
-    return header(request) | {
-        "what": "scaling",
-        "speedup": None,
-        "backend": request.backends[0],
-        "workload": asdict(base),
-        "points": points,
-        "fits": {axis: fit(measured, cost) for axis, measured in points.items()},
-        "warning": None if found is None else found.warning,
-    }
+    what = {"what": "scaling", "speedup": None, "backend": request.backends[0], "workload": asdict(base), "points": points}
+    fits = {axis: fit(measured, cost) for axis, measured in points.items()}
+    return {**header(request), **what, "fits": fits, "warning": None if found is None else found.warning}
 
 
 def _measure(request: Request, weights: Weights, x: float) -> tuple[Facts, float]:

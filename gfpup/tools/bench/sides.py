@@ -116,15 +116,12 @@ def _photo_run(side: Side, load: Workload) -> Run:
     photo, faces = planted(load.size_wh, load.faces, load.face_px)
     if side.name == "upstream":
         return _official_run(side, load, photo.rgb8, faces)
-    restorer = Restorer(
-        backend=backend_of(side),
-        detector=Planted(_detector(side, load), faces),
-        upscale=load.upscale,
-        face_batch=side.batch,
-        device=side.device,
-        upsample=_background(side, load),
-        mask=_mask(side, load),
-    )
+    stages: dict[str, Any] = {
+        "detector": Planted(_detector(side, load), faces),
+        "upsample": _background(side, load),
+        "mask": _mask(side, load),
+    }
+    restorer = Restorer(backend_of(side), **stages, upscale=load.upscale, face_batch=side.batch, device=side.device)
 
     def run() -> tuple[torch.Tensor, Mapping[str, float]]:
         (restored,) = restorer([photo])
@@ -158,8 +155,8 @@ def _background(side: Side, load: Workload) -> Upsampler:
     if path is None:
         return resize
     if side.name == "plain":
-        network = _plain("rrdbnet-x2" if load.upscale <= 2 else "rrdbnet-x4", path, side)
-        return background.RealESRGAN(network, device=side.device)
+        name = "rrdbnet-x2" if load.upscale <= 2 else "rrdbnet-x4"
+        return background.RealESRGAN(_plain(name, path, side), device=side.device)
     return background.RealESRGAN.load(path, device=side.device, dtype=side.dtype)
 
 
@@ -229,11 +226,8 @@ def places(size_wh: tuple[int, int], faces: int, face_px: int) -> list[tuple[int
     rows = math.ceil(faces / columns)
     cell_w, cell_h = w / columns, h / rows
     side = max(8, int(min(face_px, ROOM * cell_w, ROOM * cell_h)))
-    found = []
-    for i in range(faces):
-        row, column = divmod(i, columns)
-        found.append((int((column + 0.5) * cell_w - side / 2), int((row + 0.5) * cell_h - side / 2), side))
-    return found
+    cells = (divmod(i, columns) for i in range(faces))
+    return [(int((column + 0.5) * cell_w - side / 2), int((row + 0.5) * cell_h - side / 2), side) for row, column in cells]
 
 
 def planted(size_wh: tuple[int, int], faces: int, face_px: int) -> tuple[Photo, list[Face]]:
@@ -260,12 +254,11 @@ def choices(side: Side) -> dict[str, Any] | None:
     None for networks without a codebook, and for engines and official code, which do not show their codes. The network is
     loaded once more, so call this after memory was read.
     """
-    name = architecture(side.backend)
+    name, path = architecture(side.backend), side.checkpoints.get("backend")
     if name is None or not backends.TABLE[name].code_book or side.name == "upstream" or side.engine != "eager":
         return None
-    network = load_network(
-        NETWORKS[name].built, side.checkpoints["backend"], name=name, device=side.device, plain=side.name == "plain"
-    )
+    assert path is not None
+    network = load_network(NETWORKS[name].built, path, name=name, device=side.device, plain=side.name == "plain")
     assert isinstance(network, CodeBookNetwork)
     network.decoder_to(DTYPES[side.dtype])
     x = faces(side) * 2 - 1

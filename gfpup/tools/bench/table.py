@@ -20,12 +20,12 @@ def tables(found: Facts) -> str:
     parts = [_backends(found)]
     if found["what"] == "pipeline":
         names = list(dict.fromkeys(stage for each in found["sides"] for stage in each["stages"]))
-        rows = [
-            [f"{each['backend']} ({each['side']})", *(f"{each['stages'].get(name, 0.0):.3f}" for name in names)]
-            for each in found["sides"]
-        ]
+        rows = []
+        for each in found["sides"]:
+            seconds = (f"{each['stages'].get(name, 0.0):.3f}" for name in names)
+            rows.append([f"{each['backend']} ({each['side']})", *seconds])
         parts.append("\n" + markdown(["seconds of", *names], rows))
-    return "\n".join([*parts, "", *_remarks(found), *_warning(found)])
+    return "\n".join([*parts, "", *_remarks(found)])
 
 
 def _backends(found: Facts) -> str:
@@ -72,11 +72,7 @@ def _remarks(found: Facts) -> list[str]:
     made = sorted({each["backend"] for each in found["sides"] if "deterministic" in each["weights"].values()})
     if made:
         lines.append(f"Deterministic weights in {', '.join(made)}: speed does not depend on them, quality was not measured.")
-    return lines
-
-
-def _warning(found: Facts) -> list[str]:
-    return [f"WARNING: {found['warning']}."] if found["warning"] else []
+    return lines + ([f"WARNING: {found['warning']}."] if found["warning"] else [])
 
 
 def claimed(found: Facts) -> dict[str, dict[str, float]]:
@@ -85,11 +81,10 @@ def claimed(found: Facts) -> dict[str, dict[str, float]]:
     if load is None or tuple(load["size_wh"]) != CLAIMED_SIZE or load["background"] == "none":
         return {}
     claims: dict[str, dict[str, float]] = {}
-    for row in published.rows():
-        if row.protocol == CLAIMS:
-            seconds = claims.setdefault(row.dataset.rpartition(", ")[2], {})
-            if row.method in CLAIMED_AS:
-                seconds[CLAIMED_AS[row.method]] = row.value
+    for row in (row for row in published.rows() if row.protocol == CLAIMS):
+        seconds = claims.setdefault(row.dataset.rpartition(", ")[2], {})
+        if row.method in CLAIMED_AS:
+            seconds[CLAIMED_AS[row.method]] = row.value
     return claims
 
 
@@ -146,7 +141,7 @@ def scaling_table(found: Facts) -> str:
     machine = found["machine"]
     commit = f"commit {machine['commit'] or 'unknown'}; {found['date']}."
     parts.append(f"Backend {found['backend']}; {machine['processor']}, threads: {machine['threads']}; {commit}")
-    return "\n".join([*parts, *_warning(found)])
+    return "\n".join(parts + ([f"WARNING: {found['warning']}."] if found["warning"] else []))
 
 
 SVG: Final = """\

@@ -20,9 +20,7 @@ class Weights:
     """Finds or makes checkpoints; the ones it makes are in `folder`, each written once."""
 
     def __init__(self, request: Request, folder: Path, *, say: Callable[[str], None]) -> None:
-        self._request = request
-        self._folder = folder
-        self._say = say
+        self._request, self._folder, self._say = request, folder, say
         self._store = Store(request.weights_dir or default_folder(), offline=True)
 
     def of(self, backend: str, side_name: str) -> tuple[dict[str, Path], dict[str, str]]:
@@ -42,14 +40,12 @@ class Weights:
 
     def _present(self, name: str) -> Path | None:
         """The published file, if it is here and the user has consented to its licence."""
-        path = self._store.present(name)
-        if path is None:
-            return None
-        try:
-            licences.require(catalogue.find(name))
-        except LicenceError as error:
-            self._say(f"using deterministic weights instead of {name}: {error}")
-            return None
+        if (path := self._store.present(name)) is not None:
+            try:
+                licences.require(catalogue.find(name))
+            except LicenceError as error:
+                self._say(f"using deterministic weights instead of {name}: {error}")
+                return None
         return path
 
     def _made(self, name: str) -> Path:

@@ -58,7 +58,6 @@ class _Held:
 
 
 _held: list[_Held] = []
-"""The side that this process holds between calls, if any."""
 
 
 def start(threads: int) -> None:
@@ -123,10 +122,3 @@ def codes() -> dict[str, Any] | None:
     from gfpup.tools.bench.sides import choices
 
     return choices(_held[0].side)
-
-
-def ceiling(device: str, *, bfloat16: bool) -> dict[str, dict[str, float]]:
-    """`machine.ceiling`, with this process's threads."""
-    from gfpup.tools.bench import machine
-
-    return machine.ceiling(device, bfloat16=bfloat16)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gfpup.core.versions import __version__
-from gfpup.models.engines import ENGINES, Engine, lacking_to_compile
+from gfpup.models.engines import ENGINES, lacking_to_compile
 from gfpup.tools.doctor.check import Check
 from gfpup.tools.doctor.packages import version_of
 
@@ -42,8 +42,7 @@ def check_devices() -> Iterator[Check]:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         yield Check("machine", "torch", "problem", f"does not load: {reason}", "reinstall torch: pip install torch")
         return
-    limits = "".join(f"; {limit}" for limit in machine.limits)
-    found = f"{machine.cores} cores, {machine.memory_bytes / 1e9:.3g} GB of memory{limits}"
+    found = "; ".join([f"{machine.cores} cores, {machine.memory_bytes / 1e9:.3g} GB of memory", *machine.limits])
     yield Check("machine", "processor", "ok", found)
     yield from (_check_gpu(f"cuda:{i}", gpu) for i, gpu in enumerate(machine.gpus))
     if machine.mps:
@@ -78,27 +77,19 @@ def check_engines() -> Iterator[Check]:
     else:
         yield Check("engines", "compile", "ok", "a C++ compiler and Python's headers")
     for name, engine in ENGINES.items():
-        if engine.packages:
-            yield _check_engine(name, engine)
-
-
-def _check_engine(name: str, engine: Engine) -> Check:
-    """Whether the packages of an engine are installed; it is optional, but half of it is a warning."""
-    found = {package: version_of(package) for package in engine.packages}
-    missing = [package for package, version in found.items() if version is None]
-    if not missing:
-        return Check("engines", name, "ok", ", ".join(f"{package} {version}" for package, version in found.items()))
-    if len(missing) == len(found):
-        return Check("engines", name, "ok", f"not installed (optional: {engine.remedy})")
-    return Check("engines", name, "warning", f"{', '.join(missing)} missing", engine.remedy)
+        missing = [package for package in engine.packages if version_of(package) is None]
+        if engine.packages and not missing:
+            yield Check("engines", name, "ok", ", ".join(f"{package} {version_of(package)}" for package in engine.packages))
+        elif engine.packages and len(missing) == len(engine.packages):
+            yield Check("engines", name, "ok", f"not installed (optional: {engine.remedy})")
+        elif missing:  # an engine is optional, half of one is a warning
+            yield Check("engines", name, "warning", f"{', '.join(missing)} missing", engine.remedy)
 
 
 def check_folders(folders: Mapping[str, Path]) -> Iterator[Check]:
     """Whether a run could write to each folder, by name, and how much room there is. Nothing is left behind."""
     for name, folder in folders.items():
-        there = folder.absolute()
-        while not there.exists() and there != there.parent:
-            there = there.parent
+        there = next((each for each in (folder.absolute(), *folder.absolute().parents) if each.exists()), Path())
         if folder.exists() and not folder.is_dir():
             yield Check("folders", name, "problem", f"{folder} is a file", "give another folder, or move the file")
         elif not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():

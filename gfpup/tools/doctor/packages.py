@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import operator
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,12 +33,7 @@ NEEDED: Final = {
     "platformdirs": (">=4.2,<5", "folders"),
     "filelock": (">=4.2,<5", "locks"),
 }
-OPENCV_BUILDS: Final = (
-    "opencv-python",
-    "opencv-python-headless",
-    "opencv-contrib-python",
-    "opencv-contrib-python-headless",
-)
+OPENCV_BUILDS: Final = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
 
 def check_versions() -> Iterator[Check]:
@@ -60,28 +57,21 @@ def check_conflicts() -> Iterator[Check]:
         remedy = f"pip uninstall {' '.join(builds)}, then pip install opencv-python-headless"
         yield Check("conflicts", "two OpenCVs", "warning", found, remedy)
     yield from _check_numpy()
-    torchvision, torch = version_of("torchvision"), version_of("torch")
-    if torchvision is not None and torch is not None:
+    if (torchvision := version_of("torchvision")) and (torch := version_of("torch")):
         yield _check_torchvision(torchvision, torch)
     official = [name for name in ("basicsr", "gfpgan", "facexlib") if version_of(name) is not None]
     if 0 < len(official) < 3:
         lacking = ", ".join(sorted({"basicsr", "gfpgan", "facexlib"} - set(official)))
         remedy = f"pip install --no-deps --no-build-isolation {lacking}"
         found = f"{', '.join(official)} without {lacking}: no backend upstream"
-        yield Check(
-            "conflicts", "official packages", "warning", f"{', '.join(official)} without {lacking}: no backend upstream", remedy
-        )
-    if version_of("pyiqa") is not None and not _consented("polyform-noncommercial-1.0.0"):
+        yield Check("conflicts", "official packages", "warning", found, remedy)
+    consented = False
+    with suppress(GfpupError):  # unreadable consents are reported by the check of licences
+        consented = licences.is_accepted("polyform-noncommercial-1.0.0")
+    if version_of("pyiqa") is not None and not consented:
         found = "installed, but its licence was not accepted, so its metrics are missing"
         remedy = "if your use is non-commercial: --accept-licence polyform-noncommercial-1.0.0, once"
         yield Check("conflicts", "pyiqa", "warning", found, remedy)
-
-
-def _consented(licence_id: str) -> bool:
-    try:
-        return licences.is_accepted(licence_id)
-    except GfpupError:
-        return False  # the consents cannot be read, which the check of licences reports
 
 
 def _check_torchvision(found: str, torch: str) -> Check:
@@ -89,8 +79,7 @@ def _check_torchvision(found: str, torch: str) -> Check:
     from gfpup.core import torchvision_shim
 
     spec = importlib.util.find_spec("torchvision")
-    loads = spec is not None and spec.origin is not None and torchvision_shim.operators_load(Path(spec.origin).parent)
-    if loads:
+    if spec is not None and spec.origin is not None and torchvision_shim.operators_load(Path(spec.origin).parent):
         return Check("conflicts", "torchvision", "ok", f"{found}, and its operators match torch {torch}")
     found = f"{found} was compiled for another torch than {torch}: gfpup replaces its nms, other tools fail"
     return Check("conflicts", "torchvision", "warning", found, "install torch and torchvision together, from one index")
@@ -101,10 +90,9 @@ def _check_numpy() -> Iterator[Check]:
     here = version_of("numpy")
     of_engines = [package for engine in ENGINES.values() for package in engine.packages]
     for name in ("basicsr", "gfpgan", "facexlib", "pyiqa", "numba", "spandrel", *of_engines):
-        try:
+        requirements: list[str] = []
+        with suppress(importlib.metadata.PackageNotFoundError):
             requirements = importlib.metadata.requires(name) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue
         for requirement in requirements:
             wanted = re.fullmatch(r"numpy\s*\(?([<>=!~\d., *]*)\)?", requirement.partition(";")[0].strip())
             if wanted and here and "extra" not in requirement and not _satisfies(here, wanted[1]):
@@ -114,29 +102,19 @@ def _check_numpy() -> Iterator[Check]:
 
 def version_of(name: str) -> str | None:
     """The version of an installed package, None if it is not installed."""
-    try:
+    with suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return None
 
 
 def _satisfies(found: str, wanted: str) -> bool:
     """Whether a version is within bounds such as ">=2.6,<3,!=2.7.1"; other kinds of bound are ignored."""
-    have = _numbers(found)
-    for bound in filter(None, (part.strip() for part in wanted.split(","))):
-        match = re.fullmatch(r"(>=|<=|<|!=)\s*([\d.]+)", bound)
-        if match is None:
-            continue
-        limit = _numbers(match[2])
-        held = {">=": have >= limit, "<=": have <= limit, "<": have < limit, "!=": have != limit}
-        if not held[match[1]]:
-            return False
-    return True
+    bounds = (re.fullmatch(r"(>=|<=|<|!=)\s*([\d.]+)", part.strip()) for part in wanted.split(","))
+    compare = {">=": operator.ge, "<=": operator.le, "<": operator.lt, "!=": operator.ne}
+    return all(compare[bound[1]](_numbers(found), _numbers(bound[2])) for bound in bounds if bound is not None)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def _numbers(version: str) -> list[int]:
     """The release part of a version as numbers, without trailing zeros: 2.0 is 2."""
-    numbers = [int(part) for part in (re.match(r"\d+(\.\d+)*", version) or ["0"])[0].split(".")]
-    while numbers and numbers[-1] == 0:
-        numbers.pop()
-    return tuple(numbers)
+    release = (re.match(r"\d+(\.\d+)*", version) or ["0"])[0]
+    return [int(part) for part in re.sub(r"(\.0+)+$", "", release).split(".")]

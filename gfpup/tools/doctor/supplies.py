@@ -35,8 +35,7 @@ def check_weights(store: Store) -> Iterator[Check]:
 
 
 def _check_checkpoint(stored: Stored) -> Check:
-    checkpoint, path = stored.checkpoint, stored.path
-    name = checkpoint.name
+    checkpoint, path, name = stored.checkpoint, stored.path, stored.checkpoint.name
     if path is None and name not in USED_BY_DEFAULT:
         return Check("weights", name, "ok", "is not here")
     if path is None:
@@ -46,8 +45,8 @@ def _check_checkpoint(stored: Stored) -> Check:
     if stored.state == "differs":
         return Check("weights", name, bad, f"the hash of {path} is not the published one", "delete it")
     if checkpoint.size_bytes not in (None, size := path.stat().st_size):
-        found = f"{size} of {checkpoint.size_bytes} bytes"
-        return Check("weights", name, bad, found, f"delete {path}; it is downloaded again")
+        remedy = f"delete {path}; it is downloaded again"
+        return Check("weights", name, bad, f"{size} of {checkpoint.size_bytes} bytes", remedy)
     state = {"verified": "verified", "pinned": "as first trusted"}.get(stored.state, "not hashed yet: its first use does that")
     return Check("weights", name, "ok", f"here, {state}")
 
@@ -69,20 +68,18 @@ def check_licences() -> Iterator[Check]:
 def check_network(store: Store, *, offline: bool = False) -> Check:
     """Whether the checkpoints' host can be reached: never a problem by itself, because files can be imported."""
     if offline:
-        return _network_check(store, None)
+        return _network_check(store, [], "not tried")
     failures = []
     for address in [*store.mirrors, find(DEFAULT_CHECKPOINT).url]:
-        parts = urlsplit(address)
+        parts, began = urlsplit(address), time.monotonic()
         if parts.scheme == "file":
             if Path(parts.path).is_dir():
                 return _network_check(store, [], f"the mirror {parts.path} answers")
             failures.append(f"there is no folder {parts.path}")
-            continue
-        began = time.monotonic()
-        reason = _unreachable(address)
-        if reason is None:
+        elif (reason := _unreachable(address)) is None:
             return _network_check(store, [], f"{parts.hostname} answers in {time.monotonic() - began:.2g} s")
-        failures.append(f"{parts.hostname} does not answer: {reason}")
+        else:
+            failures.append(f"{parts.hostname} does not answer: {reason}")
     return _network_check(store, failures)
 
 
@@ -91,20 +88,20 @@ def check_default_run(store: Store, network: Check) -> Check:
     command = "gfpup run --input photo.jpg"
     if store.present(DEFAULT_CHECKPOINT) is not None:
         return Check("default run", command, "ok", f"{DEFAULT_CHECKPOINT} is here")
-    remedy = f"gfpup weights import FILE, or a method without weights: {command} --backend classical"
     if network.status == "ok" and "answers" in network.found:
         return Check("default run", command, "ok", f"{DEFAULT_CHECKPOINT} will be downloaded")
-    if "not tried" in network.found:
-        return Check("default run", command, "warning", f"{DEFAULT_CHECKPOINT} is not here and would be downloaded", remedy)
-    return Check("default run", command, "problem", f"{DEFAULT_CHECKPOINT} is not here and cannot be downloaded", remedy)
+    untried = "not tried" in network.found
+    found = f"{DEFAULT_CHECKPOINT} is not here and {'would' if untried else 'cannot'} be downloaded"
+    remedy = f"gfpup weights import FILE, or a method without weights: {command} --backend classical"
+    return Check("default run", command, "warning" if untried else "problem", found, remedy)
 
 
-def _network_check(store: Store, failures: list[str] | None, answered: str = "") -> Check:
-    """The check from what was tried: `failures` is None if nothing was, empty if `answered` says who did."""
+def _network_check(store: Store, failures: list[str], answered: str = "") -> Check:
+    """The check from what was tried; without `failures`, `answered` says who answered."""
     missing = [name for name in USED_BY_DEFAULT if store.present(name) is None]
     need = f"needed for {', '.join(missing)}" if missing else "not needed: what a default run uses is here"
     if not failures:
-        return Check("network", "checkpoints", "ok", f"{'not tried' if failures is None else answered}; {need}")
+        return Check("network", "checkpoints", "ok", f"{answered}; {need}")
     remedy = "download the files elsewhere and gfpup weights import FILE, or name a mirror in GFPUP_WEIGHTS_URL"
     return Check("network", "checkpoints", "warning" if missing else "ok", f"{'; '.join(failures)}; {need}", remedy)
 

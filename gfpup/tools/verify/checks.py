@@ -41,7 +41,7 @@ def verify(
 ) -> Iterator[Check]:
     """Check `checkpoint` and its network, one row at a time; nothing is downloaded and nothing in a file is run.
 
-    The file is `model_path`, or what the store has. The goldens are those of the folder `parity`. Networks run in float32 on
+    The file is `model_path`, or what the store has; the goldens are those of the folder `parity`. Networks run in float32 on
     the CPU; CodeFormer takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
 
     Raises:
@@ -56,10 +56,13 @@ def verify(
     yield _hash(checkpoint, store, model_path)
     check, state = _strict_load(checkpoint, network, path)
     yield check
-    if golden is None:
-        yield Check("golden", "skipped", _why_no_golden(checkpoint, network, parity))
-    else:
+    if golden is not None:
         yield from golden_checks(checkpoint.architecture, golden)
+    elif network.golden is None:
+        yield Check("golden", "skipped", f"there is no golden for {checkpoint.architecture}")
+    else:
+        lacks = "no --parity folder was given" if parity is None else f"{parity} does not have {network.golden}.json and .npz"
+        yield Check("golden", "skipped", lacks)
     yield from _independent_checks(checkpoint.architecture, golden, state)
 
 
@@ -68,13 +71,11 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     network = NETWORKS[architecture]
     plain = network.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
-    other = golden.first_other_group(shapes)
+    other, parameters = golden.first_other_group(shapes), sum(parameter.numel() for parameter in plain.parameters())
+    if other is None and parameters != golden.facts["parameters"]:
+        other = f"{parameters:,} parameters, {golden.facts['parameters']:,} officially"
     if other is not None:
         yield Check("keys", "failed", f"{architecture}: {other}")
-        return
-    parameters = sum(parameter.numel() for parameter in plain.parameters())
-    if parameters != golden.facts["parameters"]:
-        yield Check("keys", "failed", f"{architecture}: {parameters:,} parameters, {golden.facts['parameters']:,} officially")
         return
     yield Check("keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
     plain.load_state_dict(golden.state(), strict=True, assign=True)
@@ -106,8 +107,8 @@ def _outputs(architecture: str, golden: Golden, answer: Answer, form: str, toler
         theirs = golden.facts.get("codes", {}).get("smallest_margin")
         if theirs is not None:
             margin += f", officially {theirs:.2g}"
-        result: Result = "ok" if equal == len(official) else "failed"
-        yield Check(f"golden, {form}: codes", result, f"{equal} of {len(official)} equal; {margin}")
+        detail = f"{equal} of {len(official)} equal; {margin}"
+        yield Check(f"golden, {form}: codes", "ok" if equal == len(official) else "failed", detail)
 
 
 def _compared(check: str, found: float, tolerance: float, architecture: str) -> Check:
@@ -170,7 +171,8 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
         try:
             theirs = independent.outputs(project, architecture, state, x)
         except RuntimeError as error:  # load_state_dict's, where keys or shapes differ
-            yield Check(project, "failed", f"{architecture} in {project} does not accept these weights: {_short(error)}")
+            said = " ".join(str(error).split())[:300]
+            yield Check(project, "failed", f"{architecture} in {project} does not accept these weights: {said}")
             continue
         worst = {key: difference(answer.outputs[key], theirs[key]) for key in theirs}
         key = max(worst, key=lambda name: worst[name])
@@ -188,13 +190,3 @@ def _face() -> UInt8:
     from skimage import data
 
     return np.asarray(cv2.resize(data.astronaut()[:256, 96:352], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _why_no_golden(checkpoint: Checkpoint, network: Network, parity: Path | None) -> str:
-    if network.golden is None:
-        return f"there is no golden for {checkpoint.architecture}"
-    return "no --parity folder was given" if parity is None else f"{parity} does not have {network.golden}.json and .npz"
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -72,9 +72,8 @@ class Golden:
         expected = self.shapes
         for name in (*expected, *(name for name in found if name not in expected)):
             if expected.get(name) != found.get(name):
-                group = _group(name)
-                here = {key: shape for key, shape in found.items() if _group(key) == group} or "nothing"
-                there = {key: shape for key, shape in expected.items() if _group(key) == group} or "nothing"
+                group, both = _group(name), (found, expected)
+                here, there = ({key: its[key] for key in its if _group(key) == group} or "nothing" for its in both)
                 return f"the first layer group that differs is {group!r}: {here} here, {there} in the official network"
         return None
 
@@ -101,9 +100,8 @@ def load_golden(folder: Path, network: str) -> Golden | None:
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise GfpupError(f"the golden {network} in {folder} is damaged ({error}): copy its .json and .npz again.") from error
     if wanted:
-        raise GfpupError(
-            f"the golden {network} in {folder} does not have {', '.join(sorted(wanted))}: copy its .json and .npz again."
-        )
+        lacks = ", ".join(sorted(wanted))
+        raise GfpupError(f"the golden {network} in {folder} does not have {lacks}: copy its .json and .npz again.")
     return Golden(network, facts, arrays)
 
 

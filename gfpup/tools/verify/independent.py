@@ -10,10 +10,9 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -25,8 +24,7 @@ Outputs = Mapping[str, torch.Tensor]
 Read = Callable[[nn.Module, torch.Tensor], Outputs]
 
 
-@dataclass(frozen=True)
-class Official:
+class Official(NamedTuple):
     """A network of the official packages: where its class is, the arguments it is built with, and how its output is read."""
 
     module: str
@@ -78,13 +76,8 @@ OFFICIAL: dict[str, Official] = {
     "arcface-ir-se50": Official("facexlib.recognition.arcface_arch", "Backbone", _IR_SE50, _embedding),
 }
 
-SPANDREL: dict[str, Read] = {
-    "gfpgan": _stored_noise,
-    "restoreformer": _output,
-    "codeformer": _fidelities,
-    "rrdbnet-x2": _output,
-    "rrdbnet-x4": _output,
-}
+SPANDREL: dict[str, Read] = dict.fromkeys(("restoreformer", "rrdbnet-x2", "rrdbnet-x4"), _output)
+SPANDREL |= {"gfpgan": _stored_noise, "codeformer": _fidelities}
 """The architectures that spandrel builds from the state dict alone; CodeFormer is in spandrel_extra_arches."""
 
 PROJECTS = ("upstream", "spandrel")
@@ -109,18 +102,12 @@ def outputs(project: str, architecture: str, state: Mapping[str, torch.Tensor], 
         warnings.simplefilter("ignore")
         if project == "spandrel":
             return SPANDREL[architecture](_by_spandrel(architecture, state), x)
-        return OFFICIAL[architecture].read(_by_the_official_code(architecture, state), x)
-
-
-def _by_the_official_code(architecture: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    upstream_imports.official()
-    row = OFFICIAL[architecture]
-    arguments = dict(row.arguments)
-    if architecture.startswith("retinaface"):
-        arguments["device"] = torch.device("cpu")
-    network: nn.Module = getattr(import_module(row.module), row.attribute)(**arguments)
-    network.load_state_dict(dict(state), strict=True)
-    return network.eval()
+        upstream_imports.official()
+        module, attribute, arguments, read = OFFICIAL[architecture]
+        cpu = {"device": torch.device("cpu")} if architecture.startswith("retinaface") else {}
+        network: nn.Module = getattr(import_module(module), attribute)(**arguments, **cpu)
+        network.load_state_dict(dict(state), strict=True)
+        return read(network.eval(), x)
 
 
 def _by_spandrel(architecture: str, state: Mapping[str, torch.Tensor]) -> nn.Module:
