@@ -2,20 +2,58 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
+import numpy as np
+import pictures
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("GFPUP_SHARED", ROOT.parent / "shared"))
 
+LONGEST_FIRST = (
+    "test_python_page.py",
+    "test_notebooks.py",
+    "test_export_command.py",
+    "test_run.py",
+    "test_report.py",
+    "test_run_record.py",
+    "test_tracking.py",
+    "test_tracked_run.py",
+    "test_guide_commands.py",
+    "test_ranks.py",
+    "test_bench_sides.py",
+    "test_batch_tolerance.py",
+)
+"""Files of more than ten seconds on two cores: a worker that took one of them last would end long after the others."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files; `--no-loadscope-reorder` keeps this order."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No fixture fills the stage cache of whoever runs the tests, or waits for MLflow: tests of tracking turn it on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GFPUP_TRACKING", "none")
+        patch.setenv("GFPUP_CACHE_DIR", str(tmp_path_factory.mktemp("stages")))
+        yield
+
 
 @pytest.fixture(autouse=True)
-def untracked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps and scored runs go to MLflow by default, which takes seconds: tests of that set this otherwise."""
-    monkeypatch.setenv("GFPUP_TRACKING", "none")
+def _own_stage_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or fills the stage cache of another test."""
+    monkeypatch.setenv("GFPUP_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "stages" / secrets.token_hex(8)))
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +64,56 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(autouse=True)
-def _own_stage_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test reads or fills the stage cache of whoever runs it, nor another test's."""
-    monkeypatch.setenv("GFPUP_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "stages" / secrets.token_hex(8)))
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """`pictures.portrait`, which no test changes."""
+    return pictures.portrait()
+
+
+@pytest.fixture
+def photos(tmp_path: Path, portrait: np.ndarray) -> Path:
+    """A folder of four photos: three with a face, one without."""
+    folder = tmp_path / "photos"
+    pictures.save(folder / "a.png", portrait)
+    pictures.save(folder / "b with space,=.jpg", np.ascontiguousarray(portrait[:, ::-1]))
+    pictures.save(folder / "sub" / "c.png", cv2.resize(portrait, (300, 300)))
+    pictures.save(folder / "empty.png", np.full((60, 90, 3), 120, np.uint8))
+    return folder
+
+
+@pytest.fixture
+def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., int]]:
+    """`gfpup(*words)` runs the command in an empty folder and returns its exit status."""
+    from gfpup.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
+    monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
+    handlers = list(logging.getLogger().handlers)
+    yield lambda *words: main([str(word) for word in words])
+    if "joblib.externals.loky" in sys.modules:
+        # joblib's processes outlive a sweep, with the folder and the environment of the test that started them.
+        sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True)
+    # Hydra leaves a handler that writes to this test's stderr, which is closed for the next one.
+    logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(tmp_path_factory: pytest.TempPathFactory, portrait: np.ndarray) -> Path:
+    """A finished, scored sweep of two methods over three photos, one with a name that is markup; tests do not change it.
+
+    It is made once, whichever of pytest's processes asks first. The photos are in `photos` beside it.
+    """
+    from gfpup.cli.main import main
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with FileLock(f"{root}.lock"), pytest.MonkeyPatch.context() as patch:
+        if not root.exists():
+            for i, name in enumerate(('a "<img src=x onerror=alert(1)>.png', "b.png", "c.jpg")):
+                pictures.save(root / "photos" / name, cv2.convertScaleAbs(portrait, alpha=1 - 0.1 * i, beta=5 * i))
+            patch.chdir(root)
+            patch.setenv("GFPUP_CONFIG_DIR", str(root / "config"))
+            methods = ["--detector", "cascade", "--backend", "identity,classical", "--metrics", "ssim,seconds"]
+            assert main(["run", "-m", "--input", "photos", *methods, "--output", "out", "-q"]) == 0
+    return root / "out"

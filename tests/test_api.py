@@ -11,16 +11,15 @@ import cv2
 import hydra
 import numpy as np
 import pytest
-import skimage.data
 import torch
 from hydra.core.global_hydra import GlobalHydra
-from pictures import save
+from pictures import portrait, save
 from PIL import Image
 
 import gfpup
 from gfpup import api
 
-PORTRAIT = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+PORTRAIT = portrait()
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
+from pictures import portrait
 from PIL import Image
 
 import gfpup
@@ -20,10 +20,9 @@ def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     for name in ("CONFIG", "WEIGHTS", "CACHE"):
         monkeypatch.setenv(f"GFPUP_{name}_DIR", str(tmp_path / name.lower()))
-    portrait = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
     Path("photos").mkdir()
     for path in ("old.jpg", "truth.png", "photos/a.png", "photos/b.jpg"):
-        Image.fromarray(portrait).save(path)
+        Image.fromarray(portrait()).save(path)
     names: dict[str, object] = {}
     for number, block in enumerate(BLOCKS):
         exec(compile(block, f"docs/python.md, block {number + 1}", "exec"), names)

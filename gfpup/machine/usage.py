@@ -12,10 +12,23 @@ from typing import Final
 def peak_bytes() -> int | None:
     """The largest resident set of this process since it was started, in bytes; None where the system does not keep it.
 
+    It never falls: Linux adds up each processor's pages now and then, so what it tells can be a batch of pages less than before.
     On Linux a process inherits `ru_maxrss` from the one that started it, and does not inherit VmHWM.
 
     Source: proc(5), getrusage(2).
     """
+    found = _peak_bytes()
+    if found is None:
+        return None
+    # By process, because a fork takes this module along and begins to count again.
+    _largest[os.getpid()] = max(found, _largest.get(os.getpid(), 0))
+    return _largest[os.getpid()]
+
+
+_largest: dict[int, int] = {}
+
+
+def _peak_bytes() -> int | None:
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -7,22 +7,15 @@ import io
 import json
 import re
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import Run
 from PIL import Image
 
-from gfpup.cli.main import main
 from gfpup.core.types import Score
 from gfpup.records.scores import write
-
-
-@pytest.fixture
-def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    monkeypatch.chdir(tmp_path)
-    return lambda *words: main([str(word) for word in words])
 
 
 def scored(folder: Path, gain: float, n: int = 12, *, missing: str = "") -> None:
@@ -44,7 +37,7 @@ def sweep(tmp_path: Path) -> Path:
     return tmp_path / "sweep"
 
 
-def test_a_sweep_is_all_of_its_runs(sweep: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sweep_is_all_of_its_runs(sweep: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert gfpup("compare", "sweep", "--baseline", "backend=identity", "--json") == 0
     table = json.loads(capsys.readouterr().out)
     assert table["runs"] == ["classical", "gfpgan", "identity"]
@@ -57,7 +50,7 @@ def test_a_sweep_is_all_of_its_runs(sweep: Path, gfpup: Callable[..., int], caps
 
 
 def test_the_baseline_may_be_named_by_its_folder_and_the_seed_decides(
-    sweep: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    sweep: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = []
     for words in ((), (), ("--seed", "9"), ("--confidence", "0.5")):
@@ -81,7 +74,7 @@ def test_the_baseline_may_be_named_by_its_folder_and_the_seed_decides(
     ],
 )
 def test_the_file_has_the_form_of_its_name_or_the_one_asked_for(
-    sweep: Path, gfpup: Callable[..., int], flag: str | None, file: str, begins: str, capsys: pytest.CaptureFixture[str]
+    sweep: Path, gfpup: Run, flag: str | None, file: str, begins: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert gfpup("compare", "sweep", "--output", file, *([flag] if flag else [])) == 0
     text = Path(file).read_text()
@@ -106,7 +99,7 @@ def test_the_file_has_the_form_of_its_name_or_the_one_asked_for(
     ],
 )
 def test_mistakes_are_refused_in_one_sentence(
-    sweep: Path, gfpup: Callable[..., int], words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+    sweep: Path, gfpup: Run, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("empty").mkdir()
     assert gfpup("compare", *words) == 2
@@ -114,9 +107,7 @@ def test_mistakes_are_refused_in_one_sentence(
     assert said in captured.err and captured.err.count("\n") == 1 and captured.out == ""
 
 
-def test_few_photos_are_called_an_illustration(
-    tmp_path: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_few_photos_are_called_an_illustration(tmp_path: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     scored(tmp_path / "x" / "run", 0.0, 4)
     scored(tmp_path / "y" / "run", 1.0, 4)
     assert gfpup("compare", "x/run", "y/run") == 0
@@ -124,14 +115,14 @@ def test_few_photos_are_called_an_illustration(
     assert "x/run" in text and "4 photos are too few for a claim" in text and "too few" in text
 
 
-def test_the_help_ends_in_commands(gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_ends_in_commands(gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert gfpup("compare", "--help") == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(line.startswith("  gfpup ") for line in lines[-3:]) and max(map(len, lines)) <= 132
 
 
 def test_the_advice_for_a_folder_without_scores_runs_as_it_stands(
-    tmp_path: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "other tool").mkdir()
     Image.fromarray(np.full((32, 32, 3), 99, np.uint8)).save(tmp_path / "other tool" / "a.png")

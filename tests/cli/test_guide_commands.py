@@ -7,11 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
-import numpy as np
 import pytest
-import skimage.data
 from golden import Golden
 from official import written
+from pictures import portrait
 from PIL import Image
 
 from gfpup.cli import infer
@@ -82,11 +81,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CONFIG", "WEIGHTS"):
         monkeypatch.setenv(f"GFPUP_{name}_DIR", str(tmp_path / f".{name.lower()}"))
     monkeypatch.setenv("GFPUP_WEIGHTS_URL", "http://127.0.0.1:9")
-    portrait = Image.fromarray(np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352]))
+    photo = Image.fromarray(portrait())
     names = "photo.jpg family_photo.jpg portrait.jpg old_photo.jpg test_photo.jpg photos/a.jpg inputs/b.png references/a.png"
     for path in names.split():
         Path(path).parent.mkdir(exist_ok=True)
-        portrait.save(path)
+        photo.save(path)
     return tmp_path
 
 

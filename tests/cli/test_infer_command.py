@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import skimage.data
+from pictures import portrait
 
 from gfpup.cli import infer
 from gfpup.cli.overrides import to_overrides
@@ -149,7 +149,7 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
-    face = cv2.cvtColor(np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352]), cv2.COLOR_RGB2BGR)
+    face = cv2.cvtColor(portrait(), cv2.COLOR_RGB2BGR)
     cv2.imwrite(str(tmp_path / "old.jpg"), face)
     return tmp_path / "old.jpg"
 

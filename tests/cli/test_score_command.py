@@ -5,28 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
+from builders import Run
 from pictures import read, save
 from skimage.metrics import peak_signal_noise_ratio
 
-from gfpup.cli.main import main
 from gfpup.core.types import Score
 from gfpup.records.scores import read as read_scores
 
 FACE = np.ascontiguousarray(skimage.data.astronaut())
-
-
-@pytest.fixture
-def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
-    monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
-    return lambda *words: main([str(word) for word in words])
 
 
 def noisy(seed: int, sigma: float, side: int = 512) -> np.ndarray:
@@ -70,7 +61,7 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_is_scored_from_its_record(folders: Path, gfpup: Callable[..., int]) -> None:
+def test_a_run_is_scored_from_its_record(folders: Path, gfpup: Run) -> None:
     assert gfpup("score", "out", "--metrics", "psnr,seconds,identity", "--quiet", "--no-download") == 0
     rows = rows_of(folders / "out")
     expected = peak_signal_noise_ratio(read(folders / "lq" / "a.png"), read(folders / "out" / "a.png"))
@@ -83,7 +74,7 @@ def test_a_run_is_scored_from_its_record(folders: Path, gfpup: Callable[..., int
 
 
 def test_metrics_scored_now_replace_their_lines_and_the_others_stay(
-    folders: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
+    folders: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folders / "out" / "scores.csv").write_text(
         "photo,face,metric,value,higher_is_better,missing_reason\n"
@@ -103,9 +94,7 @@ def test_metrics_scored_now_replace_their_lines_and_the_others_stay(
     assert rows["a.png", None, "psnr"].value == pytest.approx(expected)
 
 
-def test_what_is_not_there_is_named_and_lowers_no_mean(
-    folders: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_not_there_is_named_and_lowers_no_mean(folders: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert gfpup("score", "out", "--metrics", "psnr", "--reference", "refs", "--quiet") == 0
     alone = rows_of(folders / "out")["a.png", None, "psnr"].value
     (folders / "out" / "b.png").unlink()
@@ -120,13 +109,13 @@ def test_what_is_not_there_is_named_and_lowers_no_mean(
     assert "is not there" in str(rows["b.png", None, "seconds"].missing_reason)
 
 
-def test_a_photo_that_failed_in_the_run_keeps_its_reason(folders: Path, gfpup: Callable[..., int]) -> None:
+def test_a_photo_that_failed_in_the_run_keeps_its_reason(folders: Path, gfpup: Run) -> None:
     record(folders / "out", a={"input": str(folders / "lq" / "a.png"), "error": "it is no photo", "input_sha256": None})
     assert gfpup("score", "out", "--metrics", "ssim", "--quiet") == 1
     assert rows_of(folders / "out")["a.png", None, "ssim_to_input"].missing_reason == "it is no photo"
 
 
-def test_an_input_that_changed_or_left_is_not_taken_for_the_one_restored(folders: Path, gfpup: Callable[..., int]) -> None:
+def test_an_input_that_changed_or_left_is_not_taken_for_the_one_restored(folders: Path, gfpup: Run) -> None:
     shutil.move(folders / "lq", folders / "moved")
     save(folders / "moved" / "c.png", FACE[:50, :50])
     (folders / "lq").mkdir()
@@ -139,7 +128,7 @@ def test_an_input_that_changed_or_left_is_not_taken_for_the_one_restored(folders
     assert all(row.value for row in rows_of(folders / "out").values() if row.metric == "psnr_to_input")
 
 
-def test_a_folder_is_scored_by_names(folders: Path, gfpup: Callable[..., int]) -> None:
+def test_a_folder_is_scored_by_names(folders: Path, gfpup: Run) -> None:
     (folders / "out" / "manifest.json").unlink()
     (folders / "out" / "a.png").rename(folders / "out" / "a.tmp")
     save(folders / "out" / "a.jpg", noisy(5, 10, 200))
@@ -155,7 +144,7 @@ def test_a_folder_is_scored_by_names(folders: Path, gfpup: Callable[..., int]) -
     assert gfpup("score", "--restored", "lq", "--metrics", "psnr", "--output", "scores") == 2, "scores of another folder"
 
 
-def test_pictures_are_matched_by_path_and_by_a_documented_suffix_only(tmp_path: Path, gfpup: Callable[..., int]) -> None:
+def test_pictures_are_matched_by_path_and_by_a_documented_suffix_only(tmp_path: Path, gfpup: Run) -> None:
     for name in ("album1/1.png", "album2/1.png", "anna.png", "ben.png"):
         save(tmp_path / "lq" / name, noisy(1, 10, 64))
     for name in ("album1/1.jpg", "anna_smith.png", "ben_restored.png"):
@@ -169,14 +158,14 @@ def test_pictures_are_matched_by_path_and_by_a_documented_suffix_only(tmp_path: 
     assert "no input in lq" in str(rows["anna_smith.png", None, "psnr_to_input"].missing_reason)
 
 
-def test_without_partners_a_pair_metric_is_missing_with_the_remedy(folders: Path, gfpup: Callable[..., int]) -> None:
+def test_without_partners_a_pair_metric_is_missing_with_the_remedy(folders: Path, gfpup: Run) -> None:
     assert gfpup("score", "--restored", "lq", "--metrics", "psnr,seconds", "--output", "scores", "--quiet") == 1
     rows = rows_of(folders / "scores")
     assert "give --input or --reference" in str(rows["a.png", None, "psnr_to_input"].missing_reason)
     assert rows["a.png", None, "seconds"].missing_reason
 
 
-def test_faces_of_a_folder_are_the_aligned_ones(tmp_path: Path, gfpup: Callable[..., int]) -> None:
+def test_faces_of_a_folder_are_the_aligned_ones(tmp_path: Path, gfpup: Run) -> None:
     for name in ("refs", "lq"):
         (tmp_path / name).mkdir()
     for name, side in (("aligned", 512), ("whole", 300)):
@@ -189,7 +178,7 @@ def test_faces_of_a_folder_are_the_aligned_ones(tmp_path: Path, gfpup: Callable[
     assert ("whole.png", 0, "psnr") not in rows
 
 
-def test_a_finished_run_gives_its_own_numbers_again(tmp_path: Path, gfpup: Callable[..., int]) -> None:
+def test_a_finished_run_gives_its_own_numbers_again(tmp_path: Path, gfpup: Run) -> None:
     (tmp_path / "refs").mkdir()
     save(tmp_path / "refs" / "a.png", FACE)
     save(tmp_path / "refs" / "b.png", np.ascontiguousarray(FACE[:, ::-1]))
@@ -207,9 +196,7 @@ def test_a_finished_run_gives_its_own_numbers_again(tmp_path: Path, gfpup: Calla
     }
 
 
-def test_a_paired_run_keeps_its_references(
-    folders: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_paired_run_keeps_its_references(folders: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     words = (
         "--input",
         "lq",
@@ -256,7 +243,7 @@ def test_a_paired_run_keeps_its_references(
     ],
 )
 def test_mistakes_are_refused_in_one_sentence(
-    folders: Path, gfpup: Callable[..., int], words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+    folders: Path, gfpup: Run, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folders / "other").mkdir()
     save(folders / "other" / "z.png", FACE[:60, :60])
@@ -266,14 +253,14 @@ def test_mistakes_are_refused_in_one_sentence(
     assert not (folders / "out" / "scores.csv").exists()
 
 
-def test_a_run_that_goes_on_is_left_alone(folders: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_goes_on_is_left_alone(folders: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     (folders / "out" / "manifest.json").write_text(json.dumps({"status": "running", "photos": []}))
     assert gfpup("score", "out") == 2 and "has not ended" in capsys.readouterr().err
     (folders / "out" / "manifest.json").write_text("[]")
     assert gfpup("score", "out") == 2 and "not the record of a run" in capsys.readouterr().err
 
 
-def test_the_published_outputs_are_scored_by_folder(shared: Path, tmp_path: Path, gfpup: Callable[..., int]) -> None:
+def test_the_published_outputs_are_scored_by_folder(shared: Path, tmp_path: Path, gfpup: Run) -> None:
     source = shared / "data" / "published_outputs"
     for method in ("input", "gfpgan_v1.2", "gfpgan_v1.4"):
         (tmp_path / method).mkdir()
@@ -288,7 +275,7 @@ def test_the_published_outputs_are_scored_by_folder(shared: Path, tmp_path: Path
     assert rows["face_1.jpg", None, "psnr_to_input"].value == pytest.approx(peak_signal_noise_ratio(degraded, restored))
 
 
-def test_the_table_and_the_help(folders: Path, gfpup: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_and_the_help(folders: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert gfpup("score", "out", "--metrics", "psnr") == 0
     text = capsys.readouterr().out
     assert "psnr_to_input" in text and "less was changed" in text and "2 of 2 photos" in text

@@ -4,36 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import socket
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
-import numpy as np
 import pytest
-from pictures import save
 
 from gfpup.cli import track, ui
-from gfpup.cli.main import main
 from gfpup.core.errors import GfpupError
 from gfpup.tracking.facts import picture_key
 from gfpup.tracking.store import children, client, last_sweep, prepare_store, store_uri
 from gfpup.tracking.ui_view import GRID_RUNS, VIEW_TAG, address, numbers_key, states
 
+FIRST = 'a "<img src=x onerror=alert(1)>.png'
+
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished sweep of two methods in out/, made by the command itself."""
+def sweep(tmp_path_factory: pytest.TempPathFactory, finished_sweep: Path) -> Path:
+    """A folder with a copy of the finished sweep in out/."""
     root = tmp_path_factory.mktemp("sweep")
-    (root / "photos").mkdir()
-    rng = np.random.default_rng(17)
-    for name in ("one.png", "two.png"):
-        save(root / "photos" / name, rng.integers(0, 256, (512, 512, 3), dtype=np.uint8))
-    words = ["--backend", "identity,classical", "--aligned", "--metrics", "psnr", "--background", "none", "--quiet", "-m"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GFPUP_CONFIG_DIR", str(root / "config"))
-        assert main(["run", "--input", str(root / "photos"), "--output", str(root / "out"), *words]) == 0
+    shutil.copytree(finished_sweep, root / "out")
     return root
 
 
@@ -57,8 +50,8 @@ def test_a_sweep_is_tracked_once(tracked: Path, capsys: pytest.CaptureFixture[st
     assert {line["run_id"] for line in said["runs"]} == {run.info.run_id for run in found.values()}
     for name, run in found.items():
         assert run.data.params["backend.name"] == name.removeprefix("backend=")
-        assert run.data.metrics["count/photos"] == 2
-        key = picture_key("one.png")
+        assert run.data.metrics["count/photos"] == 3
+        key = picture_key(FIRST)
         files = [Path(file.path).name for file in store.list_artifacts(run.info.run_id, "images")]
         assert len(files) == 4 and all(file.startswith(f"{key}+step+") for file in files)
 
@@ -101,7 +94,7 @@ def test_the_addresses_compare_the_last_sweep(tracked: Path, capsys: pytest.Capt
     tag = store.get_experiment(experiment).tags[VIEW_TAG + key[0]]
     view = json.loads(zlib.decompress(base64.b64decode(tag.removeprefix("deflate;"))))
     shown = [card["imageKeys"] for card in view["compareRunCharts"] if not card["deleted"]]
-    assert shown == [[picture_key("one.png")]] and parent.info.run_id in view["searchFilter"]
+    assert shown == [[picture_key(FIRST)]] and parent.info.run_id in view["searchFilter"]
     found = store.search_runs([experiment], view["searchFilter"], order_by=[f"{view['orderByKey']} DESC"])
     # The page shows them from right to left.
     assert len(found) == 3 and found[-1].info.run_id == parent.info.run_id

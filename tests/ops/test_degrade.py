@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
+from pictures import portrait
 
 from gfpup.core.errors import GfpupError
 from gfpup.ops.degrade import PROTOCOLS, Damage, Patch, apply, draw, kernel
@@ -18,7 +18,7 @@ NOTHING = Damage(sigma_xy=(0.05, 0.05), angle=0.0, scale=1.0, noise=0.0, noise_s
 
 @pytest.fixture(scope="module")
 def face() -> np.ndarray:
-    return np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+    return portrait()
 
 
 def test_the_table_is_the_published_one(shared) -> None:

@@ -8,14 +8,12 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import skimage.data
-from pictures import save
+from pictures import portrait, save
 
 import gfpup
 
-PORTRAIT = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
+PORTRAIT = portrait()
 
 
 @pytest.fixture(autouse=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
-import jsonschema
 import numpy as np
 import pytest
 import torch
+from builders import Run, manifest
 from golden import fill_randomly
 from official import layout
 from pictures import read, save
@@ -19,11 +18,8 @@ import gfpup as library
 from gfpup.cli import infer
 from gfpup.models.nets.gfpgan import GFPGAN
 from gfpup.ops import degrade
-from gfpup.records.manifest import SCHEMA_FILE
 from gfpup.restoration.align import align_faces
 from gfpup.restoration.detect import CascadeDetector
-
-Run = Callable[..., int]
 
 CASCADE = ("--detector", "cascade", "--tracking", "none")
 DAMAGED = ("clean.png", "grey.png", "none.png", "small.png", "soft.png", "squeezed.jpg", "strong.png")
@@ -50,12 +46,6 @@ def damaged(tmp_path: Path, portrait: np.ndarray, close: np.ndarray) -> Path:
     return folder
 
 
-def record(folder: Path) -> dict:
-    document = json.loads((folder / "manifest.json").read_text())
-    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
-    return document
-
-
 def reasons(text: str) -> dict[str, dict]:
     return {reason["setting"]: reason for reason in json.loads(text)["reasons"]}
 
@@ -69,7 +59,7 @@ def test_each_photo_gets_its_method_and_the_reason(
     assert "methods" in screen.out and "classical 6  identity 1" in screen.out
     assert "soft.png: classical was chosen: the face is somewhat blurred" in screen.out
     assert "no learned method is here" in screen.err
-    document = record(tmp_path / "out")
+    document = manifest(tmp_path / "out")
     lines = {line["name"]: line for line in document["photos"]}
     assert tuple(sorted(lines)) == DAMAGED
     assert {name: line["method"] for name, line in lines.items()} == {
@@ -93,7 +83,7 @@ def test_each_photo_gets_its_method_and_the_reason(
     assert gfpup("run", "-i", "in", "--backend", "classical", *CASCADE, "--upscale", "1", "-o", "one", "-q") == 0
     for name in DAMAGED:
         np.testing.assert_array_equal(read(tmp_path / "out" / name), read(tmp_path / "one" / name))
-    assert {(line["method"], *line["notes"]) for line in record(tmp_path / "one")["photos"]} == {(None,)}
+    assert {(line["method"], *line["notes"]) for line in manifest(tmp_path / "one")["photos"]} == {(None,)}
 
     before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in DAMAGED}
     (tmp_path / "out/soft.png").unlink()
@@ -103,7 +93,7 @@ def test_each_photo_gets_its_method_and_the_reason(
     assert facts["skipped"] == len(DAMAGED) - 1 and facts["methods"] == {"classical": 6, "identity": 1}
     after = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in DAMAGED}
     assert {name for name in DAMAGED if before[name] != after[name]} == {"soft.png"}
-    assert {line["name"]: line["notes"] for line in record(tmp_path / "out")["photos"]} == {
+    assert {line["name"]: line["notes"] for line in manifest(tmp_path / "out")["photos"]} == {
         name: line["notes"] for name, line in lines.items()
     }
     assert gfpup("report", "out", "--output", "page.html") == 0
@@ -201,7 +191,7 @@ def test_rules_of_which_no_method_can_run_are_refused(
 def test_in_a_sweep_it_stands_beside_the_others_and_shares_their_stages(gfpup: Run, damaged: Path, tmp_path: Path) -> None:
     words = ("-m", "--backend", "classical,auto", "--fidelity", "0.5", *CASCADE, "--no-report", "-q")
     assert gfpup("run", "-i", "in/soft.png", "-i", "in/none.png", "-o", "out", *words, "--metrics", "seconds") == 0
-    first, auto = (record(tmp_path / f"out/backend={name}") for name in ("classical", "auto"))
+    first, auto = (manifest(tmp_path / f"out/backend={name}") for name in ("classical", "auto"))
     dropped = next(reason for reason in auto["plan"]["reasons"] if reason["setting"] == "restore.fidelity")
     assert dropped["why"] == "means nothing to auto"
     assert {stage: entry["photos"] for stage, entry in auto["reused"].items()} == {"detect": 2, "align": 1, "background": 2}
@@ -216,7 +206,7 @@ def test_aligned_faces_have_their_method_too(gfpup: Run, tmp_path: Path, portrai
     save(tmp_path / "in/clean.png", face_of(portrait))
     save(tmp_path / "in/strong.png", degrade.apply(face_of(portrait), degrade.draw("codeformer-stage2", seed=2, name="a.png")))
     assert gfpup("run", "-i", "in", "-o", "out", "--auto", "--aligned", "-q") == 0
-    clean, strong = record(tmp_path / "out")["photos"]
+    clean, strong = manifest(tmp_path / "out")["photos"]
     assert (clean["method"], strong["method"]) == ("classical", "classical")
     assert "no rule for damage holds" in clean["notes"][0] and "strongly blurred" in strong["notes"][0]
     assert "detect" not in clean["seconds"] and clean["seconds"]["choose"] > 0
@@ -230,7 +220,7 @@ def test_the_old_command_has_it_too(
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
     assert infer.main(["-i", "in/strong.png", "-o", "out", "--auto", "--detector", "cascade", "--device", "cpu"]) == 0
     assert "--auto" in capfd.readouterr().err
-    (line,) = record(tmp_path / "out")["photos"]
+    (line,) = manifest(tmp_path / "out")["photos"]
     assert line["method"] == "classical" and "strongly blurred" in line["notes"][0]
     assert (tmp_path / "out/restored_imgs/strong.png").is_file()
 
@@ -260,7 +250,7 @@ def test_a_learned_method_restores_what_its_rule_gives_it(
     assert gfpup(*words, "--auto", *own, "-o", "learned") == 0
     assert gfpup("run", "-i", "in/strong.png", "--backend", "gfpgan", "--aligned", "-q", *own, "-o", "one") == 0
     (tmp_path / "mine.pth").unlink()
-    document = record(tmp_path / "learned")
+    document = manifest(tmp_path / "learned")
     assert [line["method"] for line in document["photos"]] == ["classical", "gfpgan-1.4"]
     assert len(document["checkpoints"]["backend.gfpgan-1.4"]["sha256"]) == 64
     np.testing.assert_array_equal(read(tmp_path / "learned/strong.png"), read(tmp_path / "one/strong.png"))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from builders import Run, manifest
 from golden import Golden
 from official import written
 from pictures import read, save
 
-Run = Callable[..., int]
-
 
 def plan_of(out: Path) -> dict:
-    return json.loads((out / "manifest.json").read_text())["plan"]["pixels"]
+    return manifest(out)["plan"]["pixels"]
 
 
 def test_real_esrgan_behind_the_faces(gfpup: Run, shared: Path, tmp_path: Path, portrait: np.ndarray) -> None:
@@ -49,7 +46,7 @@ def test_the_guard_and_the_parsed_mask(gfpup: Run, shared: Path, tmp_path: Path,
         assert gfpup("run", *args, "-o", "out", "--mask", "bisenet", "--mask-path", mask) == 0
         assert gfpup("run", *args, "-o", "guarded", "--identity-min", "0.999999", "--identity-path", identity) == 0
     assert plan_of(tmp_path / "out")["mask"] == "bisenet"
-    (face,) = json.loads((tmp_path / "guarded/manifest.json").read_text())["photos"][0]["faces"]
+    (face,) = manifest(tmp_path / "guarded")["photos"][0]["faces"]
     assert face["identity"] is not None
     assert face["guarded"] == (face["reason"] is not None)
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import Run
 from pictures import save
 
 from gfpup.core.errors import GfpupError
 from gfpup.running import composition, hydra_app
-
-Run = Callable[..., int]
 
 LOG = "version: 1, root: {handlers: [a]}, handlers: {a: "
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import Run, manifest
 from golden import Golden
 from official import written
 from pictures import read, save
-
-Run = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +28,7 @@ def test_an_aligned_face_gives_the_official_picture(gfpup: Run, tmp_path: Path, 
     official = np.rint(np.clip((golden.arrays["output"].astype(np.float64) + 1) / 2, 0, 1) * 255)
     mine = read(tmp_path / "out/face.png")[::stride, ::stride].transpose(2, 0, 1)
     assert np.abs(mine - official[0]).max() <= 1
-    record = json.loads((tmp_path / "out/manifest.json").read_text())
+    record = manifest(tmp_path / "out")
     assert len(record["checkpoints"]["backend"]["sha256"]) == 64
     assert any("unverified" in warning for warning in record["plan"]["warnings"])
 
@@ -59,7 +57,7 @@ def test_the_shared_photos_go_through_whole(gfpup: Run, tmp_path: Path, shared: 
     assert gfpup("run", "-i", photo, "-o", "zero", "--backend", "identity", "--detector", "cascade", "--ext", "png", "-q") == 0
     whole, half = read(tmp_path / "out/two_people.png"), read(tmp_path / "half/two_people.png")
     plain = read(tmp_path / "zero/two_people.png")
-    faces = json.loads((tmp_path / "half/manifest.json").read_text())["photos"][0]["faces"]
+    faces = manifest(tmp_path / "half")["photos"][0]["faces"]
     assert [face["restored"] for face in faces] == [True, False]
     assert faces[1]["reason"] == "not the largest one"
     for face, other in ((0, 1), (1, 0)):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from builders import Run, manifest
 from pictures import save
 
 from gfpup.machine.hardware import probe
 from gfpup.running import sweep
-
-Run = Callable[..., int]
 
 ODD = 'it\'s a=b, ${c} [d] "é" 照片'
 
@@ -31,7 +29,7 @@ def test_odd_paths_survive_a_sweep(gfpup: Run, tmp_path: Path, portrait: np.ndar
     words = ("-i", folder, "-o", out, "--aligned", "--backend", "identity,classical", "--suffix", "_'x", "-q", "-m")
     assert gfpup("run", *words, f"hydra/launcher={launcher}") == 0
     for backend in ("identity", "classical"):
-        record = json.loads((out / f"backend={backend}/manifest.json").read_text())
+        record = manifest(out / f"backend={backend}")
         assert record["status"] == "done"
         assert Path(record["photos"][0]["output"]).name == f"{ODD}_'x.png"
         assert Path(record["photos"][0]["output"]).is_file()

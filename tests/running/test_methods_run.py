@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from builders import Run, manifest
 from golden import Golden
 from official import written
 from pictures import read, save
-
-Run = Callable[..., int]
-
-
-def manifest(out: Path) -> dict:
-    return json.loads((out / "manifest.json").read_text())
 
 
 def test_an_ensemble_is_the_weighted_mean_of_its_members(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:

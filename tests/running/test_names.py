@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import Run, manifest
 from pictures import save
 
 from gfpup.records.scores import read as read_scores
 
-Run = Callable[..., int]
 NAME = os.fsdecode(b"caf\xe9 \xff.png")
 
 
@@ -30,7 +28,7 @@ def test_a_name_that_is_not_utf_8_is_restored_scored_compared_and_reported(
         assert gfpup(*args, backend, "-o", backend) == 0
     assert gfpup("run", "-i", f"in/{NAME}", "--aligned", "--backend", "identity", "-o", "one", "-q") == 0
     assert (tmp_path / "identity" / NAME).is_file()
-    (line,) = json.loads((tmp_path / "identity/manifest.json").read_text())["photos"]
+    (line,) = manifest(tmp_path / "identity")["photos"]
     assert line["name"] == NAME
     assert {row.photo for row in read_scores(tmp_path / "identity/scores.csv")} == {NAME}
     assert gfpup("score", "identity", "--metrics", "psnr,ssim") == 0

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from builders import manifest
 
 from gfpup.core.plan import Decision
 from gfpup.models.backends.identity import Identity
@@ -18,7 +18,7 @@ ARGUMENTS = ("--backend", "identity", "--detector", "cascade", "--recursive", "-
 
 
 def lines(out: Path) -> dict[str, dict]:
-    return {photo["name"]: photo for photo in json.loads((out / "manifest.json").read_text())["photos"]}
+    return {photo["name"]: photo for photo in manifest(out)["photos"]}
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, faces: int) -> None:

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from builders import Run, manifest
 from pictures import save
 
 from gfpup.core.errors import GfpupError
@@ -22,8 +22,6 @@ from gfpup.machine.hardware import Gpu, Machine
 from gfpup.planning.schema import Hardware, Settings
 from gfpup.running.distributed import rank as ranks
 from gfpup.running.distributed.rank import Rank, find_rank, share_of
-
-Run = Callable[..., int]
 
 COMMON = ["--backend", "classical", "--detector", "cascade", "--tracking", "none", "hardware.threads=1", "hardware.workers=0"]
 LINUX = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="looks for processes in /proc")
@@ -45,11 +43,6 @@ def command(album: Path, out: Path, *more: str) -> list[str]:
 
 def run(album: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(album, out, *more), capture_output=True, text=True, check=False, timeout=300)
-
-
-def record(out: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((out / "manifest.json").read_text())
-    return document
 
 
 def pictures(out: Path) -> dict[str, bytes]:
@@ -80,14 +73,14 @@ def test_two_ranks_do_what_one_does(gfpup: Run, album: Path, tmp_path: Path) -> 
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
     facts = json.loads(done.stdout)
-    faces = sum(face["restored"] for line in record(one)["photos"] for face in line["faces"])
+    faces = sum(face["restored"] for line in manifest(one)["photos"] for face in line["faces"])
     assert faces >= 3
     assert (facts["photos"], facts["failed"], facts["faces_restored"], facts["skipped"]) == (6, 1, faces, 0)
     assert pictures(two) == pictures(one)
     assert len(pictures(two)) == 5
-    assert timeless(record(two), two) == timeless(record(one), one)
+    assert timeless(manifest(two), two) == timeless(manifest(one), one)
     lines = [json.loads(line) for line in (two / "manifest.jsonl").read_text().splitlines()]
-    assert sorted(line["name"] for line in lines if "name" in line) == sorted(line["name"] for line in record(two)["photos"])
+    assert sorted(line["name"] for line in lines if "name" in line) == sorted(line["name"] for line in manifest(two)["photos"])
     left = {path.name for path in two.rglob("*")} - set(pictures(two))
     assert left == {"manifest.json", "manifest.jsonl", ".manifest.lock", "scores.csv", "scores.json"}
     scores = []
@@ -111,7 +104,7 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tm
     _, err = running.communicate(timeout=120)
     assert running.returncode == 1, err
     assert err == "gfpup: rank 1 ended with status -9 before its photos were done; run the same command again to resume.\n"
-    torn = record(out)
+    torn = manifest(out)
     assert torn["status"] == "stopped"
     restored = {line["name"] for line in torn["photos"]}
     assert 2 <= len(restored) < 8
@@ -121,7 +114,7 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tm
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["skipped"] == len(restored)
     assert {name: (out / name).stat().st_mtime_ns for name in restored} == before
-    assert [line["name"] for line in record(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
+    assert [line["name"] for line in manifest(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
     assert sorted(pictures(out)) == [f"{i:02d}.png" for i in range(8)]
 
 
@@ -141,7 +134,7 @@ def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, album
     assert {"01.png", "03.png"} <= set(half)
     assert gfpup("run", "-i", album, "-o", out, *COMMON, "-q") == 0
     assert {name: (out / name).stat().st_mtime_ns for name in half} == half
-    assert [line["name"] for line in record(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
+    assert [line["name"] for line in manifest(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
     assert gfpup("run", "-i", album, "-o", tmp_path / "one", *COMMON, "-q") == 0
     assert pictures(out) == pictures(tmp_path / "one")
     assert not [path for path in out.rglob("*") if path.name.endswith(".part") or ".ranks" in path.parts]

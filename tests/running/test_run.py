@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
+from builders import Run, manifest
 from pictures import read, save
 
 from gfpup.ops.resize import resize
-from gfpup.records.manifest import SCHEMA_FILE
-
-Run = Callable[..., int]
-
-
-def manifest(out: Path) -> dict:
-    document = json.loads((out / "manifest.json").read_text())
-    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
-    return document
 
 
 def test_a_folder_goes_in_and_comes_out(gfpup: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

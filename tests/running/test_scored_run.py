@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import skimage.metrics
+from builders import Run, manifest
 from pictures import read, save
-
-Run = Callable[..., int]
 
 
 def scores(out: Path) -> list[dict[str, str]]:
@@ -75,7 +72,7 @@ def test_without_a_reference_scores_are_named_to_input(gfpup: Run, photos: Path,
     (missing, *_) = [row for row in rows if row["metric"] == "identity_to_input"]
     assert missing["value"] == ""
     assert "arcface" in missing["missing_reason"]
-    record = json.loads((tmp_path / "out/manifest.json").read_text())
+    record = manifest(tmp_path / "out")
     assert any("ArcFace" in metric["implementation"] for metric in record["metrics"])
 
 

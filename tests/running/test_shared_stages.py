@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import jsonschema
 import numpy as np
 import pytest
+from builders import Run, manifest
 from golden import Golden
 from hydra.core.config_store import ConfigStore
 from official import written
@@ -17,12 +17,9 @@ from pictures import read, save
 
 from gfpup.models import backends
 from gfpup.records import items as results
-from gfpup.records.manifest import SCHEMA_FILE
 from gfpup.records.run_record import read_record
 from gfpup.restoration.background import RealESRGAN
 from gfpup.restoration.detect import CascadeDetector
-
-Run = Callable[..., int]
 
 FIVE = ("identity", "classical", "ensemble", "precomputed", "again")
 QUIET = ("--tracking", "none", "--no-report", "-q")
@@ -68,12 +65,6 @@ def again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     del store.repo["backend"]["again.yaml"]
 
 
-def record(folder: Path) -> dict:
-    document = json.loads((folder / "manifest.json").read_text())
-    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text()))
-    return document
-
-
 def seconds_of(folder: Path) -> dict[str, float]:
     with (folder / "scores.csv").open() as file:
         return {row["photo"]: float(row["value"]) for row in csv.DictReader(file) if row["metric"] == "seconds"}
@@ -92,7 +83,7 @@ def test_five_backends_cost_one_detection_a_photo(
         shared, alone = tmp_path / f"shared/backend={backend}", tmp_path / f"alone/backend={backend}"
         for name in ("a.png", "b.png"):
             assert (shared / name).read_bytes() == (alone / name).read_bytes()
-        document, without = record(shared), record(alone)
+        document, without = manifest(shared), manifest(alone)
         assert document["fingerprint"] == without["fingerprint"], "sharing changes no byte, so results may lie together"
         assert without["reused"] == {}
         expected = {} if backend == "identity" else {"detect": 2, "align": 2}
@@ -109,7 +100,7 @@ def test_five_backends_cost_one_detection_a_photo(
             assert seconds_of(shared)[line["name"]] == pytest.approx(counted, abs=1e-3)
         reasons = {reason["setting"]: reason["value"] for reason in document["plan"]["reasons"]}
         assert reasons["shared_stages"] is True
-    first, last = (record(tmp_path / f"shared/backend={backend}")["photos"] for backend in ("identity", "classical"))
+    first, last = (manifest(tmp_path / f"shared/backend={backend}")["photos"] for backend in ("identity", "classical"))
     spent = [sum(line["seconds"]["detect"] for line in lines) for lines in (first, last)]
     assert spent[1] < spent[0], "what was really spent"
     for one, other in zip(first, last, strict=True):
@@ -121,7 +112,7 @@ def test_scoring_again_does_not_punish_the_first_job(gfpup: Run, pair: Path, tmp
     args = ("-i", pair, "-m", "--backend", "identity,classical", "--detector", "cascade", *QUIET)
     assert gfpup("run", *args, "-o", "out") == 0
     items, _ = results.items_of_run(read_record(tmp_path / "out/backend=classical"))
-    for item, line in zip(items, record(tmp_path / "out/backend=classical")["photos"], strict=True):
+    for item, line in zip(items, manifest(tmp_path / "out/backend=classical")["photos"], strict=True):
         assert item.stages is not None
         assert item.stages["detect"] == line["reused"]["detect"] != line["seconds"]["detect"]
         assert item.stages["restore"] == line["seconds"]["restore"]
@@ -159,13 +150,13 @@ def test_a_folder_of_its_own_and_a_limit(
     assert gfpup(*args, "-o", "three", "cache.dir=file/stages") == 0
     said = capsys.readouterr().err
     assert said.count("cannot be written") == 1 and "Traceback" not in said
-    warnings = [warning for line in record(tmp_path / "three")["photos"] for warning in line["warnings"]]
+    warnings = [warning for line in manifest(tmp_path / "three")["photos"] for warning in line["warnings"]]
     assert len(warnings) == 1 and "cannot be written" in warnings[0]
 
 
 def test_aligned_faces_have_nothing_to_share(gfpup: Run, pair: Path, tmp_path: Path, stages: Path) -> None:
     assert gfpup("run", "-i", pair, "--aligned", "-m", "--backend", "identity,classical", "-o", "out", *QUIET) == 0
-    reasons = {reason["setting"]: reason for reason in record(tmp_path / "out/backend=identity")["plan"]["reasons"]}
+    reasons = {reason["setting"]: reason for reason in manifest(tmp_path / "out/backend=identity")["plan"]["reasons"]}
     assert reasons["shared_stages"]["value"] is False
     assert not stages.exists()
 
@@ -174,7 +165,7 @@ def test_jobs_in_other_processes_share_too(gfpup: Run, pair: Path, tmp_path: Pat
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher", reason="the extra gfpup[joblib] is not installed")
     args = ("-i", pair, "-m", "--backend", "identity,classical", "--detector", "cascade", *QUIET)
     assert gfpup("run", *args, "-o", "out", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hardware.threads=1") == 0
-    lines = [line for name in ("identity", "classical") for line in record(tmp_path / f"out/backend={name}")["photos"]]
+    lines = [line for name in ("identity", "classical") for line in manifest(tmp_path / f"out/backend={name}")["photos"]]
     assert len(lines) == 4
     for stage in ("detect", "align", "background"):
         assert sum(stage not in line["reused"] for line in lines) == 2, "each photo's was computed by one of the two"
@@ -194,4 +185,4 @@ def test_a_networks_background_is_computed_once(
         assert len(passes) == 1
         assert gfpup("run", *args, "-o", "small", "--backend", "classical", "--cache", "--upscale", "1") == 0
         assert len(passes) == 2, "another size, another pass"
-    assert record(tmp_path / "out/backend=classical")["reused"]["background"]["photos"] == 1
+    assert manifest(tmp_path / "out/backend=classical")["reused"]["background"]["photos"] == 1

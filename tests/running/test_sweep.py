@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from builders import Run
 from pictures import save
 
 from gfpup.records import scores
 from gfpup.running import sweep
 from gfpup.running.run import objective_of
-
-Run = Callable[..., int]
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from builders import Run, manifest
 from pictures import save
 
 from gfpup.tracking.store import children, client, last_sweep, store_uri
-
-Run = Callable[..., int]
 
 
 @pytest.fixture
@@ -32,7 +29,7 @@ def store_of(folder: Path) -> tuple[Any, str]:
 
 
 def tracking_of(folder: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = json.loads((folder / "manifest.json").read_text())["tracking"]
+    found: dict[str, Any] | None = manifest(folder)["tracking"]
     return found
 
 

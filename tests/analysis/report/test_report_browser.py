@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-import skimage.data
-from pictures import save
 
 from gfpup.analysis.report import write_report
-from gfpup.cli.main import main
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("browser")
-    portrait = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
-    (root / "photos").mkdir()
-    for i, name in enumerate(('a "<img src=x onerror=alert(1)>.png', "b.png", "c.jpg")):
-        save(root / "photos" / name, cv2.convertScaleAbs(portrait, alpha=1 - 0.1 * i, beta=5 * i))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        patch.setenv("GFPUP_CONFIG_DIR", str(root / "config"))
-        words = "run -m --input photos --detector cascade --backend identity,classical --metrics ssim,seconds --output out -q"
-        assert main(shlex.split(words)) == 0
-        return write_report([root / "out"], root / "report.html")
+def report(tmp_path_factory: pytest.TempPathFactory, finished_sweep: Path) -> Path:
+    return write_report([finished_sweep], tmp_path_factory.mktemp("browser") / "report.html")
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,6 @@ import pytest
 
 from gfpup.evaluation.metrics import cost
 
-COUNTED_BYTES = 2e6
-"""Linux counts pages on each processor and adds them up now and then, so VmHWM is exact only to these (proc(5))."""
-
 
 def test_seconds_leave_out_what_is_not_the_methods() -> None:
     stages = {"read": 1.0, "detect": 0.25, "restore": 0.5, "paste": 0.125, "write": 2.0, "score": 9.0}
@@ -31,4 +28,4 @@ def test_peak_memory_is_in_bytes_and_never_falls() -> None:
     assert 10_000_000 < first <= second and second > 200_000_000
     del block
     third = cost.peak_memory().value
-    assert third is not None and third >= second - COUNTED_BYTES
+    assert third is not None and third >= second

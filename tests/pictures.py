@@ -1,4 +1,4 @@
-"""Read and write pictures as RGB, without the code under test."""
+"""The picture that most tests use, and how to read and write pictures as RGB without the code under test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import skimage.data
 
 
 def save(path: Path, rgb: np.ndarray) -> None:
@@ -16,3 +17,8 @@ def save(path: Path, rgb: np.ndarray) -> None:
 
 def read(path: Path) -> np.ndarray:
     return cv2.cvtColor(cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def portrait() -> np.ndarray:
+    """A photo (256, 256, 3) uint8 RGB with one face that the cascade finds."""
+    return np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352])
