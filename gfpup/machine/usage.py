@@ -12,7 +12,7 @@ from typing import Final
 def peak_bytes() -> int | None:
     """The largest resident set of this process since it was started, in bytes; None where the system does not keep it.
 
-    It never falls: Linux adds up each processor's pages now and then, so what it tells can be a batch of pages less than before.
+    It never falls, though what Linux tells can, by a batch of pages: it adds up those of each processor now and then.
     On Linux a process inherits `ru_maxrss` from the one that started it, and does not inherit VmHWM.
 
     Source: proc(5), getrusage(2).
