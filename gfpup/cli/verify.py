@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from gfpup.tools.verify import Check
+    from gfpup.tools.verify.checks import Check
 
 HELP = """\
 usage: gfpup verify NAME [flags]
@@ -45,7 +45,8 @@ def run(words: Sequence[str]) -> int:
         print(HELP, end="")
         return 0
     request = _parse(words)
-    from gfpup.tools.verify import resolve, verify
+    from gfpup.models.networks import resolve
+    from gfpup.tools.verify.checks import verify
     from gfpup.weights.store import Store, default_folder
 
     checkpoint = resolve(request.name)

@@ -19,8 +19,9 @@ from gfpup.cli import verify as command
 from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.models import backends
 from gfpup.models.nets.parsing_bisenet import BiSeNet
-from gfpup.models.networks import NETWORKS, Answer
-from gfpup.tools.verify import Check, checks, goldens, independent, resolve, verify
+from gfpup.models.networks import NETWORKS, Answer, resolve
+from gfpup.tools.verify import checks, goldens, independent
+from gfpup.tools.verify.checks import Check, verify
 from gfpup.weights import catalogue
 from gfpup.weights.store import Store
 

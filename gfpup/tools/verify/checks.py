@@ -93,20 +93,15 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
 
 def _outputs(architecture: str, golden: Golden, answer: Answer, form: str, tolerance: float) -> Iterator[Check]:
     for key in golden.facts["outputs"]:
-        output = answer.outputs.get(key)
-        if output is None:
+        if (output := answer.outputs.get(key)) is None:
             yield Check(f"golden, {form}: {key}", "failed", f"{architecture} does not have this output")
-            continue
-        found = golden.difference(key, output)
-        yield _compared(f"golden, {form}: {key}", found, tolerance, architecture)
+        else:
+            yield _compared(f"golden, {form}: {key}", golden.difference(key, output), tolerance, architecture)
     if "codes" in golden.arrays and answer.codes is not None:
         official = torch.from_numpy(np.asarray(golden.arrays["codes"], np.int64))
-        mine = answer.codes.cpu()
+        mine, theirs = answer.codes.cpu(), golden.facts.get("codes", {}).get("smallest_margin")
         equal = int((mine == official).sum()) if mine.shape == official.shape else 0
-        margin = f"smallest margin {answer.margin:.2g}"
-        theirs = golden.facts.get("codes", {}).get("smallest_margin")
-        if theirs is not None:
-            margin += f", officially {theirs:.2g}"
+        margin = f"smallest margin {answer.margin:.2g}" + ("" if theirs is None else f", officially {theirs:.2g}")
         detail = f"{equal} of {len(official)} equal; {margin}"
         yield Check(f"golden, {form}: codes", "ok" if equal == len(official) else "failed", detail)
 
