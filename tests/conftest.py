@@ -18,26 +18,16 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("GFPUP_SHARED", ROOT.parent / "shared"))
 
-LONGEST_FIRST = (
-    "test_python_page.py",
-    "test_notebooks.py",
-    "test_export_command.py",
-    "test_run.py",
-    "test_report.py",
-    "test_run_record.py",
-    "test_tracking.py",
-    "test_tracked_run.py",
-    "test_guide_commands.py",
-    "test_ranks.py",
-    "test_bench_sides.py",
-    "test_batch_tolerance.py",
-)
-"""Files of more than ten seconds on two cores: a worker that took one of them last would end long after the others."""
+LONGEST_FIRST = """
+python_page notebooks export_command report run_record bench_command tracking tracked_run guide_commands auto_run
+shared_stages sweep methods_run run stage_cache ranks bench_sides batch_tolerance upstream engines names verify
+""".split()
+"""The files that take longest: a worker that took one of them last would end long after the others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files; `--no-loadscope-reorder` keeps this order."""
-    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
