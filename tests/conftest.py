@@ -18,10 +18,13 @@ from filelock import FileLock
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("GFPUP_SHARED", ROOT.parent / "shared"))
 
-LONGEST_FIRST = """
-python_page notebooks export_command report run_record bench_command tracking tracked_run guide_commands auto_run
-shared_stages sweep methods_run run stage_cache ranks bench_sides batch_tolerance upstream engines names verify
-""".split()
+# fmt: off
+LONGEST_FIRST = (
+    "python_page", "notebooks", "export_command", "report", "run_record", "bench_command", "tracking", "tracked_run",
+    "guide_commands", "auto_run", "shared_stages", "sweep", "methods_run", "run", "stage_cache", "ranks",
+    "bench_sides", "batch_tolerance", "upstream", "engines", "names", "verify",
+)
+# fmt: on
 """The files that take longest: a worker that took one of them last would end long after the others."""
 
 
