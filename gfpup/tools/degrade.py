@@ -54,9 +54,8 @@ def write_set(
     lines = _earlier(output, header, overwrite=overwrite)
     if references is not None:
         if references.resolve() == output.resolve():
-            raise GfpupError(
-                f"--references {references} is also the output folder: give another, because the names are the same"
-            )
+            remedy = "give another, because the names are the same"
+            raise GfpupError(f"--references {references} is also the output folder: {remedy}")
         sources.plan_outputs(photos, output=references, ext="png")
     if not overwrite and not (output / RECORD).exists():
         files = (folder / name for _, name in chosen for folder in (output, references) if folder is not None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from gfpup.restoration.detect import RetinaFaceDetector, load_detector
 from gfpup.restoration.parsing import ParsedMask, load_mask
 from gfpup.restoration.restorer import Masker, Restorer, Upsampler
 from gfpup.tools.bench.request import Side, Workload, architecture
+from gfpup.tools.verify.goldens import face_crop
 
 Run = Callable[[], tuple[torch.Tensor, Mapping[str, float]]]
 """Runs a side once: its output, (n, 3, h, w) in about [0, 1] or (h, w, 3) uint8, and the seconds of its stages."""
@@ -204,17 +203,6 @@ SEED = 7
 
 ROOM = 0.8
 """The largest share of its cell that a face takes."""
-
-
-@cache
-def face_crop() -> UInt8:
-    """A face that comes with scikit-image, (512, 512, 3) uint8 RGB."""
-    # The file is read without importing the package, which imports SciPy: that would count in every side's memory.
-    (folder,) = find_spec("skimage").submodule_search_locations  # type: ignore[union-attr, misc]
-    portrait = cv2.imread(str(Path(folder, "data", "astronaut.png")))
-    assert portrait is not None
-    size = (geometry.CROP_PX, geometry.CROP_PX)
-    return np.asarray(cv2.resize(portrait[:256, 96:352, ::-1], size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def places(size_wh: tuple[int, int], faces: int, face_px: int) -> list[tuple[int, int, int]]:

@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from gfpup.core.errors import CheckpointError
-from gfpup.core.types import UInt8
 from gfpup.models.nets.loading import load_network, load_strictly
 from gfpup.models.networks import NETWORKS, Answer, Network
 from gfpup.tools.verify import independent
-from gfpup.tools.verify.goldens import SIDE, Golden, difference, filled, load_golden
+from gfpup.tools.verify.goldens import Golden, difference, face_crop, filled, load_golden
 from gfpup.weights.catalogue import Checkpoint
 from gfpup.weights.checkpoint import read_state_dict
 from gfpup.weights.store import Store
@@ -116,12 +115,12 @@ def _compared(check: str, found: float, tolerance: float, architecture: str) -> 
 def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Check:
     name = f"SHA-256 of {checkpoint.name}"
     if model_path is not None:
-        found = store.digest(model_path)
-        if checkpoint.sha256 is None:
+        found, published = store.digest(model_path), checkpoint.sha256
+        if published is None:
             return Check(name, "skipped", f"no hash is published; {model_path} has {found}")
-        if found == checkpoint.sha256:
+        if found == published:
             return Check(name, "ok", f"{model_path} is the published file")
-        return Check(name, "failed", f"{model_path} is not the published file: {found} instead of {checkpoint.sha256}")
+        return Check(name, "failed", f"{model_path} is not the published file: {found} instead of {published}")
     stored = store.verify(checkpoint.name)
     if stored.state == "absent":
         return Check(name, "skipped", f"not in {store.folder}: gfpup weights fetch {checkpoint.name} downloads it")
@@ -151,7 +150,7 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
     network = NETWORKS[architecture]
     lacking = {project: independent.lacking(project, architecture) for project in independent.PROJECTS}
     weights = "deterministic weights" if state is None else "the file's weights"
-    answer, x = None, network.feed(_face() if golden is None else golden.rgb)
+    answer, x = None, network.feed(face_crop() if golden is None else golden.rgb)
     for project, reason in lacking.items():
         if reason is not None:
             yield Check(project, "skipped", reason)
@@ -174,14 +173,6 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
         yield _compared(f"{project}, {weights}: {key}", worst[key], network.tolerance.reordered, architecture)
 
 
+@torch.inference_mode()
 def _ask(network: Network, built: nn.Module, x: torch.Tensor) -> Answer:
-    with torch.inference_mode():
-        return network.ask(built, x)
-
-
-def _face() -> UInt8:
-    """The face that comes with scikit-image, (512, 512, 3) uint8 RGB, for networks without a golden."""
-    import cv2
-    from skimage import data
-
-    return np.asarray(cv2.resize(data.astronaut()[:256, 96:352], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return network.ask(built, x)

@@ -12,6 +12,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,18 @@ from gfpup.core.types import Float64, UInt8
 Array = npt.NDArray[Any]
 
 SIDE = 512
+
+
+@cache
+def face_crop() -> UInt8:
+    """A face that comes with scikit-image, (512, 512, 3) uint8 RGB."""
+    import cv2
+
+    # The file is read without importing the package, which imports SciPy: that would count in the memory of a measurement.
+    (folder,) = find_spec("skimage").submodule_search_locations  # type: ignore[union-attr, misc]
+    portrait = cv2.imread(str(Path(folder, "data", "astronaut.png")))
+    assert portrait is not None
+    return np.asarray(cv2.resize(portrait[:256, 96:352, ::-1], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
