@@ -343,11 +343,11 @@ def test_cut_off_16_bits_are_refused(tmp_path: Path) -> None:
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"\0" * 100, "no picture"),
+        (b"\0" * 100, "it is not a picture"),
         (b"<!DOCTYPE html><html><body>404</body></html>", "text"),
         (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
         (b"\xff\xd8\xff\xe0", "JPEG"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "no picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "it is not a picture"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_the_reason(tmp_path: Path, data: bytes, reason: str) -> None:

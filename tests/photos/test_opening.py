@@ -69,7 +69,7 @@ HEIC = b"\0\0\0\x18ftypheic" + b"\0" * 60
 def test_heic_without_its_package_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     (tmp_path / "a.heic").write_bytes(HEIC)
-    with pytest.raises(PhotoError, match=r"takes the package pillow-heif: pip install 'gfpup\[heic\]'"):
+    with pytest.raises(PhotoError, match=r"needs the package pillow-heif: pip install 'gfpup\[heic\]'"):
         read_photo(tmp_path / "a.heic")
 
 
