@@ -72,6 +72,10 @@ class Comparison:
         """The lines of one metric, best first."""
         return sorted((line for line in self.lines if line.key == (metric, level)), key=lambda line: line.rank)
 
+    def by_run(self, key: Key) -> dict[str, Line]:
+        """The lines of one metric by the name of their run, best first."""
+        return {line.run: line for line in self.of(*key)}
+
     @property
     def metrics(self) -> list[Key]:
         """The metrics and their levels that were compared, in their order."""

@@ -94,7 +94,12 @@ def as_text(comparison: Comparison, *, protocol: str | None = None) -> str:
     parts = [_headline(comparison)]
     for key in comparison.metrics:
         rows = _cells(comparison, key)
-        parts += ["", _title(comparison, key), aligned(rows, "  "), *(f"  published: {row}" for row in _published(key, protocol))]
+        parts += [
+            "",
+            _title(comparison, key),
+            aligned(rows, "  "),
+            *(f"  published: {row}" for row in _published(key, protocol)),
+        ]
     return _joined([*parts, "", *(f"note: {note}." for note in comparison.notes)])
 
 
@@ -114,14 +119,13 @@ def as_latex(comparison: Comparison, *, protocol: str | None = None) -> str:
 
     Bootstrap intervals are not symmetric, so their bounds stand as distances below and above the mean.
     """
-    lines = {(key, line.run): line for key in comparison.metrics for line in comparison.of(*key)}
     head, rows = ["method"], [[run.translate(_LATEX)] for run in comparison.runs]
     for metric, level in comparison.metrics:
         name = metric if level == "photo" else f"{metric} ({level})"
-        of_metric = comparison.of(metric, level)
-        head.append(f"{name.translate(_LATEX)} $\\{'up' if of_metric[0].higher_is_better else 'down'}arrow$")
+        lines = comparison.by_run((metric, level))
+        head.append(f"{name.translate(_LATEX)} $\\{'up' if next(iter(lines.values())).higher_is_better else 'down'}arrow$")
         for row, run in zip(rows, comparison.runs, strict=True):
-            row.append(_latex_cell(lines.get(((metric, level), run))))
+            row.append(_latex_cell(lines.get(run)))
     notes = " ".join(f"{note}." for note in comparison.notes)
     caption = f"{_headline(comparison)} Sub- and superscripts lead to the bounds of the CI. {notes}".strip().translate(_LATEX)
     body = [head, r"\midrule", *rows]

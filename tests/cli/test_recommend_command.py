@@ -100,7 +100,7 @@ def test_measured_runs_decide_and_are_shown(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--use-case", "hobby"], "--use-case 'hobby' means nothing to the guide"),
+        (["--use-case", "hobby"], "invalid value 'hobby' for --use-case"),
         (["--priority", "cheap"], "choose one of quality, speed, natural, general"),
         (["--vram", "-1"], "--vram -1 is no size"),
         (["--vram", "nan"], "--vram nan is no size"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,14 +46,34 @@ class Candidate:
         return str(self.record.pixels["backend"])
 
     @property
-    def members(self) -> tuple[str, ...]:
-        """The methods of an ensemble."""
-        return tuple(dict.fromkeys(member["backend"] for member in self.record.pixels.get("members", ())))
+    def members(self) -> tuple[Mapping[str, Any], ...]:
+        """What the methods of an ensemble, or of `auto`, were and are given."""
+        return tuple(self.record.pixels.get("members", ()))
 
     @property
     def flags(self) -> tuple[str, ...]:
         """The flags of `gfpup run` that make what this run made, but for its photos and its folder."""
-        return tuple(_flags(self.record.pixels, self.record.pixels.get("members", ()), self.record.configuration))
+        pixels, asked, words = self.record.pixels, self.record.configuration, ["--backend", self.backend]
+        members = self.members if self.backend == "ensemble" else ()
+        parameters = dict(pixels.get("parameters", {}))
+        for member in members:
+            parameters |= member["parameters"]
+        for key in ("version", "fidelity"):
+            words += [f"--{key}", str(parameters.pop(key))] if key in parameters else []
+        if members:
+            words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
+            words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
+        own = asked.get("weights", {}).get("model")
+        words += ["--model-path", str(own)] if own is not None else []
+        for key, usual in (("upscale", 2), ("strength", 1), ("identity_min", None)):
+            words += [_flag(key), f"{pixels[key]:g}"] if pixels.get(key, usual) != usual else []
+        words += [_flag(key) for key in ("aligned", "match_color") if pixels.get(key)]
+        words += [_flag(pixels["mode"])] if pixels.get("mode", "standard") != "standard" else []
+        machine = asked.get("hardware", {})
+        for key in ("precision", "engine"):
+            words += [_flag(key), str(machine[key])] if machine.get(key, "auto") != "auto" else []
+        words += ["--compile"] if machine.get("compile") else []
+        return (*words, *(f"restore.{key}={value}" for key, value in sorted(parameters.items())))
 
     @property
     def device(self) -> str:
@@ -67,28 +88,28 @@ class Candidate:
     @property
     def peak_gb(self) -> float | None:
         """The most memory it held, in GB."""
-        peaks = [s.value for s in self.record.scores if s.metric == "peak_memory" and s.value is not None]
-        return peaks[0] / GB if peaks else None
+        return next((s.value / GB for s in self.record.scores if s.metric == "peak_memory" and s.value is not None), None)
 
     @property
     def uses(self) -> tuple[str, ...]:
         """The methods whose weights and licences it needs."""
-        return self.members or (self.backend,)
+        return tuple(dict.fromkeys(member["backend"] for member in self.members)) or (self.backend,)
 
     @property
     def guide_method(self) -> str | None:
         """What the guide calls it, None for what the guide does not know."""
-        for name, facts in guide()["methods"].items():
-            wanted = [word for pair in facts["flags"].items() for word in pair]
-            if facts["backend"] == self.backend and set(wanted) <= set(self.flags):
-                return str(name)
-        return None
+        known = {name: {facts["backend"], *chain(*facts["flags"].items())} for name, facts in guide()["methods"].items()}
+        return next((name for name, words in known.items() if words <= set(self.flags)), None)
 
     @property
     def commercial_use(self) -> str:
         """The strictest of what its methods' licences say of commercial use."""
         order = ("no", "contested", "unknown", "yes")
         return min((commercial_use(name) if name in backends.TABLE else "unknown" for name in self.uses), key=order.index)
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def timed(record: RunRecord) -> RunRecord:
@@ -99,7 +120,7 @@ def timed(record: RunRecord) -> RunRecord:
     """
     if record.pixels.get("backend") == "precomputed":
         return record
-    if any((score.metric, score.level) == SECONDS and score.value is not None for score in record.scores):
+    if any(score.key == SECONDS and score.value is not None for score in record.scores):
         return record
     found = []
     for line in record.photos:
@@ -109,34 +130,6 @@ def timed(record: RunRecord) -> RunRecord:
     if not found:
         raise GfpupError(f"{record.folder} has no seconds, which the advice needs; restore its photos again with gfpup run.")
     return replace(record, scores=(*(s for s in record.scores if s.metric != "seconds"), *found))
-
-
-def _flags(pixels: Mapping[str, Any], members: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> list[str]:
-    words = ["--backend", str(pixels["backend"])]
-    parameters = dict(pixels.get("parameters", {}))
-    for member in members if pixels["backend"] == "ensemble" else ():
-        parameters |= member["parameters"]
-    words += [word for key in ("version", "fidelity") if key in parameters for word in (f"--{key}", str(parameters.pop(key)))]
-    if members and pixels["backend"] == "ensemble":
-        words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
-        words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
-    own = asked.get("weights", {}).get("model")
-    if own is not None:
-        words += ["--model-path", str(own)]
-    for key, flag, usual in (
-        ("upscale", "--upscale", 2),
-        ("strength", "--strength", 1),
-        ("identity_min", "--identity-min", None),
-    ):
-        if pixels.get(key, usual) != usual:
-            words += [flag, f"{pixels[key]:g}"]
-    words += [flag for key, flag in (("aligned", "--aligned"), ("match_color", "--match-color")) if pixels.get(key)]
-    words += [f"--{pixels['mode']}"] if pixels.get("mode", "standard") != "standard" else []
-    machine = asked.get("hardware", {})
-    for key in ("precision", "engine"):
-        words += [f"--{key}", str(machine[key])] if machine.get(key, "auto") != "auto" else []
-    words += ["--compile"] if machine.get("compile") else []
-    return words + [f"restore.{key}={value}" for key, value in sorted(parameters.items())]
 
 
 def machine_of(hardware: Mapping[str, Any]) -> str:
@@ -188,8 +181,6 @@ def fetch(experiment: str, uri: str | None, into: Path) -> list[Path]:
 def _fresh(into: Path, name: str) -> Path:
     """A new folder named after a run, whatever letters its name has."""
     plain = re.sub(r"[^\w.,=+-]+", "_", name).strip("._") or "run"
-    number = 1
-    while (folder := into / (plain if number == 1 else f"{plain}-{number}")).exists():
-        number += 1
+    folder = next(folder for n in count(1) if not (folder := into / (plain if n == 1 else f"{plain}-{n}")).exists())
     folder.mkdir(parents=True)
     return folder

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from gfpup.analysis import published
+from gfpup.analysis.published import CELEBA_TEST, rows
 from gfpup.core.errors import GfpupError
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
@@ -16,8 +16,6 @@ from gfpup.planning import tiers
 from gfpup.weights import catalogue, licences
 
 GUIDE: Final = "recommend.yaml"
-PROTOCOL: Final = "pmrf-celeba-test"
-"""The one published table that holds most of the methods under one protocol."""
 GB: Final = 1e9
 """Bytes; what is sold as 8 GB reports a little more than 8e9 bytes."""
 
@@ -75,9 +73,7 @@ def guide() -> Mapping[str, Any]:
     from omegaconf import OmegaConf
 
     text = files("gfpup.conf").joinpath(GUIDE).read_text(encoding="utf-8")
-    loaded = OmegaConf.to_container(OmegaConf.create(text))
-    assert isinstance(loaded, dict)
-    return {str(key): value for key, value in loaded.items()}
+    return cast("Mapping[str, Any]", OmegaConf.to_container(OmegaConf.create(text)))
 
 
 def hardware_of(machine: Machine) -> Hardware:
@@ -95,17 +91,14 @@ def hardware_of(machine: Machine) -> Hardware:
 
 
 def check(question: Question) -> None:
-    """Refuse a use case or a priority that the guide does not know.
+    """Check the use case and the priority.
 
     Raises:
-        GfpupError: it does not, with what it knows.
+        GfpupError: the guide does not know one of them; the message lists those it knows.
     """
-    for flag, value, known in (
-        ("--use-case", question.use_case, guide()["use_cases"]),
-        ("--priority", question.priority, guide()["priorities"]),
-    ):
-        if value is not None and value not in known:
-            raise GfpupError(f"{flag} {value!r} means nothing to the guide; choose one of {', '.join(known)}.")
+    for flag, value, known in (("use-case", question.use_case, "use_cases"), ("priority", question.priority, "priorities")):
+        if value is not None and value not in guide()[known]:
+            raise GfpupError(f"invalid value {value!r} for --{flag}: expected one of {', '.join(guide()[known])}.")
 
 
 def priority_of(question: Question) -> str:
@@ -124,13 +117,13 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
     """Follow the guide: its flow, the licence, and what the machine can hold.
 
     Raises:
-        GfpupError: the use case or the priority means nothing.
+        GfpupError: the guide does not know the use case or the priority.
     """
     check(question)
-    priority = priority_of(question)
+    priority, commercial = priority_of(question), is_commercial(question)
     facts = guide()["priorities"][priority]
     reasons, warnings = [_asked(question, priority)], []
-    allowed = [name for name in facts["take"] if not is_commercial(question) or commercial_use(_backend(name)) != "no"]
+    allowed = [name for name in facts["take"] if not commercial or commercial_use(_backend(name)) != "no"]
     first, method = facts["take"][0], allowed[0]
     reasons.append(f"the guide takes {title(first)} {facts['because']}")
     if method != first:
@@ -138,19 +131,20 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
             f"{title(first)} is non-commercial ({licence_of(_backend(first))}), so for professional use the next one is taken: "
             f"{title(method)}"
         )
-    warnings += licence_warnings(_backend(method), commercial=is_commercial(question), others=allowed)
+    warnings += licence_warnings(_backend(method), commercial=commercial, others=allowed)
     tier, held, why = fit(method, hardware)
     reasons.append(why)
     warnings += memory_warnings(method, held, hardware)
-    reasons += _arithmetic(first) if priority == "speed" else _published(priority)
-    others = [name for name in dict.fromkeys((*allowed, first)) if name != method]
+    reasons += _arithmetic(first) if priority == "speed" else _published() if priority == "quality" else []
     return Advice(
         method=method,
         backend=_backend(method),
         command=command(question, guide_flags(method), held),
         reasons=tuple(reasons),
         warnings=tuple(warnings),
-        alternatives=tuple(_alternative(question, name, hardware) for name in others),
+        alternatives=tuple(
+            _alternative(question, name, hardware) for name in dict.fromkeys((*allowed, first)) if name != method
+        ),
         tier=tier,
         guide=first,
     )
@@ -158,10 +152,8 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
 
 def command(question: Question, flags: Sequence[str], held: str) -> tuple[str, ...]:
     """A command that runs as it stands: the method's `flags`, what the use case adds, and where it is held."""
-    extra: list[str] = []
-    if question.use_case is not None:
-        for flag, value in guide()["use_cases"][question.use_case]["flags"].items():
-            extra += [flag, value]
+    use_case: Mapping[str, Any] = guide()["use_cases"].get(question.use_case, {"flags": {}})
+    extra = [word for pair in use_case["flags"].items() for word in pair]
     where = {"cpu": ["--device", "cpu"], "reduced": ["--memory-efficient"]}.get(held, [])
     if {"--high-quality", "--memory-efficient"} & set(flags) and held == "reduced":
         where = []  # a run's own mode stays
@@ -194,7 +186,7 @@ def fit(method: str, hardware: Hardware) -> tuple[str, str, str]:
 
 
 def memory_warnings(method: str, held: str, hardware: Hardware) -> list[str]:
-    """What is to be said of a machine's memory where a method runs on the CPU."""
+    """A warning where a method runs on the CPU and the machine has less memory than the guide claims it needs."""
     needed = guide()["methods"][method]["ram_gb"]
     if held != "cpu" or hardware.ram_gb is None or hardware.ram_gb >= needed:
         return []
@@ -202,16 +194,12 @@ def memory_warnings(method: str, held: str, hardware: Hardware) -> list[str]:
 
 
 def licence_warnings(backend: str, *, commercial: bool, others: Sequence[str] = ()) -> list[str]:
-    """What is to be said of a method's licence: that it is non-commercial or contested, and what to do about it."""
-    name = _checkpoint(backend)
-    if name is None:
-        return []
-    use, licence, identifier = commercial_use(backend), licence_of(backend), catalogue.find(name).licence_id
+    """A warning where a method's licence is non-commercial or contested, with what to do about it."""
+    use, licence = commercial_use(backend), licence_of(backend)
     if use == "no":
-        said = f"{backend} is non-commercial ({licence})"
-        if not licences.is_accepted(identifier):
-            said += f": if your use is non-commercial, consent once by adding --accept-licence {identifier}"
-        return [said]
+        identifier = catalogue.find(_checkpoint(backend) or "").licence_id
+        consent = f": if your use is non-commercial, consent once by adding --accept-licence {identifier}"
+        return [f"{backend} is non-commercial ({licence}){'' if licences.is_accepted(identifier) else consent}"]
     if use in ("contested", "unknown") and commercial:
         clear = [title(name) for name in others if commercial_use(_backend(name)) == "yes"]
         remedy = f"; {clear[0]} is free of that" if clear else ""
@@ -258,22 +246,18 @@ def _asked(question: Question, priority: str) -> str:
 def _arithmetic(fastest: str) -> list[str]:
     """Where the operations contradict what the guide calls the fastest."""
     cheaper = [arithmetic(_backend(fastest), _backend(name)) for name in guide()["methods"]]
-    said = next((sentence for sentence in cheaper if sentence), None)
     doubt = 'so the guide\'s "fastest" may not hold on your machine: measure it, and give --measured'
-    return [] if said is None else [f"{said}, {doubt}"]
+    return [f"{said}, {doubt}" for said in cheaper if said][:1]
 
 
-def _published(priority: str) -> list[str]:
-    """What was published of the guide's methods, where the priority is one that the table measures."""
-    if priority != "quality":
-        return []
+def _published() -> list[str]:
+    """What was published of the guide's methods; all three metrics are better when lower."""
     methods = {backends.facts(facts["backend"]).published_as for facts in guide()["methods"].values()}
     said = []
     for metric in ("LPIPS", "Deg", "FID"):
-        rows = [row for row in published.rows() if (row.protocol, row.metric) == (PROTOCOL, metric) and row.method in methods]
-        rows.sort(key=lambda row: row.value)  # all three are better when lower
-        said.append(f"{metric} " + ", ".join(f"{row.method} {row.value:g}" for row in rows))
-    return [f"published for CelebA-Test ({PROTOCOL}), best first: {'; '.join(said)}"]
+        found = [row for row in rows() if (row.protocol, row.metric) == (CELEBA_TEST, metric) and row.method in methods]
+        said.append(f"{metric} " + ", ".join(f"{row.method} {row.value:g}" for row in sorted(found, key=lambda row: row.value)))
+    return [f"published for CelebA-Test ({CELEBA_TEST}), best first: {'; '.join(said)}"]
 
 
 def _alternative(question: Question, method: str, hardware: Hardware) -> Alternative:
