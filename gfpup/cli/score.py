@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from gfpup.records.rescore import Result
     from gfpup.weights.resolver import Resolver
 
-HELP = """\
+PARSER = Parser(
+    "gfpup score",
+    text="""\
 usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
        gfpup score --restored DIR [--reference DIR] [--input DIR] [--metrics WHICH] --output OUT
 
@@ -29,19 +31,7 @@ higher_is_better, missing_reason, taken_from) and scores.json (means, and what c
 
 RUN is the --output folder of gfpup run, or a sweep's with several runs in it. Inputs and faces come from its record.
 
-  --metrics WHICH        fast|full or a list such as psnr,ssim,lpips (default: fast)
-  --restored DIR         measure the pictures of this folder, whatever made them
-  --reference DIR        compare with the references of the same names (default: those the run had)
-  --input DIR            compare with the degraded photos of the same names (default: those the run had)
-  --output OUT           write here (default: into the run; of several runs one folder each)
-  --require-metrics      refuse to begin where a metric cannot be computed
-  --device NAME          compute on auto|cpu|cuda|cuda:N|mps (default: auto)
-  --weights-dir DIR      take checkpoints from here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --no-download          use only checkpoints that are there
-  --trust-first-download accept checkpoints without a published hash
-  --accept-licence ID    consent to a licence, once; repeat for more
-  --json                 print the summary as JSON
-  --quiet                print errors only
+{flags}
 
 Names match without their extensions, sub-folders included. Without references, metrics that need one are taken against the
 input and called psnr_to_input and so on: a good value then means that little was changed. Metrics scored now replace their
@@ -51,14 +41,27 @@ Exit status: 0 all photos were scored, 1 some were not, for lack of a result or 
   gfpup score out/ --metrics psnr,ssim
   gfpup score out/ --reference references/ --metrics full
   gfpup score --restored results/ --input photos/ --metrics psnr,ssim --output scores/
-"""
+""",
+)
+PARSER.add_argument("runs", nargs="*", type=Path)
+PARSER.add("--metrics WHICH", "fast|full or a list such as psnr,ssim,lpips (default: fast)", action="append")
+PARSER.add("--restored DIR", "measure the pictures of this folder, whatever made them", type=Path)
+PARSER.add("--reference DIR", "compare with the references of the same names (default: those the run had)", type=Path)
+PARSER.add("--input DIR", "compare with the degraded photos of the same names (default: those the run had)", type=Path)
+PARSER.add("--output OUT", "write here (default: into the run; of several runs one folder each)", type=Path)
+PARSER.add("--require-metrics", "refuse to begin where a metric cannot be computed")
+PARSER.add("--device NAME", "compute on auto|cpu|cuda|cuda:N|mps (default: auto)", default="auto")
+PARSER.weights()
+PARSER.add("--no-download", "use only checkpoints that are there")
+PARSER.add("--json", "print the summary as JSON")
+PARSER.add("--quiet", "print errors only")
+HELP = PARSER.help_text
 _NAMED = 20
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup score`: returns 0, or 1 where a photo could not be scored."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
     request = _parse(words)
     metrics = _metrics(request.metrics)
@@ -85,16 +88,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup score")
-    parser.add_argument("runs", nargs="*", type=Path)
-    parser.add_argument("--metrics", action="append")
-    for name in ("--restored", "--reference", "--input", "--output", "--weights-dir"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--accept-licence", action="append", default=[])
-    for name in ("--require-metrics", "--no-download", "--trust-first-download", "--json", "--quiet"):
-        parser.add_argument(name, action="store_true")
-    request = parser.parse_intermixed_args(list(words))
+    request = PARSER.read(words)
     if bool(request.runs) == (request.restored is not None):
         raise GfpupError("gfpup score takes either runs or --restored DIR: name one of the two.")
     if request.restored is not None and request.output is None:

@@ -143,7 +143,7 @@ def test_the_guides_data_names_what_exists() -> None:
         assert set(facts["take"]) <= set(guide()["methods"])
     assert {use["priority"] for use in guide()["use_cases"].values()} <= set(guide()["priorities"])
     assert [tier["from_gb"] for tier in guide()["tiers"].values()] == [8, 4, 1e-9, 0]
-    with pytest.raises(GfpupError, match="invalid value .hobby. for --use-case"):
+    with pytest.raises(GfpupError, match="invalid value 'hobby' for --use-case"):
         recommend(Question("hobby"), CPU)
 
 

@@ -98,11 +98,11 @@ def test_the_file_has_the_form_of_its_name_or_the_one_asked_for(
         (("sweep", "--baseline", "lanczos"), "unknown baseline 'lanczos'"),
         (("sweep", "empty"), "holds no scores.csv"),
         (("sweep", "absent"), "there is no folder absent"),
-        (("sweep", "--confidence", "95"), "between 0 and 1"),
-        (("sweep", "--seed", "-2"), "below 0"),
+        (("sweep", "--confidence", "95"), "invalid value '95' for --confidence"),
+        (("sweep", "--seed", "-2"), "invalid value '-2' for --seed"),
         (("sweep", "--json", "--csv"), "not allowed with"),
         (("sweep", "--published", "pmrf-celeba-test"), "3000 photos and the runs share 11"),
-        (("sweep", "--published", "mine"), "choose one of pmrf-celeba-test"),
+        (("sweep", "--published", "mine"), "can be measured here: pmrf-celeba-test"),
     ],
 )
 def test_mistakes_are_refused_in_one_sentence(

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gfpup.analysis.compare import Key
 from gfpup.analysis.render import number
-from gfpup.analysis.report.data import Key, Subject
+from gfpup.analysis.report.data import Subject
 from gfpup.analysis.report.pictures import Box, Views
 from gfpup.analysis.report.tables import higher_is_better, short
 from gfpup.evaluation.metrics import TO_INPUT
@@ -85,7 +86,7 @@ class PhotoScores:
         infinite = {
             ((row.metric, row.level), i, row.photo)
             for i, run in enumerate(subject.runs)
-            for row in run.rows
+            for row in run.scores
             if row.value is not None and math.isinf(row.value)
         }
         values = {key: [run.values(key) for run in subject.runs] for key in keys}

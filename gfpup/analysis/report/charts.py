@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gfpup.analysis.compare import Line
-from gfpup.analysis.render import mean_interval, number
+from gfpup.analysis.render import number
 
 WIDTH, HEIGHT = 380, 260
 LEFT, RIGHT, TOP, BOTTOM = 58, 16, 14, 40
@@ -70,13 +70,13 @@ def front(title: str, quality: Mapping[str, Line], seconds: Mapping[str, Line], 
     """Quality against seconds: a numbered point for each run with the interval of its mean."""
     shown = [run for run in runs if run in quality and run in seconds]
     times = [seconds[run].mean for run in shown]
-    spans = [bound for run in shown for bound in (mean_interval(quality[run]) or ())]
+    spans = [bound for run in shown for bound in (quality[run].interval or ())]
     logarithmic = min(times) > 0 and max(times) > 10 * min(times)
     across = _Axis(*_padded(times, logarithmic=logarithmic), LEFT, WIDTH - RIGHT, logarithmic=logarithmic)
     up = _Axis(*_padded([*spans, *(quality[run].mean for run in shown)]), HEIGHT - BOTTOM, TOP)
     points = []
     for run in shown:
-        line, interval = quality[run], mean_interval(quality[run])
+        line, interval = quality[run], quality[run].interval
         ends = None if interval is None else (round(up(interval[0]), 1), round(up(interval[1]), 1))
         tooltip = (
             f"{run}: {number(line.mean)} in {number(seconds[run].mean)} seconds{', on the front' if line.on_front else ''}"

@@ -14,9 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gfpup.analysis import render
+from gfpup.analysis.compare import Key
 from gfpup.analysis.report import charts, tables
 from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
-from gfpup.analysis.report.data import Key, Subject
+from gfpup.analysis.report.data import Subject
 from gfpup.core.files import printable
 
 CHARTS_SHOWN: Final = 24
@@ -87,7 +88,7 @@ def _environment() -> Environment:
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     # The policy is an attribute without double quotes, and its single quotes must stay as they are for a reader of the source.
     found.globals |= {"style": Markup(style), "script": Markup(script), "policy": Markup(policy)}
-    found.globals |= {"size": charts, "colours": COLOURS}
+    found.globals |= {"size": charts, "colours": COLOURS, "zip": zip}
     return found
 
 
