@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -104,7 +104,5 @@ def _notes(subject: Subject) -> list[str]:
 
 
 def _distribution(subject: Subject, key: Key) -> charts.Chart:
-    by_run = {run.name: run.values(key) for run in subject.runs}
-    values: dict[str, Sequence[float]] = {name: list(found.values()) for name, found in by_run.items()}
-    photos = {name: [subject.name(photo) for photo in found] for name, found in by_run.items()}
-    return charts.distribution(tables.title(subject, key), values, list(by_run), photos)
+    values = {run.name: {subject.name(photo): v for photo, v in run.values(key).items()} for run in subject.runs}
+    return charts.distribution(tables.title(subject, key), values, list(values))
