@@ -56,7 +56,7 @@ def sections(subject: Subject) -> dict[str, Any]:
 def gallery(subject: Subject, scores: PhotoScores, columns: Mapping[str, str]) -> dict[str, Any]:
     """What the controls above the photos offer."""
     # A method that changes nothing would make a first slider that seems to do nothing.
-    telling = [i for i, run in enumerate(subject.runs) if run.document["plan"]["pixels"].get("backend") != "identity"]
+    telling = [i for i, run in enumerate(subject.runs) if run.pixels.get("backend") != "identity"]
     return {
         "columns": columns,
         "right": f"run-{(telling or [0])[0]}",
