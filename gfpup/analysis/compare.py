@@ -291,9 +291,13 @@ def _notes(
     for run, own in zip(runs, photos, strict=True):
         if own - shared:
             notes.append(f"{run.name} has {len(own - shared)} photos that not all runs have; they are left out")
+    lacking: dict[tuple[str, ...], list[str]] = {}
     for key in dict.fromkeys(key for table in tables for key in table if key not in common):
-        without = ", ".join(run.name for run, table in zip(runs, tables, strict=True) if key not in table)
-        notes.append(f"{named(*key)} is not compared: {without} lacks it")
+        without = tuple(run.name for run, table in zip(runs, tables, strict=True) if key not in table)
+        lacking.setdefault(without, []).append(named(*key))
+    for without, metrics in lacking.items():
+        be = "is" if len(metrics) == 1 else "are"
+        notes.append(f"{', '.join(metrics)} {be} not compared: missing from {', '.join(without)}")
     if untimed := [run.name for run in runs if run.pixels.get("backend") == "precomputed"]:
         notes.append(f"{', '.join(untimed)} has no time of its own, so it is not on a Pareto front")
     infinite = sorted({score.metric for run in runs for score in run.scores if score.missing_reason == IDENTICAL})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -80,6 +80,20 @@ def explanation(comparison: Comparison) -> str:
         f"p (Holm): two-sided paired sign-flip test, corrected for {comparison.tests} "
         f"test{'s' * (comparison.tests != 1)}. Win rate: share of photos better than with {comparison.baseline}."
     )
+
+
+def missing(means: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why values are missing, of the `means` in scores.json: a line for each reason with the metrics it is about."""
+    reasons: dict[str, dict[str, int]] = {}
+    for row in means:
+        for reason, count in row["missing"].items():
+            of_reason = reasons.setdefault(reason, {})
+            of_reason[row["metric"]] = max(count, of_reason.get(row["metric"], 0))
+    lines = []
+    for reason, counts in reasons.items():
+        values = "-".join(map(str, sorted({min(counts.values()), max(counts.values())})))
+        lines.append(f"{', '.join(counts)}: {values} missing: {reason}")
+    return lines
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:

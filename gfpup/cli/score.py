@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
+from gfpup.cli.table import print_table
 from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
@@ -190,27 +191,17 @@ def _report(fact: Mapping[str, Any], *, quiet: bool) -> None:
 
 
 def _print_table(fact: Mapping[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from gfpup.analysis.render import missing, number
 
     print(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("metric", "of", "mean", "n", "good is", "without a value"):
-        table.add_column(heading, justify="right" if heading in ("mean", "n") else "left", overflow="fold")
-    empty = [row for row in fact["scores"] if row["n"] == 0 and not row["infinite"]]
+    rows = []
     for row in fact["scores"]:
-        if row in empty:
-            continue
-        missing = [f"{count}: {reason}" for reason, count in row["missing"].items()]
-        missing += [f"{row['infinite']}: infinite, the pictures are equal"] if row["infinite"] else []
-        mean = "" if row["mean"] is None else f"{row['mean']:.5g}"
-        table.add_row(row["metric"], row["level"], mean, str(row["n"]), _good(row), escape("; ".join(missing)))
-    if table.row_count:
-        Console(width=None if sys.stdout.isatty() else 150).print(table)
-    for row in empty:
-        print(f"no {row['metric']}: {'; '.join(row['missing'])}")
+        mean = "" if row["mean"] is None else number(row["mean"], row["metric"], digits=5)
+        if row["n"] or row["infinite"]:
+            rows.append((row["metric"], row["level"], mean, str(row["n"]), _good(row)))
+    print_table(("metric", "of", "mean#", "n#", "good is"), rows, width=150)
+    for line in missing(fact["scores"]):
+        print(line)
 
 
 def _good(row: Mapping[str, Any]) -> str:
