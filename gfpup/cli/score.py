@@ -93,7 +93,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     if bool(request.runs) == (request.restored is not None):
         raise GfpupError("gfpup score takes either runs or --restored DIR: name one of the two.")
     if request.restored is not None and request.output is None:
-        raise GfpupError("gfpup score --restored needs a folder to write to: give it with --output.")
+        raise GfpupError("the scores of --restored need a folder to write to: give it with --output.")
     return request
 
 

@@ -6,6 +6,7 @@ A difference that the comparison cannot show is no difference: among runs that a
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -125,7 +126,8 @@ def _read(folders: Sequence[Path], priority: str, metric: str | None, *, confide
         what, remedy = f"the runs share no metric that can decide the priority {priority!r}", "give --metric"
         if metric is not None:
             what, remedy = f"not all runs have {metric!r}", "give one of these as --metric"
-        raise GfpupError(f"{what} (they share {there}); score them alike with gfpup score, or {remedy}.")
+        command = shlex.join(["gfpup", "score", *(str(run.folder) for run in runs)])
+        raise GfpupError(f"{what} (they share {there}); score them alike with {command}, or {remedy}.")
     deciding = [replace(run, scores=tuple(score for score in run.scores if score.key in (key, SECONDS))) for run in runs]
     return _Measured({run.name: Candidate(run) for run in runs}, deciding, key, confidence, seed)
 

@@ -17,7 +17,7 @@ from gfpup.core.files import natural_key
 from gfpup.records import items as results
 from gfpup.records.items import Item
 from gfpup.records.layout import DOCUMENT
-from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record
+from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record, scoring_command
 from gfpup.records.scores import RUN, TABLE, per_photo, read
 
 
@@ -136,7 +136,9 @@ def _reported(record: RunRecord, notes: list[str]) -> ReportedRun:
 def _lines(runs: Sequence[ReportedRun], baseline: str, notes: list[str]) -> tuple[tuple[Line, ...], Comparison | None]:
     """The comparison of the runs that have scores, and the means of what only some of them have."""
     scored, found = [run for run in runs if run.scores], None
-    notes += [f"{run.name} has no scores: gfpup score makes them" for run in runs if scored and not run.scores]
+    notes += [
+        f"{run.name} has no scores: {scoring_command(run.folder)} computes them" for run in runs if scored and not run.scores
+    ]
     if len(scored) > 1:
         try:
             found = compare(scored, baseline=baseline if baseline in [run.name for run in scored] else None)

@@ -19,6 +19,7 @@ from gfpup.analysis.report import charts, tables
 from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
 from gfpup.analysis.report.data import Subject
 from gfpup.core.files import printable
+from gfpup.records.run_record import scoring_command
 
 CHARTS_SHOWN: Final = 24
 COLOURS: Final = 8
@@ -99,7 +100,7 @@ def _notes(subject: Subject) -> list[str]:
     elif subject.lines:
         notes = [f"Scores are means over photos. 95% CI: {render.BOOTSTRAP}."]
     else:
-        notes = ["There are no scores: gfpup score FOLDER computes them, where FOLDER is the --output folder of the run."]
+        notes = [f"There are no scores: {scoring_command(subject.runs[0].folder)} computes them."]
     return notes + [note if note.endswith(".") else f"{note}." for note in subject.notes]
 
 
