@@ -60,11 +60,7 @@ def run(words: Sequence[str]) -> int:
         return _verify(store, request.names)
     if not request.names:
         wanted = "PATH" if request.verb == "import" else "NAME"
-<<<<<<< HEAD
-        raise GfpupError(f"gfpup weights {request.verb} needs at least one {wanted}: gfpup weights list shows all names.")
-=======
         raise GfpupError(f"nothing to {request.verb}: give at least one {wanted}; gfpup weights list shows all names.")
->>>>>>> 9b57e33 (Advise commands that run as they stand, and hold every advised command to the real parser)
     if request.verb == "import":
         for name in request.names:
             checkpoint = store.import_file(Path(name))
