@@ -23,89 +23,73 @@ SECONDS: Final = ("seconds", "photo")
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A finished run as one to take: its record, and what of it a method's command needs.
+    """A finished run as one to take, from its record.
 
-    Raises:
-        GfpupError: the run is still going on, or its record does not say what it ran.
+    `flags` are those of `gfpup run` that make what this run made, but for its photos and its folder. `uses` are the methods
+    whose weights and licences it needs, `peak_gb` is the most memory it held, `guide_method` what the guide calls it.
     """
 
-    record: RunRecord
+    name: str
+    backend: str
+    flags: tuple[str, ...]
+    uses: tuple[str, ...]
+    device: str
+    hardware: Mapping[str, Any]
+    peak_gb: float | None
+    guide_method: str | None
 
-    def __post_init__(self) -> None:
-        if "backend" not in self.record.ended().pixels:
-            raise GfpupError(f"{self.record.folder} does not record its method: give the --output folder of gfpup run.")
+    @classmethod
+    def of(cls, record: RunRecord) -> Candidate:
+        """The candidate that a run is.
 
-    @property
-    def name(self) -> str:
-        """What the run is called."""
-        return self.record.name
-
-    @property
-    def backend(self) -> str:
-        """The method."""
-        return str(self.record.pixels["backend"])
-
-    @property
-    def members(self) -> tuple[Mapping[str, Any], ...]:
-        """What the methods of an ensemble, or of `auto`, were and are given."""
-        return tuple(self.record.pixels.get("members", ()))
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The flags of `gfpup run` that make what this run made, but for its photos and its folder."""
-        pixels, asked, words = self.record.pixels, self.record.configuration, ["--backend", self.backend]
-        members = self.members if self.backend == "ensemble" else ()
-        parameters = dict(pixels.get("parameters", {}))
-        for member in members:
-            parameters |= member["parameters"]
-        for key in ("version", "fidelity"):
-            words += [f"--{key}", str(parameters.pop(key))] if key in parameters else []
-        if members:
-            words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
-            words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
-        own = asked.get("weights", {}).get("model")
-        words += ["--model-path", str(own)] if own is not None else []
-        for key, usual in (("upscale", 2), ("strength", 1), ("identity_min", None)):
-            words += [_flag(key), f"{pixels[key]:g}"] if pixels.get(key, usual) != usual else []
-        words += [_flag(key) for key in ("aligned", "match_color") if pixels.get(key)]
-        words += [_flag(pixels["mode"])] if pixels.get("mode", "standard") != "standard" else []
-        machine = asked.get("hardware", {})
-        for key in ("precision", "engine"):
-            words += [_flag(key), str(machine[key])] if machine.get(key, "auto") != "auto" else []
-        words += ["--compile"] if machine.get("compile") else []
-        return (*words, *(f"restore.{key}={value}" for key, value in sorted(parameters.items())))
-
-    @property
-    def device(self) -> str:
-        """The device it ran on."""
-        return str(self.record.pixels.get("device", self.record.plan.get("device", "cpu")))
-
-    @property
-    def hardware(self) -> Mapping[str, Any]:
-        """The machine it ran on."""
-        return self.record.document.get("hardware") or {}
-
-    @property
-    def peak_gb(self) -> float | None:
-        """The most memory it held, in GB."""
-        return next((s.value / GB for s in self.record.scores if s.metric == "peak_memory" and s.value is not None), None)
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The methods whose weights and licences it needs."""
-        return tuple(dict.fromkeys(member["backend"] for member in self.members)) or (self.backend,)
-
-    @property
-    def guide_method(self) -> str | None:
-        """What the guide calls it, None for what the guide does not know."""
+        Raises:
+            GfpupError: the run is still going on, or its record does not say what it ran.
+        """
+        pixels = record.ended().pixels
+        if "backend" not in pixels:
+            raise GfpupError(f"{record.folder} does not record its method: give the --output folder of gfpup run.")
+        backend, flags = str(pixels["backend"]), _flags(record)
         known = {name: {facts["backend"], *chain(*facts["flags"].items())} for name, facts in guide()["methods"].items()}
-        return next((name for name, words in known.items() if words <= set(self.flags)), None)
+        return cls(
+            name=record.name,
+            backend=backend,
+            flags=flags,
+            uses=tuple(dict.fromkeys(member["backend"] for member in pixels.get("members", ()))) or (backend,),
+            device=str(pixels.get("device", record.plan.get("device", "cpu"))),
+            hardware=record.document.get("hardware") or {},
+            peak_gb=next((s.value / GB for s in record.scores if s.metric == "peak_memory" and s.value is not None), None),
+            guide_method=next((name for name, words in known.items() if words <= set(flags)), None),
+        )
 
     @property
     def commercial_use(self) -> str:
         """The strictest of what its methods' licences say of commercial use."""
         order = ("no", "contested", "unknown", "yes")
         return min((commercial_use(name) if name in backends.TABLE else "unknown" for name in self.uses), key=order.index)
+
+
+def _flags(record: RunRecord) -> tuple[str, ...]:
+    pixels, asked, words = record.pixels, record.configuration, ["--backend", str(record.pixels["backend"])]
+    members = pixels.get("members", ()) if pixels["backend"] == "ensemble" else ()
+    parameters = dict(pixels.get("parameters", {}))
+    for member in members:
+        parameters |= member["parameters"]
+    for key in ("version", "fidelity"):
+        words += [f"--{key}", str(parameters.pop(key))] if key in parameters else []
+    if members:
+        words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
+        words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
+    own = asked.get("weights", {}).get("model")
+    words += ["--model-path", str(own)] if own is not None else []
+    for key, usual in (("upscale", 2), ("strength", 1), ("identity_min", None)):
+        words += [_flag(key), f"{pixels[key]:g}"] if pixels.get(key, usual) != usual else []
+    words += [_flag(key) for key in ("aligned", "match_color") if pixels.get(key)]
+    words += [_flag(pixels["mode"])] if pixels.get("mode", "standard") != "standard" else []
+    machine = asked.get("hardware", {})
+    for key in ("precision", "engine"):
+        words += [_flag(key), str(machine[key])] if machine.get(key, "auto") != "auto" else []
+    words += ["--compile"] if machine.get("compile") else []
+    return (*words, *(f"restore.{key}={value}" for key, value in sorted(parameters.items())))
 
 
 def _flag(key: str) -> str:

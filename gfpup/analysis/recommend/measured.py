@@ -129,7 +129,7 @@ def _read(folders: Sequence[Path], priority: str, metric: str | None, *, confide
         command = shlex.join(["gfpup", "score", *(str(run.folder) for run in runs)])
         raise GfpupError(f"{what} (they share {there}); score them alike with {command}, or {remedy}.")
     deciding = [replace(run, scores=tuple(score for score in run.scores if score.key in (key, SECONDS))) for run in runs]
-    return _Measured({run.name: Candidate(run) for run in runs}, deciding, key, confidence, seed)
+    return _Measured({run.name: Candidate.of(run) for run in runs}, deciding, key, confidence, seed)
 
 
 def _pick(measured: _Measured, first: Comparison, eligible: Sequence[str], priority: str) -> tuple[str, list[str]]:
