@@ -14,8 +14,6 @@ from gfpup.cli.table import print_table
 from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from gfpup.evaluation.scorer import Scorer
     from gfpup.records.items import Item
     from gfpup.records.rescore import Result
@@ -68,14 +66,17 @@ def run(words: Sequence[str]) -> int:
     metrics = _metrics(request.metrics)
     jobs = _jobs(request)
     scorer, resolver = _load(request, metrics)
+    from rich.console import Console
+    from rich.progress import Progress
+
     from gfpup.records.rescore import score_items, write_scores
 
     if not request.quiet:
         for warning in resolver.warnings:
             print(f"gfpup: {warning}", file=sys.stderr)
-    facts = []
+    facts, hidden = [], request.quiet or request.json or not sys.stderr.isatty()
     for folder, target, items, said in jobs:
-        with _bar(quiet=request.quiet or request.json) as bar:
+        with Progress(console=Console(stderr=True), disable=hidden, transient=True) as bar:
             result = score_items(bar.track(items, description="scoring"), scorer, memory="peak_memory" in metrics)
         elsewhere = target.resolve() != folder.resolve()
         origin = {"restored": folder if elsewhere else None, "reference": request.reference, "input": request.input}
@@ -158,13 +159,6 @@ def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, 
     return scorer, resolver
 
 
-def _bar(*, quiet: bool) -> Progress:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True)
-
-
 def _facts(folder: Path, target: Path, result: Result, summary: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
     now = {row.metric for row in result.rows}
     return {
@@ -196,14 +190,11 @@ def _print_table(fact: Mapping[str, Any]) -> None:
     print(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
     rows = []
     for row in fact["scores"]:
+        good = "higher" if row["higher_is_better"] else "lower"
+        good += ": less was changed" if row["metric"].endswith("_to_input") else ""
         mean = "" if row["mean"] is None else number(row["mean"], row["metric"], digits=5)
         if row["n"] or row["infinite"]:
-            rows.append((row["metric"], row["level"], mean, str(row["n"]), _good(row)))
+            rows.append((row["metric"], row["level"], mean, str(row["n"]), good))
     print_table(("metric", "of", "mean#", "n#", "good is"), rows, width=150)
     for line in missing(fact["scores"]):
         print(line)
-
-
-def _good(row: Mapping[str, Any]) -> str:
-    better = "higher" if row["higher_is_better"] else "lower"
-    return f"{better}: less was changed" if row["metric"].endswith("_to_input") else better
