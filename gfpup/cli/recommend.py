@@ -61,11 +61,10 @@ def run(words: Sequence[str]) -> int:
     if PARSER.helps(words):
         return 0
     request = _parse(words)
-    from gfpup.analysis.recommend.guide import Hardware, Question, check, hardware_of
+    from gfpup.analysis.recommend.guide import Hardware, Question, hardware_of
     from gfpup.machine.hardware import probe
 
     question = Question(request.use_case, request.priority, input=request.input, output=request.output)
-    check(question)
     machine = probe() if request.vram is None else None
     hardware = hardware_of(machine) if machine is not None else Hardware(request.vram, request.vram)
     advice = _advice(request, question, hardware, machine)

@@ -59,12 +59,32 @@ class Advice:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: `priority` decides where it is given, else the use case does; `input` and `output` go into the command."""
+    """What is asked: `priority` decides where it is given, else the use case does; `input` and `output` go into the command.
+
+    Raises:
+        GfpupError: the guide does not know the use case or the priority; the message lists those it knows.
+    """
 
     use_case: str | None = None
     priority: str | None = None
     input: str = "photos/"
     output: str = "out/"
+
+    def __post_init__(self) -> None:
+        for flag, value, known in (("use-case", self.use_case, "use_cases"), ("priority", self.priority, "priorities")):
+            if value is not None and value not in guide()[known]:
+                raise GfpupError(f"invalid value {value!r} for --{flag}: expected one of {', '.join(guide()[known])}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the guide says of the use case: its priority, its flags, and whether it is commercial."""
+        none = {"priority": "general", "commercial": False, "flags": {}}
+        return none if self.use_case is None else guide()["use_cases"][self.use_case]  # type: ignore[no-any-return]
+
+    @property
+    def deciding(self) -> str:
+        """The priority that decides: the one given, else that of the use case, else general."""
+        return self.priority or str(self.facts["priority"])
 
 
 @cache
@@ -90,37 +110,9 @@ def hardware_of(machine: Machine) -> Hardware:
     return Hardware(0.0, 0.0, ram, f"{machine.cores} cores")
 
 
-def check(question: Question) -> None:
-    """Check the use case and the priority.
-
-    Raises:
-        GfpupError: the guide does not know one of them; the message lists those it knows.
-    """
-    for flag, value, known in (("use-case", question.use_case, "use_cases"), ("priority", question.priority, "priorities")):
-        if value is not None and value not in guide()[known]:
-            raise GfpupError(f"invalid value {value!r} for --{flag}: expected one of {', '.join(guide()[known])}.")
-
-
-def priority_of(question: Question) -> str:
-    """The priority that decides: the one given, else that of the use case, else general."""
-    if question.priority is not None:
-        return question.priority
-    return "general" if question.use_case is None else str(guide()["use_cases"][question.use_case]["priority"])
-
-
-def is_commercial(question: Question) -> bool:
-    """Whether the use case earns money, so that a non-commercial licence forbids a method."""
-    return question.use_case is not None and bool(guide()["use_cases"][question.use_case]["commercial"])
-
-
 def recommend(question: Question, hardware: Hardware) -> Advice:
-    """Follow the guide: its flow, the licence, and what the machine can hold.
-
-    Raises:
-        GfpupError: the guide does not know the use case or the priority.
-    """
-    check(question)
-    priority, commercial = priority_of(question), is_commercial(question)
+    """Follow the guide: its flow, the licence, and what the machine can hold."""
+    priority, commercial = question.deciding, bool(question.facts["commercial"])
     facts = guide()["priorities"][priority]
     reasons, warnings = [_asked(question, priority)], []
     allowed = [name for name in facts["take"] if not commercial or commercial_use(_backend(name)) != "no"]
@@ -152,8 +144,7 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
 
 def command(question: Question, flags: Sequence[str], held: str) -> tuple[str, ...]:
     """A command that runs as it stands: the method's `flags`, what the use case adds, and where it is held."""
-    use_case: Mapping[str, Any] = guide()["use_cases"].get(question.use_case, {"flags": {}})
-    extra = [word for pair in use_case["flags"].items() for word in pair]
+    extra = [word for pair in question.facts["flags"].items() for word in pair]
     where = {"cpu": ["--device", "cpu"], "reduced": ["--memory-efficient"]}.get(held, [])
     if {"--high-quality", "--memory-efficient"} & set(flags) and held == "reduced":
         where = []  # a run's own mode stays
@@ -238,9 +229,7 @@ def arithmetic(slower: str, faster: str) -> str | None:
 def _asked(question: Question, priority: str) -> str:
     if question.priority is not None:
         return f"asked for {priority}: {guide()['priorities'][priority]['ask']} Yes"
-    if question.use_case is not None:
-        return str(guide()["use_cases"][question.use_case]["because"])
-    return "no use case and no priority were given, which is general use"
+    return str(question.facts.get("because", "no use case and no priority were given, which is general use"))
 
 
 def _arithmetic(fastest: str) -> list[str]:

@@ -68,8 +68,7 @@ def from_runs(
     Raises:
         GfpupError: fewer than two runs, no metric or photo that all share, or none of them may be or can be run.
     """
-    guide.check(question)
-    priority, commercial = guide.priority_of(question), guide.is_commercial(question)
+    priority, commercial = question.deciding, bool(question.facts["commercial"])
     measured = _read(folders, priority, metric, confidence=confidence, seed=seed)
     candidates, key = measured.candidates, measured.key
     first = measured.against(next((name for name, each in candidates.items() if each.backend != "precomputed"), None))
