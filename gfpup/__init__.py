@@ -10,6 +10,7 @@
 `gfpup.api` says of every name what it does; it is loaded when the first of them is asked for, and not before.
 """
 
+# ruff: noqa: F405 (the names come from the star import below, which only type checkers see)
 from typing import TYPE_CHECKING
 
 from gfpup.core.versions import __version__
@@ -44,33 +45,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from gfpup.api import (
-        Decision,
-        Face,
-        FaceResult,
-        GfpupError,
-        Photo,
-        PhotoError,
-        Picture,
-        Plan,
-        RestoredPhoto,
-        Restorer,
-        RunRecord,
-        Score,
-        Scorer,
-        compare_runs,
-        load,
-        load_scorer,
-        plan,
-        read_photo,
-        read_run,
-        read_runs,
-        run,
-        score,
-        sweep,
-        track,
-        write_photo,
-    )
+    from gfpup.api import *  # noqa: F403
 else:  # a type checker that saw this would take any name for an attribute
 
     def __getattr__(name: str) -> object:

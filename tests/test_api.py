@@ -231,7 +231,7 @@ def test_pictures_of_others_are_scored_too(tmp_path: Path) -> None:
 
 
 def test_the_names_are_there_and_loaded_when_asked_for() -> None:
-    assert gfpup.__all__ == ["__version__", *api.__all__]
+    assert sorted(gfpup.__all__) == sorted(["__version__", *api.__all__])
     assert set(gfpup.__all__) <= set(dir(gfpup))
     assert all(getattr(gfpup, name).__doc__ for name in gfpup.__all__ if name != "Picture")
     with pytest.raises(AttributeError, match="no attribute 'lod'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from gfpup.records.run_record import RunRecord
 from gfpup.records.scores import RUN, is_cost, per_photo, pixels_of
 
 ALPHA: Final = 0.05
+Key = tuple[str, str]
+"""A metric and its level."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Line:
     on_front: bool | None = None
     """Whether no other run is better and as fast; None where this run's seconds were not measured."""
 
+    @property
+    def key(self) -> Key:
+        """The metric and its level."""
+        return self.metric, self.level
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -62,12 +70,16 @@ class Comparison:
 
     def of(self, metric: str, level: str) -> list[Line]:
         """The lines of one metric, best first."""
-        return sorted((line for line in self.lines if (line.metric, line.level) == (metric, level)), key=lambda line: line.rank)
+        return sorted((line for line in self.lines if line.key == (metric, level)), key=lambda line: line.rank)
+
+    def by_run(self, key: Key) -> dict[str, Line]:
+        """The lines of one metric by the name of their run, best first."""
+        return {line.run: line for line in self.of(*key)}
 
     @property
-    def metrics(self) -> list[tuple[str, str]]:
+    def metrics(self) -> list[Key]:
         """The metrics and their levels that were compared, in their order."""
-        return list(dict.fromkeys((line.metric, line.level) for line in self.lines))
+        return list(dict.fromkeys(line.key for line in self.lines))
 
 
 def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidence: float = 0.95, seed: int = 0) -> Comparison:
@@ -86,51 +98,32 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
     if base not in names:
         raise GfpupError(f"unknown baseline {base!r}: choose one of {'; '.join(names)}")
     tables = [_by_metric(run) for run in runs]
-    photos = [{run.matches[photo] for photo in _scored(run)} for run in runs]
+    photos = [{run.matches[score.photo] for score in run.scores if score.photo != RUN} for run in runs]
     shared = set.intersection(*photos)
     if not shared:
         raise GfpupError(f"the runs {', '.join(names)} share no photo: compare runs over the same input")
     common = [key for key in dict.fromkeys(key for table in tables for key in table) if _is_common(key, tables)]
     notes = _notes(runs, tables, shared, photos, common)
-    if aligned := [key for key in common if key[1] == "faces" and _is_its_face(key[0], tables)]:
+    if repeated := [key for key in common if key[1] == "faces" and _is_its_face(key[0], tables)]:
         notes.append("every photo is its own face, so scores of faces are those of photos and are not repeated")
     seconds = _mean_seconds(names, tables, shared)
     lines: list[Line] = []
-    for key in (key for key in common if key not in aligned):
-        those = [i for i, table in enumerate(tables) if key in table]
-        if names.index(base) not in those:
-            continue
-        columns, differing = _same_pixels([tables[i][key] for i in those])
-        of_metric = sorted(shared.intersection(*columns))
-        if differing and not of_metric:
-            notes.append(f"{_title(key)} is not compared: {_MIXED}")
-            continue
-        if not of_metric:
-            notes.append(f"{_title(key)} has no photo on which all runs have a value")
-            continue
-        values = np.array([[column[photo] for column in columns] for photo in of_metric])
-        lines += _lines(
-            key,
-            values,
-            [names[i] for i in those],
-            base,
-            confidence=confidence,
-            seed=seed,
-            seconds=seconds,
-            higher_is_better=tables[those[0]][key].higher_is_better,
-        )
-        if len(of_metric) < len(shared):
-            why = _MIXED if differing else "on the others a run has no value"
-            notes.append(f"{_title(key)} is compared on {len(of_metric)} photos: {why}")
-        if len(of_metric) < statistics.FEWEST_FOR_CLAIM <= len(shared):
-            notes.append(_too_few(f"the {len(of_metric)} photos that have {_title(key)}", len(of_metric)))
+    for key in common:
+        columns = {name: table[key] for name, table in zip(names, tables, strict=True) if key in table}
+        if base in columns and key not in repeated:
+            values = _shared_values(key, list(columns.values()), shared, notes)
+            better = columns[base].higher_is_better
+            facts = {"confidence": confidence, "seed": seed, "seconds": seconds, "higher_is_better": better}
+            lines += _lines(key, values, list(columns), base, **facts) if len(values) else []
     if not lines:
         raise GfpupError(
             f"the runs {', '.join(names)} share no metric that has values: score them with the same --metrics"
             + (f" ({notes[-1]})" if notes else "")
         )
     for cost in (False, True):
-        _correct(lines, [i for i, line in enumerate(lines) if line.p_value is not None and is_cost(line.metric) == cost])
+        tested = [i for i, line in enumerate(lines) if line.p_value is not None and is_cost(line.metric) == cost]
+        for i, p_value in zip(tested, statistics.holm([lines[i].p_value or 0.0 for i in tested]), strict=True):
+            lines[i] = replace(lines[i], p_value=p_value)
     return Comparison(
         runs=tuple(names),
         baseline=base,
@@ -141,11 +134,6 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
         lines=tuple(lines),
         notes=tuple(notes),
     )
-
-
-def _correct(lines: list[Line], tested: Sequence[int]) -> None:
-    for i, p_value in zip(tested, statistics.holm([lines[i].p_value or 0.0 for i in tested]), strict=True):
-        lines[i] = replace(lines[i], p_value=p_value)
 
 
 def verdict(line: Line) -> str:
@@ -165,8 +153,23 @@ def verdict(line: Line) -> str:
     return "better" if good else "worse"
 
 
+def clipped(interval: statistics.Interval | None, metric: str, *, difference: bool = False) -> statistics.Interval | None:
+    """An interval inside the range of its metric, or of differences in it: no mean of SSIMs is above 1."""
+    facts = METRICS.get(metric.removesuffix(TO_INPUT))
+    low, high = facts.bounds if facts else (None, None)
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    if difference:
+        low, high = low - high, high - low
+    return None if interval is None else (max(interval[0], low), min(interval[1], high))
+
+
+def named(metric: str, level: str) -> str:
+    """A metric at a level as it is called: "psnr", "identity of faces"."""
+    return metric if level == "photo" else f"{metric} of {level}"
+
+
 def _lines(
-    key: tuple[str, str],
+    key: Key,
     values: Float64,
     names: Sequence[str],
     base: str,
@@ -181,49 +184,26 @@ def _lines(
     stream = zlib.crc32("/".join(key).encode()) + (seed << 32)
     reference = names.index(base)
     differences = values - values[:, reference, None]
-    low, high = METRICS[key[0].removesuffix(TO_INPUT)].bounds if key[0].removesuffix(TO_INPUT) in METRICS else (None, None)
-    span = None if low is None or high is None else high - low
     bounds = statistics.intervals(np.hstack([values, differences]), confidence=confidence, seed=stream)
-    means = values.mean(axis=0)
-    order = np.sort(means)[:: -1 if higher_is_better else 1].tolist()
-    front = {} if is_cost(key[0]) else _front(names, means, seconds, higher_is_better=higher_is_better)
+    means = values.mean(axis=0).tolist()
+    ranked = sorted(means, reverse=higher_is_better)
+    timed = [] if is_cost(key[0]) else [(name, mean) for name, mean in zip(names, means, strict=True) if name in seconds]
+    ahead = statistics.pareto([(seconds[name], mean) for name, mean in timed], higher_is_better=higher_is_better)
+    front = {name: i in ahead for i, (name, _) in enumerate(timed)}
     lines = []
     for i, name in enumerate(names):
-        rank = order.index(float(means[i])) + 1
-        line = Line(
-            *key,
-            higher_is_better,
-            name,
-            len(values),
-            float(means[i]),
-            rank,
-            _clipped(bounds[i], low, high),
-            on_front=front.get(name),
-        )
+        rank, interval = ranked.index(means[i]) + 1, clipped(bounds[i], key[0])
+        line = Line(*key, higher_is_better, name, len(values), means[i], rank, interval, on_front=front.get(name))
         if i != reference:
             line = replace(
                 line,
                 difference=float(differences[:, i].mean()),
-                difference_interval=_clipped(bounds[len(names) + i], None if span is None else -span, span),
+                difference_interval=clipped(bounds[len(names) + i], key[0], difference=True),
                 p_value=statistics.sign_flip(differences[:, i], seed=stream),
                 win_rate=statistics.win_rate(differences[:, i], higher_is_better=higher_is_better),
             )
         lines.append(line)
     return lines
-
-
-def _front(names: Sequence[str], means: Float64, seconds: Mapping[str, float], *, higher_is_better: bool) -> dict[str, bool]:
-    """Of the runs that have seconds, which are on the Pareto front of this metric against them."""
-    timed = [(name, float(mean)) for name, mean in zip(names, means, strict=True) if name in seconds]
-    front = statistics.pareto([(seconds[name], mean) for name, mean in timed], higher_is_better=higher_is_better)
-    return {name: i in front for i, (name, _) in enumerate(timed)}
-
-
-def _clipped(interval: statistics.Interval | None, low: float | None, high: float | None) -> statistics.Interval | None:
-    """An interval inside the bounds of its metric: no mean of SSIMs is above 1."""
-    if interval is None:
-        return None
-    return max(interval[0], interval[0] if low is None else low), min(interval[1], interval[1] if high is None else high)
 
 
 @dataclass(frozen=True)
@@ -235,7 +215,7 @@ class _Column:
     higher_is_better: bool
 
 
-Table = Mapping[tuple[str, str], _Column]
+Table = Mapping[Key, _Column]
 _MIXED: Final = (
     "some runs were measured in memory, as earlier versions did, and others on the files that were written, whose lossy format "
     "changes pixels: gfpup score measures the files of both"
@@ -244,7 +224,7 @@ _MIXED: Final = (
 
 def _by_metric(run: RunRecord) -> Table:
     """By metric and level what a run has; of seconds nothing where the method's own time is not known."""
-    groups: dict[tuple[str, str], list[Score]] = {}
+    groups: dict[Key, list[Score]] = {}
     for score in run.scores:
         if score.photo != RUN and not (score.metric == "seconds" and run.pixels.get("backend") == "precomputed"):
             groups.setdefault((score.metric, score.level), []).append(score)
@@ -259,17 +239,22 @@ def _by_metric(run: RunRecord) -> Table:
     }
 
 
-def _same_pixels(columns: Sequence[_Column]) -> tuple[list[Mapping[str, float]], bool]:
-    """The values of photos that all runs measured on the same kind of pixels, and whether others were left out."""
-    differing = {
-        photo
-        for photo in set.intersection(*(set(column.values) for column in columns))
-        if len({column.pixels[photo] for column in columns}) > 1
-    }
-    return [{photo: v for photo, v in column.values.items() if photo not in differing} for column in columns], bool(differing)
+def _shared_values(key: Key, columns: Sequence[_Column], shared: set[str], notes: list[str]) -> Float64:
+    """The values of photos that all runs measured on the same kind of pixels, (photos, runs); `notes` say what is left out."""
+    measured = shared.intersection(*(column.values for column in columns))
+    photos = sorted(photo for photo in measured if len({column.pixels[photo] for column in columns}) == 1)
+    if not photos:
+        said = f"is not compared: {_MIXED}" if measured else "has no photo on which all runs have a value"
+        notes.append(f"{named(*key)} {said}")
+    elif len(photos) < len(shared):
+        why = _MIXED if len(photos) < len(measured) else "on the others a run has no value"
+        notes.append(f"{named(*key)} is compared on {len(photos)} photos: {why}")
+        if len(photos) < statistics.FEWEST_FOR_CLAIM <= len(shared):
+            notes.append(_too_few(f"the {len(photos)} photos that have {named(*key)}", len(photos)))
+    return np.array([[column.values[photo] for column in columns] for photo in photos])
 
 
-def _is_common(key: tuple[str, str], tables: Sequence[Table]) -> bool:
+def _is_common(key: Key, tables: Sequence[Table]) -> bool:
     """Whether a metric can be compared: all runs have it, or, of a cost, at least two."""
     having = sum(key in table for table in tables)
     return having == len(tables) or (is_cost(key[0]) and having > 1)
@@ -280,11 +265,6 @@ def _is_its_face(metric: str, tables: Sequence[Table]) -> bool:
     return all(
         (metric, "photo") in table and table[metric, "photo"].values == table[metric, "faces"].values for table in tables
     )
-
-
-def _scored(run: RunRecord) -> list[str]:
-    """The photos that a run has scores of."""
-    return list(dict.fromkeys(score.photo for score in run.scores if score.photo != RUN))
 
 
 def _mean_seconds(names: Sequence[str], tables: Sequence[Table], shared: set[str]) -> dict[str, float]:
@@ -303,7 +283,7 @@ def _notes(
     tables: Sequence[Table],
     shared: set[str],
     photos: Sequence[set[str]],
-    common: Sequence[tuple[str, str]],
+    common: Sequence[Key],
 ) -> list[str]:
     notes = []
     if len(shared) < statistics.FEWEST_FOR_CLAIM:
@@ -311,9 +291,13 @@ def _notes(
     for run, own in zip(runs, photos, strict=True):
         if own - shared:
             notes.append(f"{run.name} has {len(own - shared)} photos that not all runs have; they are left out")
+    lacking: dict[tuple[str, ...], list[str]] = {}
     for key in dict.fromkeys(key for table in tables for key in table if key not in common):
-        without = ", ".join(run.name for run, table in zip(runs, tables, strict=True) if key not in table)
-        notes.append(f"{_title(key)} is not compared: {without} lacks it")
+        without = tuple(run.name for run, table in zip(runs, tables, strict=True) if key not in table)
+        lacking.setdefault(without, []).append(named(*key))
+    for without, metrics in lacking.items():
+        be = "is" if len(metrics) == 1 else "are"
+        notes.append(f"{', '.join(metrics)} {be} not compared: missing from {', '.join(without)}")
     if untimed := [run.name for run in runs if run.pixels.get("backend") == "precomputed"]:
         notes.append(f"{', '.join(untimed)} has no time of its own, so it is not on a Pareto front")
     infinite = sorted({score.metric for run in runs for score in run.scores if score.missing_reason == IDENTICAL})
@@ -332,7 +316,3 @@ def _too_few(photos: str, n: int) -> str:
         f"{photos} are too few for a claim: this is an illustration (no p-value below {least} is possible, "
         f"and {statistics.FEWEST_FOR_CLAIM} photos are the fewest that intervals were checked for)"
     )
-
-
-def _title(key: tuple[str, str]) -> str:
-    return key[0] if key[1] == "photo" else f"{key[0]} of {key[1]}"

@@ -10,6 +10,8 @@ from importlib.resources import files
 from typing import Final
 
 FILE: Final = "published_results.csv"
+CELEBA_TEST: Final = "pmrf-celeba-test"
+"""The one protocol under which most of the methods were published side by side."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Published:
 
 
 MEASURED_AS: Final[Mapping[str, Mapping[str, str]]] = {
-    "pmrf-celeba-test": {"PSNR": "psnr", "SSIM": "ssim", "LPIPS": "lpips_vgg", "NIQE": "niqe", "Deg": "deg", "LMD": "lmd"},
+    CELEBA_TEST: {"PSNR": "psnr", "SSIM": "ssim", "LPIPS": "lpips_vgg", "NIQE": "niqe", "Deg": "deg", "LMD": "lmd"},
 }
 """For each protocol, which of gfpup's metrics is computed as the published one is.
 

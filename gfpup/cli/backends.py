@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from gfpup.analysis import published
+from gfpup.cli.table import print_table
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
 from gfpup.models import backends
 from gfpup.weights import catalogue
 from gfpup.weights.store import Store, default_folder
-
-PROTOCOL = "pmrf-celeba-test"
-"""The one published table that holds most of the methods under one protocol."""
 
 HELP = """\
 usage: gfpup backends [show NAME] [--json]
@@ -63,7 +60,9 @@ def describe(name: str, store: Store) -> dict[str, Any]:
     checkpoints = [catalogue.find(entry) for entry in dict.fromkeys(facts.versions.values())]
     default = catalogue.find(facts.versions[facts.default_version]) if facts.versions else None
     numbers = {
-        row.metric: row.value for row in published.rows() if (row.protocol, row.method) == (PROTOCOL, facts.published_as)
+        row.metric: row.value
+        for row in published.rows()
+        if (row.protocol, row.method) == (published.CELEBA_TEST, facts.published_as)
     }
     return {
         "name": name,
@@ -96,27 +95,13 @@ def _number(value: float | None) -> str:
 
 
 def _print_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("backend", "GFLOP", "MB", "FID", "Deg", "licence", "commercial", "weights", "best for"):
-        numeric = heading in ("GFLOP", "MB", "FID", "Deg")
-        table.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "best for")
+    headings = ("backend", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
+    cells = []
     for row in rows:
-        table.add_row(
-            row["name"],
-            _number(row["gflop"]),
-            _number(row["weights_mb"]),
-            _number(row["published"].get("FID")),
-            _number(row["published"].get("Deg")),
-            row["licence"] or "",
-            row["commercial_use"] or "",
-            _here(row),
-            row["best_for"],
-        )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+        numbers = (row["gflop"], row["weights_mb"], row["published"].get("FID"), row["published"].get("Deg"))
+        texts = (row["licence"] or "", row["commercial_use"] or "", _here(row), row["best_for"])
+        cells.append((row["name"], *map(_number, numbers), *texts))
+    print_table(headings, cells)
 
 
 def _print_one(row: dict[str, Any]) -> None:
@@ -128,7 +113,7 @@ def _print_one(row: dict[str, Any]) -> None:
         "parameters": parameters,
         "versions": ", ".join(row["versions"]) + (f" (default {row['default_version']})" if row["versions"] else ""),
         "a face": "" if row["gflop"] is None else f"{row['gflop']:g} GFLOP",
-        "published": f"{published_as} ({PROTOCOL})" if published_as else "",
+        "published": f"{published_as} ({published.CELEBA_TEST})" if published_as else "",
         "weights": ", ".join(f"{name} {'is here' if here else 'is not here'}" for name, here in row["weights"].items()),
         "licence": f"{row['licence']}, commercial use: {row['commercial_use']}" if row["licence"] else "",
         "best for": row["best_for"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,9 @@ from gfpup.core.errors import GfpupError
 if TYPE_CHECKING:
     from gfpup.analysis.compare import Comparison
 
-HELP = """\
+PARSER = Parser(
+    "gfpup compare",
+    text="""\
 usage: gfpup compare RUN RUN [RUN ...] [flags]
 
 Compare scored runs photo by photo: by each metric the mean and its bootstrap interval (photos are resampled, not faces), the
@@ -23,27 +24,34 @@ photos won, the ranking, and the Pareto front of quality against seconds. Only p
 
 RUN is a folder with scores.csv (from gfpup run --metrics or gfpup score), or a sweep's with several of them in it.
 
-  --baseline NAME     hold the others against this run, by the name in the table or its folder (default: the first)
-  --confidence X      level of the intervals, between 0 and 1 (default: 0.95)
-  --seed N            draw the resamples from this number (default: 0)
-  --published NAME    put the published numbers of this protocol beside; your photos must be its test set
+{flags}
   --json, --csv, --markdown, --latex   print in this form (default: text)
-  --output FILE       also write it to FILE, in the form asked for or that of .json, .csv, .md, .tex
 
   gfpup compare out/gfpgan out/codeformer
   gfpup compare out/ --baseline backend=identity
   gfpup compare out/ --markdown --output comparison.md
-"""
+""",
+)
+PARSER.add_argument("runs", nargs="+", type=Path)
+PARSER.add("--baseline NAME", "compare the others with this run, by the name in the table or its folder (default: the first)")
+PARSER.resampling()
+PARSER.add("--published NAME", "put the published numbers of this protocol beside; your photos must be its test set")
+PARSER.add("--output FILE", "also write it to FILE, in the form asked for or that of .json, .csv, .md, .tex", type=Path)
+_FORMS = PARSER.add_mutually_exclusive_group()
+for _form in ("json", "csv", "markdown", "latex"):
+    _FORMS.add_argument(f"--{_form}", action="store_const", dest="form", const=_form)
+HELP = PARSER.help_text
+_parse = PARSER.read
 _BY_EXTENSION = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup compare`: returns 0."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
     request = _parse(words)
     from gfpup.analysis.compare import compare
+    from gfpup.analysis.render import FORMATS
     from gfpup.records.run_record import chosen, read_scored
 
     runs = read_scored(request.runs)
@@ -51,34 +59,14 @@ def run(words: Sequence[str]) -> int:
     comparison = compare(runs, baseline=baseline, confidence=request.confidence, seed=request.seed)
     if request.published is not None:
         _check_published(request.published, comparison)
-    asked = request.form
-    print(_rendered(comparison, asked or "text", request.published), end="")
+    print(FORMATS[request.form or "text"](comparison, protocol=request.published), end="")
     if request.output is not None:
         from gfpup.core.files import printable, write_atomic
 
-        form = asked or _BY_EXTENSION.get(request.output.suffix.lower(), "text")
-        write_atomic(request.output, printable(_rendered(comparison, form, request.published)).encode())
+        form = request.form or _BY_EXTENSION.get(request.output.suffix.lower(), "text")
+        write_atomic(request.output, printable(FORMATS[form](comparison, protocol=request.published)).encode())
         print(f"gfpup: written to {request.output}", file=sys.stderr)
     return 0
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup compare")
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--baseline")
-    parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--published")
-    parser.add_argument("--output", type=Path)
-    forms = parser.add_mutually_exclusive_group()
-    for form in ("json", "csv", "markdown", "latex"):
-        forms.add_argument(f"--{form}", action="store_const", dest="form", const=form)
-    request = parser.parse_intermixed_args(list(words))
-    if not 0 < request.confidence < 1:
-        raise GfpupError(f"--confidence {request.confidence:g} is no level: give a number between 0 and 1, such as 0.95.")
-    if request.seed < 0:
-        raise GfpupError(f"--seed {request.seed} is below 0: give 0 or more.")
-    return request
 
 
 def _check_published(protocol: str, comparison: Comparison) -> None:
@@ -88,24 +76,10 @@ def _check_published(protocol: str, comparison: Comparison) -> None:
 
     if protocol not in published.MEASURED_AS:
         known = ", ".join(published.MEASURED_AS)
-        raise GfpupError(
-            f"no published numbers of protocol {protocol!r} can stand beside measured ones: choose one of {known}."
-        )
+        raise GfpupError(f"invalid value {protocol!r} for --published: expected a protocol that can be measured here: {known}.")
     dataset = next(row.dataset.lower() for row in published.rows() if row.protocol == protocol)
     count = TEST_SETS[dataset].photos
     if comparison.photos != count:
         raise GfpupError(
             f"the numbers of {protocol} are of {count} photos and the runs share {comparison.photos}: leave out --published."
         )
-
-
-def _rendered(comparison: Comparison, form: str, protocol: str | None) -> str:
-    from gfpup.analysis import render
-
-    if form == "json":
-        return render.as_json(comparison, protocol=protocol)
-    if form == "markdown":
-        return render.as_markdown(comparison, protocol=protocol)
-    if form == "text":
-        return render.as_text(comparison, protocol=protocol)
-    return render.FORMATS[form](comparison)

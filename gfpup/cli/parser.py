@@ -4,25 +4,72 @@ from __future__ import annotations
 
 import argparse
 import math
+import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
 
+WIDTH = 130
+
 
 class Parser(argparse.ArgumentParser):
     """argparse without its help, its abbreviations and its exit; `command` is what the user typed before the arguments.
 
-    `lead` begins an error message, by default with the command.
+    `lead` begins an error message, by default with the command. `text` is the help, with "{flags}" where those of `add` go.
     """
 
-    def __init__(self, command: str, *, lead: str | None = None) -> None:
+    def __init__(self, command: str, *, lead: str | None = None, text: str = "") -> None:
         super().__init__(prog=command, add_help=False, allow_abbrev=False)
         self.lead = f"{command}: " if lead is None else lead
+        self._text = text
+        self._rows: list[tuple[str, str]] = []
 
-    def number(self, flag: str, least: float, most: float | None = None, *, default: Any = None, whole: bool = True) -> None:
+    def add(self, spelling: str, help: str, **facts: Any) -> None:
+        """Add a flag as it is typed, "--output FILE", or a switch, "--json", and say in `help` what it does."""
+        flag, _, value = spelling.partition(" ")
+        self._rows.append((spelling, help))
+        self.add_argument(flag, **(facts if value else {"action": "store_true"} | facts))
+
+    @property
+    def help_text(self) -> str:
+        """The help with a line for each flag of `add`."""
+        column = 2 + max((len(spelling) for spelling, _ in self._rows), default=0)
+        indent, lines = " " * (column + 2), []
+        for spelling, what in self._rows:
+            start = f"  {spelling:<{column}}"
+            lines += textwrap.wrap(what, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
+        return self._text.replace("{flags}", "\n".join(lines))
+
+    def helps(self, words: Sequence[str]) -> bool:
+        """Print the help where it is asked for, and say whether it was."""
+        asked = bool({"-h", "--help"} & set(words))
+        if asked:
+            print(self.help_text, end="")
+        return asked
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """What was typed; flags may stand between the other arguments.
+
+        Raises:
+            GfpupError: it does not parse.
+        """
+        return self.parse_intermixed_args(list(words))
+
+    def number(
+        self,
+        spelling: str,
+        least: float,
+        most: float | None = None,
+        *,
+        default: Any = None,
+        whole: bool = True,
+        help: str | None = None,
+    ) -> None:
         """Add a flag whose value is a number of at least `least` and at most `most`; other values raise GfpupError."""
+        flag = spelling.partition(" ")[0]
         limits = f"of {least:g} or more" if most is None else f"from {least:g} to {most:g}"
 
         def read(text: str) -> float:
@@ -34,7 +81,22 @@ class Parser(argparse.ArgumentParser):
                 raise GfpupError(f"invalid value {text!r} for {flag}: expected a {'whole ' if whole else ''}number {limits}")
             return value
 
-        self.add_argument(flag, type=read, default=default)
+        if help is None:
+            self.add_argument(flag, type=read, default=default)
+        else:
+            self.add(spelling, help, type=read, default=default)
+
+    def resampling(self) -> None:
+        """Add the flags of every command that computes intervals."""
+        level = "level of the intervals, between 0 and 1 (default: 0.95)"
+        self.number("--confidence X", 0.001, 0.9999, default=0.95, whole=False, help=level)
+        self.number("--seed N", 0, default=0, help="draw the resamples from this number (default: 0)")
+
+    def weights(self) -> None:
+        """Add the flags of every command that may download checkpoints."""
+        self.add("--weights-dir DIR", "keep checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)", type=Path)
+        self.add("--accept-licence ID", "consent to a licence, once; repeat for more", action="append", default=[])
+        self.add("--trust-first-download", "accept checkpoints without a published hash")
 
     def one_of(self, flag: str, names: Sequence[str], *, default: str | None = None, required: bool = False) -> None:
         """Add a flag whose value is one of `names`; another raises GfpupError with the nearest."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
 
-HELP = """\
+PARSER = Parser(
+    "gfpup report",
+    text="""\
 usage: gfpup report RUN [RUN ...] [flags]
 
 Write one HTML file that needs no network. Photos come first, those that runs disagree on before the others: each with a
@@ -19,39 +20,35 @@ sheet, contact_sheet.jpg, is written too.
 
 RUN is the --output folder of gfpup run, of gfpup sweep (with several runs in it), or of gfpup score.
 
-  --output FILE       write the report here, an .html file or a folder (default: report.html in the first RUN)
-  --baseline NAME     compare the others with this run, by its name or its folder (default: the first)
+{flags}
 
   gfpup report out/
   gfpup report out/ --baseline backend=identity
   gfpup report out/gfpgan out/codeformer --output report.html
-"""
+""",
+)
+PARSER.add_argument("runs", nargs="+", type=Path)
+PARSER.add(
+    "--output FILE", "write the report here, an .html file or a folder (default: report.html in the first RUN)", type=Path
+)
+PARSER.add("--baseline NAME", "compare the others with this run, by its name or its folder (default: the first)")
+HELP = PARSER.help_text
+_parse = PARSER.read
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup report`: print the path of the report; return 0."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
     request = _parse(words)
     from gfpup.analysis.report import REPORT, write_report
 
-    print(write_report(request.runs, _target(request, REPORT), baseline=request.baseline))
+    print(write_report(request.runs, _target(request.output or request.runs[0], REPORT), baseline=request.baseline))
     return 0
 
 
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup report")
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--output", type=Path)
-    parser.add_argument("--baseline")
-    return parser.parse_intermixed_args(list(words))
-
-
-def _target(request: argparse.Namespace, name: str) -> Path:
-    given: Path | None = request.output
-    if given is None:
-        return Path(request.runs[0]) / name
+def _target(given: Path, name: str) -> Path:
+    """The file to write: `given` itself or, where that is a folder, `name` in it."""
     if given.suffix.lower() in (".html", ".htm"):
         return given
     if given.suffix and not given.is_dir():

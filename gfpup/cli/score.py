@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
+from gfpup.cli.table import print_table
 from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from gfpup.evaluation.scorer import Scorer
     from gfpup.records.items import Item
     from gfpup.records.rescore import Result
     from gfpup.weights.resolver import Resolver
 
-HELP = """\
+PARSER = Parser(
+    "gfpup score",
+    text="""\
 usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
        gfpup score --restored DIR [--reference DIR] [--input DIR] [--metrics WHICH] --output OUT
 
@@ -29,19 +30,7 @@ higher_is_better, missing_reason, taken_from) and scores.json (means, and what c
 
 RUN is the --output folder of gfpup run, or a sweep's with several runs in it. Inputs and faces come from its record.
 
-  --metrics WHICH        fast|full or a list such as psnr,ssim,lpips (default: fast)
-  --restored DIR         measure the pictures of this folder, whatever made them
-  --reference DIR        compare with the references of the same names (default: those the run had)
-  --input DIR            compare with the degraded photos of the same names (default: those the run had)
-  --output OUT           write here (default: into the run; of several runs one folder each)
-  --require-metrics      refuse to begin where a metric cannot be computed
-  --device NAME          compute on auto|cpu|cuda|cuda:N|mps (default: auto)
-  --weights-dir DIR      take checkpoints from here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --no-download          use only checkpoints that are there
-  --trust-first-download accept checkpoints without a published hash
-  --accept-licence ID    consent to a licence, once; repeat for more
-  --json                 print the summary as JSON
-  --quiet                print errors only
+{flags}
 
 Names match without their extensions, sub-folders included. Without references, metrics that need one are taken against the
 input and called psnr_to_input and so on: a good value then means that little was changed. Metrics scored now replace their
@@ -51,27 +40,43 @@ Exit status: 0 all photos were scored, 1 some were not, for lack of a result or 
   gfpup score out/ --metrics psnr,ssim
   gfpup score out/ --reference references/ --metrics full
   gfpup score --restored results/ --input photos/ --metrics psnr,ssim --output scores/
-"""
+""",
+)
+PARSER.add_argument("runs", nargs="*", type=Path)
+PARSER.add("--metrics WHICH", "fast|full or a list such as psnr,ssim,lpips (default: fast)", action="append")
+PARSER.add("--restored DIR", "measure the pictures of this folder, whatever made them", type=Path)
+PARSER.add("--reference DIR", "compare with the references of the same names (default: those the run had)", type=Path)
+PARSER.add("--input DIR", "compare with the degraded photos of the same names (default: those the run had)", type=Path)
+PARSER.add("--output OUT", "write here (default: into the run; of several runs one folder each)", type=Path)
+PARSER.add("--require-metrics", "refuse to begin where a metric cannot be computed")
+PARSER.add("--device NAME", "compute on auto|cpu|cuda|cuda:N|mps (default: auto)", default="auto")
+PARSER.weights()
+PARSER.add("--no-download", "use only checkpoints that are there")
+PARSER.add("--json", "print the summary as JSON")
+PARSER.add("--quiet", "print errors only")
+HELP = PARSER.help_text
 _NAMED = 20
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup score`: returns 0, or 1 where a photo could not be scored."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
     request = _parse(words)
     metrics = _metrics(request.metrics)
     jobs = _jobs(request)
     scorer, resolver = _load(request, metrics)
+    from rich.console import Console
+    from rich.progress import Progress
+
     from gfpup.records.rescore import score_items, write_scores
 
     if not request.quiet:
         for warning in resolver.warnings:
             print(f"gfpup: {warning}", file=sys.stderr)
-    facts = []
+    facts, hidden = [], request.quiet or request.json or not sys.stderr.isatty()
     for folder, target, items, said in jobs:
-        with _bar(quiet=request.quiet or request.json) as bar:
+        with Progress(console=Console(stderr=True), disable=hidden, transient=True) as bar:
             result = score_items(bar.track(items, description="scoring"), scorer, memory="peak_memory" in metrics)
         elsewhere = target.resolve() != folder.resolve()
         origin = {"restored": folder if elsewhere else None, "reference": request.reference, "input": request.input}
@@ -85,20 +90,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup score")
-    parser.add_argument("runs", nargs="*", type=Path)
-    parser.add_argument("--metrics", action="append")
-    for name in ("--restored", "--reference", "--input", "--output", "--weights-dir"):
-        parser.add_argument(name, type=Path)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--accept-licence", action="append", default=[])
-    for name in ("--require-metrics", "--no-download", "--trust-first-download", "--json", "--quiet"):
-        parser.add_argument(name, action="store_true")
-    request = parser.parse_intermixed_args(list(words))
+    request = PARSER.read(words)
     if bool(request.runs) == (request.restored is not None):
         raise GfpupError("gfpup score takes either runs or --restored DIR: name one of the two.")
     if request.restored is not None and request.output is None:
-        raise GfpupError("gfpup score --restored needs a folder to write to: give it with --output.")
+        raise GfpupError("the scores of --restored need a folder to write to: give it with --output.")
     return request
 
 
@@ -163,13 +159,6 @@ def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, 
     return scorer, resolver
 
 
-def _bar(*, quiet: bool) -> Progress:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True), disable=quiet or not sys.stderr.isatty(), transient=True)
-
-
 def _facts(folder: Path, target: Path, result: Result, summary: Mapping[str, Any], said: Sequence[str]) -> dict[str, Any]:
     now = {row.metric for row in result.rows}
     return {
@@ -196,29 +185,16 @@ def _report(fact: Mapping[str, Any], *, quiet: bool) -> None:
 
 
 def _print_table(fact: Mapping[str, Any]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from gfpup.analysis.render import missing, number
 
     print(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("metric", "of", "mean", "n", "good is", "without a value"):
-        table.add_column(heading, justify="right" if heading in ("mean", "n") else "left", overflow="fold")
-    empty = [row for row in fact["scores"] if row["n"] == 0 and not row["infinite"]]
+    rows = []
     for row in fact["scores"]:
-        if row in empty:
-            continue
-        missing = [f"{count}: {reason}" for reason, count in row["missing"].items()]
-        missing += [f"{row['infinite']}: infinite, the pictures are equal"] if row["infinite"] else []
-        mean = "" if row["mean"] is None else f"{row['mean']:.5g}"
-        table.add_row(row["metric"], row["level"], mean, str(row["n"]), _good(row), escape("; ".join(missing)))
-    if table.row_count:
-        Console(width=None if sys.stdout.isatty() else 150).print(table)
-    for row in empty:
-        print(f"no {row['metric']}: {'; '.join(row['missing'])}")
-
-
-def _good(row: Mapping[str, Any]) -> str:
-    better = "higher" if row["higher_is_better"] else "lower"
-    return f"{better}: less was changed" if row["metric"].endswith("_to_input") else better
+        good = "higher" if row["higher_is_better"] else "lower"
+        good += ": less was changed" if row["metric"].endswith("_to_input") else ""
+        mean = "" if row["mean"] is None else number(row["mean"], row["metric"], digits=5)
+        if row["n"] or row["infinite"]:
+            rows.append((row["metric"], row["level"], mean, str(row["n"]), good))
+    print_table(("metric", "of", "mean#", "n#", "good is"), rows, width=150)
+    for line in missing(fact["scores"]):
+        print(line)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -19,31 +18,36 @@ from urllib.request import urlopen
 from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
 
-HELP = """\
+PARSER = Parser(
+    "gfpup ui",
+    text="""\
 usage: gfpup ui [--uri URI] [--port N] [--host HOST] [--experiment NAME]
 
 Open MLflow's page on the runs that were tracked, and print the addresses that compare the last sweep: pictures side by
 side, and numbers in a table. Ctrl-C ends it.
 
-  --uri URI            store: a folder, sqlite:///FILE, or a server's address (default: mlruns/)
-  --port N             serve on this port (default: 5000)
-  --host HOST          serve on this address (default: 127.0.0.1, this machine alone)
-  --experiment NAME    take the last sweep of this experiment (default: of all)
-  --print              print the addresses and stop
+{flags}
 
 Of a server at --uri only the addresses are printed. The page needs about 20 seconds to start.
 
   gfpup ui
   gfpup ui --port 5001 --experiment old-photos
   gfpup ui --uri http://127.0.0.1:5000
-"""
+""",
+)
+PARSER.add("--uri URI", "store: a folder, sqlite:///FILE, or a server's address (default: mlruns/)")
+PARSER.number("--port N", 0, 65535, default=5000, help="serve on this port (default: 5000)")
+PARSER.add("--host HOST", "serve on this address (default: 127.0.0.1, this machine alone)", default="127.0.0.1")
+PARSER.add("--experiment NAME", "take the last sweep of this experiment (default: of all)")
+PARSER.add("--print", "print the addresses and stop")
+HELP = PARSER.help_text
+_parse = PARSER.read
 START_SECONDS = 180.0
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup ui`: returns 0 when the page is closed, 1 where it did not start."""
-    if {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words):
         return 0
     request = _parse(words)
     from gfpup.tracking.store import database, follow_folder, store_uri
@@ -145,7 +149,9 @@ def _answers(process: subprocess.Popen[bytes], base: str) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    _signal(process, signal.SIGTERM)
+    """End a server and the workers that it started; where there are no groups of processes, the server alone."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM) if hasattr(os, "killpg") else process.terminate()
     try:
         process.wait(timeout=10)
     except subprocess.TimeoutExpired:
@@ -153,29 +159,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Tell a server and the workers that it started; where there are no groups of processes, the server alone."""
-    if process.poll() is not None:
-        return
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, number)
-    else:
-        process.terminate()
-
-
 def _check_port(host: str, port: int) -> None:
     try:
         with socket.create_server((host, port)):
             return
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise GfpupError(f"port {port} of {host} cannot be used: {error}; give another with --port.") from None
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup ui")
-    parser.add_argument("--uri")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=5000)
-    parser.add_argument("--experiment")
-    parser.add_argument("--print", action="store_true")
-    return parser.parse_args(list(words))

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gfpup.cli.parser import Parser
+from gfpup.cli.table import print_table
 from gfpup.core.errors import GfpupError
 from gfpup.weights import catalogue
 from gfpup.weights.resolver import Resolver, open_store
 from gfpup.weights.store import Store, Stored
 
-HELP = """\
+PARSER = Parser(
+    "gfpup weights",
+    lead="",
+    text="""\
 usage: gfpup weights list|fetch|verify|import [NAME or PATH ...] [flags]
        gfpup weights fetch --for run [flags of gfpup run]
 
@@ -26,23 +30,25 @@ Keep the published checkpoints of the methods.
   verify [NAME ...]   hash what is there again (default: all)
   import PATH ...     take in files downloaded by hand, recognised by their SHA-256
 
-  --weights-dir DIR          keep checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --accept-licence ID        consent to a licence, once; repeat for more
-  --trust-first-download     accept checkpoints without a published hash
-  --json                     print the list as JSON
+{flags}
 
 Mirrors: GFPUP_WEIGHTS_URL holds addresses, comma-separated, that are asked for FILE before the published one.
 
   gfpup weights list
   gfpup weights fetch --for run --backend gfpgan
   gfpup weights import ~/Downloads/GFPGANv1.4.pth
-"""
+""",
+)
+PARSER.add_argument("verb", choices=("list", "fetch", "verify", "import"))
+PARSER.add_argument("names", nargs="*")
+PARSER.weights()
+PARSER.add("--json", "print the list as JSON")
+HELP = PARSER.help_text
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup weights`: returns 0, or 1 where a checkpoint that was verified is not what it should be."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
     request = _parse(words)
     if request.run_flags is not None:
@@ -54,7 +60,7 @@ def run(words: Sequence[str]) -> int:
         return _verify(store, request.names)
     if not request.names:
         wanted = "PATH" if request.verb == "import" else "NAME"
-        raise GfpupError(f"gfpup weights {request.verb} needs at least one {wanted}: gfpup weights list shows all names.")
+        raise GfpupError(f"nothing to {request.verb}: give at least one {wanted}; gfpup weights list shows all names.")
     if request.verb == "import":
         for name in request.names:
             checkpoint = store.import_file(Path(name))
@@ -70,15 +76,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         if words[:at] != ["fetch"] or words[at + 1 : at + 2] != ["run"]:
             raise GfpupError("--for belongs to one command: gfpup weights fetch --for run [flags of gfpup run].")
         words, run_flags = words[:at], words[at + 2 :]
-    parser = Parser("gfpup weights", lead="")
-    parser.set_defaults(run_flags=run_flags)
-    parser.add_argument("verb", choices=("list", "fetch", "verify", "import"))
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--weights-dir", type=Path)
-    parser.add_argument("--accept-licence", action="append", default=[])
-    parser.add_argument("--trust-first-download", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_intermixed_args(words)
+    request = PARSER.read(words)
+    request.run_flags = run_flags
+    return request
 
 
 def _list(store: Store, *, as_json: bool) -> int:
@@ -86,17 +86,12 @@ def _list(store: Store, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps([_facts(row) for row in rows], indent=1))
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"checkpoints in {store.folder}", title_justify="left")
-    for heading in ("name", "here", "MB", "licence", "commercial use"):
-        table.add_column(heading)
+    cells = []
     for row in rows:
-        size = row.checkpoint.size_bytes
+        size, licence = row.checkpoint.size_bytes, row.checkpoint.licence_id
         megabytes = "" if size is None else f"{size / 1e6:.0f}"
-        table.add_row(row.checkpoint.name, row.state, megabytes, row.checkpoint.licence_id, row.checkpoint.commercial_use)
-    Console().print(table)
+        cells.append((row.checkpoint.name, row.state, megabytes, licence, row.checkpoint.commercial_use))
+    print_table(("name", "here", "MB#", "licence", "commercial use"), cells, title=f"checkpoints in {store.folder}")
     return 0
 
 
@@ -106,8 +101,7 @@ def _verify(store: Store, names: Sequence[str]) -> int:
         print(f"{row.checkpoint.name}  {row.state}  {row.found or '-'}")
     if not rows:
         print(f"gfpup: there are no checkpoints in {store.folder}.", file=sys.stderr)
-    wrong = [row for row in rows if row.state == "differs" or (row.state == "absent" and names)]
-    return 1 if wrong else 0
+    return int(any(row.state == "differs" or (row.state == "absent" and names) for row in rows))
 
 
 def _fetch_for_run(flags: Sequence[str]) -> int:

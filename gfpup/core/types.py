@@ -143,6 +143,11 @@ class Score:
         """What was measured: "photo", "faces" or "run"."""
         return "run" if not self.photo else "photo" if self.face is None else "faces"
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The metric and its level."""
+        return self.metric, self.level
+
 
 @dataclass(frozen=True, eq=False)
 class RestoredPhoto:

@@ -199,7 +199,7 @@ def _plan_auto(resolver: Resolver, dropped: list[Decision[Any]]) -> Method:
     if not any(backends.facts(member.name).versions for member in members):
         resolver.warnings.append(
             f"--auto downloads nothing and no learned method is here, so it chooses among {_listed(members)}; "
-            "gfpup weights fetch brings others."
+            "gfpup weights fetch gfpgan-v1.4 brings one."
         )
     first = Decision("backend", "auto", f"chooses for each photo among {_listed(members)}, by the rules of conf/auto.yaml")
     return Method("auto", {}, members=tuple(members), reasons=(first, *reasons, *dropped))

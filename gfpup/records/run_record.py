@@ -257,7 +257,7 @@ def folders_with(file: str, given: Iterable[Path]) -> list[Path]:
             raise GfpupError(f"there is no folder {path}: give the --output folder of a run or a sweep")
         here = [path] if (path / file).is_file() else list(_below(path, file))
         if not here:
-            hint = "give a folder of pictures with --restored" if file == DOCUMENT else f"run {_scoring_command(path)} first"
+            hint = "give a folder of pictures with --restored" if file == DOCUMENT else f"run {scoring_command(path)} first"
             raise GfpupError(f"{path} holds no {file}, nor does a folder in it: {hint}")
         found += here
     return found
@@ -269,7 +269,7 @@ def _below(folder: Path, file: str) -> Iterator[Path]:
             yield from [path] if (path / file).is_file() else _below(path, file)
 
 
-def _scoring_command(folder: Path) -> str:
+def scoring_command(folder: Path) -> str:
     """The command that scores a run's or sweep's folder, or any other folder of pictures."""
     if (folder / DOCUMENT).is_file() or any(_below(folder, DOCUMENT)):
         return f"gfpup score {shlex.quote(str(folder))}"

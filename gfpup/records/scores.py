@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -59,7 +60,8 @@ def read(path: Path) -> list[Score]:
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except (OSError, UnicodeDecodeError) as error:
-        raise GfpupError(f"no scores found at {path}: run with --metrics, or gfpup score that folder first") from error
+        command = f"gfpup score {shlex.quote(str(path.parent))}"
+        raise GfpupError(f"no scores found at {path}: run with --metrics, or {command} first") from error
     text = text[: text.rfind("\n") + 1]
     reader = csv.reader(io.StringIO(text, newline=""))
     columns = tuple(next(reader, ()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from rich import progress
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from gfpup.analysis.render import missing, number
 from gfpup.core.plan import Plan
 from gfpup.core.types import RestoredPhoto
 from gfpup.records.manifest import reused
@@ -159,11 +162,13 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
         "reused": "  ".join(f"{stage} {entry['photos']} of {entry['of']}" for stage, entry in facts["reused"].items()),
         "median seconds a photo": "  ".join(f"{stage} {value:.2f}" for stage, value in facts["median_seconds"].items()),
         "record": facts["manifest"],
+        "report": f"gfpup report {shlex.quote(str(Path(facts['manifest']).parent))}",
     }
     shown = [(name, value) for name, value in rows.items() if value or name not in ("methods", "reused")]
     console.print(_table(f"gfpup: {headline(facts)}", (), shown))
     if facts.get("scores"):
         console.print(_score_table(facts["scores"]))
+        _print_lines(missing(facts["scores"]), console)
     _print_lines([f"{photo['name']}: {note}" for photo in photos for note in photo.get("notes", ())], console)
     _print_lines(_warnings(photos), console, of=" warnings")
     failures = [photo["error"] for photo in photos if photo["error"]]
@@ -176,12 +181,10 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
 def _score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
     rows = []
     for row in scores:
-        mean = "" if row["mean"] is None else f"{row['mean']:.4g}"
-        reasons = "; ".join(f"{reason} ({count})" for reason, count in row["missing"].items())
+        mean = "" if row["mean"] is None else number(row["mean"], row["metric"])
         better = "higher" if row["higher_is_better"] else "lower"
-        rows.append((row["metric"], row["level"], mean, better, str(row["n"]), reasons))
-    headings = ("metric", "of", "mean", "better", "photos", "missing because")
-    return _table("scores", headings, rows, no_wrap=True, max_width=72)  # the whole reason stands in the record
+        rows.append((row["metric"], row["level"], mean, better, str(row["n"])))
+    return _table("scores", ("metric", "of", "mean", "better", "photos"), rows, no_wrap=True)
 
 
 def print_failed_jobs(failed: Mapping[str, Sequence[str]], *, jobs: int, console: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, replace
@@ -39,7 +40,7 @@ def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -
         again = config["existing"] == "resume"
         run_id = start_sweep(uri, experiment_id, title=root.absolute().name, argv=argv, output=root, again=again)
     except TrackingError as error:
-        _warn(f"{error} The sweep goes on untracked; gfpup track {root} logs it afterwards.")
+        _warn(f"{error} The sweep goes on untracked; gfpup track {shlex.quote(str(root))} logs it afterwards.")
         return None
     target = Target(uri, experiment, experiment_id, run_id)
     os.environ[VARIABLE] = json.dumps(astuple(target))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -106,7 +107,7 @@ class Tracker:
                 self._fail(first_line(error))
 
     def _fail(self, reason: str) -> None:
-        repeat = f"gfpup track {self.folder} repeats it"
+        repeat = f"gfpup track {shlex.quote(str(self.folder))} repeats it"
         self.failure = f"this run is not tracked in {shown(self.target.uri)}: {reason}; {repeat}."
 
     def _open(self, header: Mapping[str, Any]) -> None:

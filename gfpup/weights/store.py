@@ -226,7 +226,7 @@ class Store:
         digest = f"SHA-256 {expected}" if expected else "no published hash, so with --trust-first-download"
         return (
             f"{checkpoint.file}, the weights of {checkpoint.name}, {why}: get it from {_address(checkpoint)} ({digest}) "
-            f"and put it at {self.folder / checkpoint.file} (gfpup weights import FILE does that)"
+            f"and put it at {self.folder / checkpoint.file} (gfpup weights import {checkpoint.file} does that)"
         )
 
     @contextmanager

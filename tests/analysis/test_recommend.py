@@ -143,7 +143,7 @@ def test_the_guides_data_names_what_exists() -> None:
         assert set(facts["take"]) <= set(guide()["methods"])
     assert {use["priority"] for use in guide()["use_cases"].values()} <= set(guide()["priorities"])
     assert [tier["from_gb"] for tier in guide()["tiers"].values()] == [8, 4, 1e-9, 0]
-    with pytest.raises(GfpupError, match="--use-case 'hobby' means nothing"):
+    with pytest.raises(GfpupError, match="invalid value 'hobby' for --use-case"):
         recommend(Question("hobby"), CPU)
 
 
@@ -351,10 +351,10 @@ def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, sweep: list[Pa
         from_runs([sweep[0], other], Question(), CPU)
     with pytest.raises(GfpupError, match="not all runs have 'ssim'"):
         from_runs(sweep, Question(), CPU, metric="ssim")
-    with pytest.raises(GfpupError, match="two runs or more"):
+    with pytest.raises(GfpupError, match="at least two runs"):
         from_runs(sweep[:1], Question(), CPU)
     (other / "manifest.json").write_text("[]")
-    with pytest.raises(GfpupError, match="is no record of a run"):
+    with pytest.raises(GfpupError, match="is not the record of a run"):
         from_runs([other, sweep[1]], Question(), CPU)
 
 

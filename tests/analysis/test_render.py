@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from gfpup.analysis import render
-from gfpup.analysis.compare import Comparison, Line
+from gfpup.analysis.compare import Comparison, Line, clipped
 
 HEADINGS = ["rank", "run", "mean", "95% CI", "difference", "95% CI", "p (Holm)", "win rate", "n", "verdict"]
 
@@ -19,10 +19,10 @@ HEADINGS = ["rank", "run", "mean", "95% CI", "difference", "95% CI", "p (Holm)",
 @pytest.fixture
 def comparison() -> Comparison:
     """Two runs by SSIM, whose studentised intervals leave its range of -1 to 1 on both sides."""
-    base = Line("ssim", "photo", True, "old_1", 12, 0.927, 2, interval=(0.851, 1.003))
+    base = Line("ssim", "photo", True, "old_1", 12, 0.927, 2, interval=clipped((0.851, 1.003), "ssim"))
     other = replace(
-        base, run="new", mean=0.95, rank=1, interval=(0.93, 0.98), difference=0.023, difference_interval=(-2.4, 0.05),
-        p_value=0.0004, win_rate=0.75,
+        base, run="new", mean=0.95, rank=1, interval=(0.93, 0.98), difference=0.023,
+        difference_interval=clipped((-2.4, 0.05), "ssim", difference=True), p_value=0.0004, win_rate=0.75,
     )  # fmt: skip
     return Comparison(("old_1", "new"), "old_1", 12, {}, 0.95, 1, (base, other), ("a note",))
 
@@ -46,8 +46,8 @@ def test_an_interval_never_leaves_the_range_of_its_metric(comparison: Comparison
         ("ssim_to_input", (-1.5, 1.5), (-1, 1)),
         ("of another tool", (-9.0, 9.0), (-9, 9)),
     ):
-        assert render.mean_interval(replace(comparison.lines[0], metric=metric, interval=interval)) == kept
-    assert render.mean_interval(replace(comparison.lines[0], interval=None)) is None
+        assert clipped(interval, metric) == kept
+    assert clipped(None, "ssim") is None
 
 
 def test_every_form_says_how_its_intervals_were_computed(comparison: Comparison) -> None:

@@ -55,7 +55,7 @@ def test_the_baseline_may_be_named_by_its_folder_and_the_seed_decides(
     outputs = []
     for words in ((), (), ("--seed", "9"), ("--confidence", "0.5")):
         runs = ("sweep/backend=classical", "sweep/backend=identity/scores.csv")
-        assert gfpup("compare", *runs, "--baseline", sweep / "identity", "--csv", *words) == 0
+        assert gfpup("compare", *runs, "--baseline", sweep / "backend=identity", "--csv", *words) == 0
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1] != outputs[2] and outputs[3] != outputs[0]
     rows = list(csv.DictReader(io.StringIO(outputs[0])))
@@ -91,11 +91,11 @@ def test_the_file_has_the_form_of_its_name_or_the_one_asked_for(
         (("sweep", "--baseline", "lanczos"), "unknown baseline 'lanczos'"),
         (("sweep", "empty"), "holds no scores.csv"),
         (("sweep", "absent"), "there is no folder absent"),
-        (("sweep", "--confidence", "95"), "between 0 and 1"),
-        (("sweep", "--seed", "-2"), "below 0"),
+        (("sweep", "--confidence", "95"), "invalid value '95' for --confidence"),
+        (("sweep", "--seed", "-2"), "invalid value '-2' for --seed"),
         (("sweep", "--json", "--csv"), "not allowed with"),
         (("sweep", "--published", "pmrf-celeba-test"), "3000 photos and the runs share 11"),
-        (("sweep", "--published", "mine"), "choose one of pmrf-celeba-test"),
+        (("sweep", "--published", "mine"), "can be measured here: pmrf-celeba-test"),
     ],
 )
 def test_mistakes_are_refused_in_one_sentence(
@@ -130,5 +130,5 @@ def test_the_advice_for_a_folder_without_scores_runs_as_it_stands(
     advice = re.search(r"run (gfpup score --restored .*? --output \S+ ?\S+')", capsys.readouterr().err)
     assert advice is not None
     words = shlex.split(advice.group(1))
-    assert gfpup(*words[1:], "--metrics", "psnr", "--quiet") == 0
+    assert gfpup(*words[1:], "--reference", "other tool", "--metrics", "psnr", "--quiet") == 0
     assert (tmp_path / "other tool-scores" / "scores.csv").is_file()

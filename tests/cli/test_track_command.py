@@ -70,7 +70,7 @@ def test_one_run_is_tracked_where_it_is_wanted(sweep: Path, tmp_path: Path, caps
     [
         (["nowhere"], "nowhere is neither a run nor a sweep"),
         (["."], "is neither a run nor a sweep"),
-        ([".", "--max-images", "-1"], "invalid --max-images or --image-px"),
+        ([".", "--max-images", "-1"], "for --max-images: expected a whole number of 0 or more"),
         ([".", "--imaginary"], "gfpup track --help explains"),
     ],
 )

@@ -40,3 +40,21 @@ def test_each_warning_is_printed_once_with_its_photos() -> None:
     assert printed.count("transparency was dropped") == 1
     assert "1.jpg, 2.jpg, 3.jpg, 4.jpg, 5.jpg and 1 more: transparency was dropped" in printed
     assert "0.jpg: no face was found" in printed
+
+
+def test_a_run_is_summed_up_with_its_report_and_each_reason_once() -> None:
+    reasons = {"no consent": 9}
+    means = [
+        {"metric": name, "level": level, "mean": mean, "n": n, "higher_is_better": True, "infinite": 0, "missing": missing}
+        for name, level, mean, n, missing in (
+            ("lpips", "photo", None, 0, reasons),
+            ("niqe", "photo", None, 0, reasons),
+            ("peak_memory", "run", 1.5e9, 1, {}),
+        )
+    ]
+    screen = io.StringIO()
+    changed = facts(manifest="my photos/out/manifest.json", scores=means)
+    console.print_summary(changed, [], console=Console(file=screen, width=160))
+    printed = screen.getvalue()
+    assert "gfpup report 'my photos/out'" in printed and "1500 MB" in printed
+    assert printed.count("no consent") == 1 and "lpips, niqe: 9 missing: no consent" in printed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,73 +23,77 @@ SECONDS: Final = ("seconds", "photo")
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A finished run as one to take: its record, and what of it a method's command needs.
+    """A finished run as one to take, from its record.
 
-    Raises:
-        GfpupError: the run is still going on, or its record does not say what it ran.
+    `flags` are those of `gfpup run` that make what this run made, but for its photos and its folder. `uses` are the methods
+    whose weights and licences it needs, `peak_gb` is the most memory it held, `guide_method` what the guide calls it.
     """
 
-    record: RunRecord
+    name: str
+    backend: str
+    flags: tuple[str, ...]
+    uses: tuple[str, ...]
+    device: str
+    hardware: Mapping[str, Any]
+    peak_gb: float | None
+    guide_method: str | None
 
-    def __post_init__(self) -> None:
-        if "backend" not in self.record.ended().pixels:
-            raise GfpupError(f"{self.record.folder} does not record its method: give the --output folder of gfpup run.")
+    @classmethod
+    def of(cls, record: RunRecord) -> Candidate:
+        """The candidate that a run is.
 
-    @property
-    def name(self) -> str:
-        """What the run is called."""
-        return self.record.name
-
-    @property
-    def backend(self) -> str:
-        """The method."""
-        return str(self.record.pixels["backend"])
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """The methods of an ensemble."""
-        return tuple(dict.fromkeys(member["backend"] for member in self.record.pixels.get("members", ())))
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """The flags of `gfpup run` that make what this run made, but for its photos and its folder."""
-        return tuple(_flags(self.record.pixels, self.record.pixels.get("members", ()), self.record.configuration))
-
-    @property
-    def device(self) -> str:
-        """The device it ran on."""
-        return str(self.record.pixels.get("device", self.record.plan.get("device", "cpu")))
-
-    @property
-    def hardware(self) -> Mapping[str, Any]:
-        """The machine it ran on."""
-        return self.record.document.get("hardware") or {}
-
-    @property
-    def peak_gb(self) -> float | None:
-        """The most memory it held, in GB."""
-        peaks = [s.value for s in self.record.scores if s.metric == "peak_memory" and s.value is not None]
-        return peaks[0] / GB if peaks else None
-
-    @property
-    def uses(self) -> tuple[str, ...]:
-        """The methods whose weights and licences it needs."""
-        return self.members or (self.backend,)
-
-    @property
-    def guide_method(self) -> str | None:
-        """What the guide calls it, None for what the guide does not know."""
-        for name, facts in guide()["methods"].items():
-            wanted = [word for pair in facts["flags"].items() for word in pair]
-            if facts["backend"] == self.backend and set(wanted) <= set(self.flags):
-                return str(name)
-        return None
+        Raises:
+            GfpupError: the run is still going on, or its record does not say what it ran.
+        """
+        pixels = record.ended().pixels
+        if "backend" not in pixels:
+            raise GfpupError(f"{record.folder} does not record its method: give the --output folder of gfpup run.")
+        backend, flags = str(pixels["backend"]), _flags(record)
+        known = {name: {facts["backend"], *chain(*facts["flags"].items())} for name, facts in guide()["methods"].items()}
+        return cls(
+            name=record.name,
+            backend=backend,
+            flags=flags,
+            uses=tuple(dict.fromkeys(member["backend"] for member in pixels.get("members", ()))) or (backend,),
+            device=str(pixels.get("device", record.plan.get("device", "cpu"))),
+            hardware=record.document.get("hardware") or {},
+            peak_gb=next((s.value / GB for s in record.scores if s.metric == "peak_memory" and s.value is not None), None),
+            guide_method=next((name for name, words in known.items() if words <= set(flags)), None),
+        )
 
     @property
     def commercial_use(self) -> str:
         """The strictest of what its methods' licences say of commercial use."""
         order = ("no", "contested", "unknown", "yes")
         return min((commercial_use(name) if name in backends.TABLE else "unknown" for name in self.uses), key=order.index)
+
+
+def _flags(record: RunRecord) -> tuple[str, ...]:
+    pixels, asked, words = record.pixels, record.configuration, ["--backend", str(record.pixels["backend"])]
+    members = pixels.get("members", ()) if pixels["backend"] == "ensemble" else ()
+    parameters = dict(pixels.get("parameters", {}))
+    for member in members:
+        parameters |= member["parameters"]
+    for key in ("version", "fidelity"):
+        words += [f"--{key}", str(parameters.pop(key))] if key in parameters else []
+    if members:
+        words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
+        words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
+    own = asked.get("weights", {}).get("model")
+    words += ["--model-path", str(own)] if own is not None else []
+    for key, usual in (("upscale", 2), ("strength", 1), ("identity_min", None)):
+        words += [_flag(key), f"{pixels[key]:g}"] if pixels.get(key, usual) != usual else []
+    words += [_flag(key) for key in ("aligned", "match_color") if pixels.get(key)]
+    words += [_flag(pixels["mode"])] if pixels.get("mode", "standard") != "standard" else []
+    machine = asked.get("hardware", {})
+    for key in ("precision", "engine"):
+        words += [_flag(key), str(machine[key])] if machine.get(key, "auto") != "auto" else []
+    words += ["--compile"] if machine.get("compile") else []
+    return (*words, *(f"restore.{key}={value}" for key, value in sorted(parameters.items())))
+
+
+def _flag(key: str) -> str:
+    return f"--{key.replace('_', '-')}"
 
 
 def timed(record: RunRecord) -> RunRecord:
@@ -99,7 +104,7 @@ def timed(record: RunRecord) -> RunRecord:
     """
     if record.pixels.get("backend") == "precomputed":
         return record
-    if any((score.metric, score.level) == SECONDS and score.value is not None for score in record.scores):
+    if any(score.key == SECONDS and score.value is not None for score in record.scores):
         return record
     found = []
     for line in record.photos:
@@ -109,34 +114,6 @@ def timed(record: RunRecord) -> RunRecord:
     if not found:
         raise GfpupError(f"{record.folder} has no seconds, which the advice needs; restore its photos again with gfpup run.")
     return replace(record, scores=(*(s for s in record.scores if s.metric != "seconds"), *found))
-
-
-def _flags(pixels: Mapping[str, Any], members: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> list[str]:
-    words = ["--backend", str(pixels["backend"])]
-    parameters = dict(pixels.get("parameters", {}))
-    for member in members if pixels["backend"] == "ensemble" else ():
-        parameters |= member["parameters"]
-    words += [word for key in ("version", "fidelity") if key in parameters for word in (f"--{key}", str(parameters.pop(key)))]
-    if members and pixels["backend"] == "ensemble":
-        words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]
-        words += ["--ensemble-weights", ",".join(f"{member['weight']:g}" for member in members)]
-    own = asked.get("weights", {}).get("model")
-    if own is not None:
-        words += ["--model-path", str(own)]
-    for key, flag, usual in (
-        ("upscale", "--upscale", 2),
-        ("strength", "--strength", 1),
-        ("identity_min", "--identity-min", None),
-    ):
-        if pixels.get(key, usual) != usual:
-            words += [flag, f"{pixels[key]:g}"]
-    words += [flag for key, flag in (("aligned", "--aligned"), ("match_color", "--match-color")) if pixels.get(key)]
-    words += [f"--{pixels['mode']}"] if pixels.get("mode", "standard") != "standard" else []
-    machine = asked.get("hardware", {})
-    for key in ("precision", "engine"):
-        words += [f"--{key}", str(machine[key])] if machine.get(key, "auto") != "auto" else []
-    words += ["--compile"] if machine.get("compile") else []
-    return words + [f"restore.{key}={value}" for key, value in sorted(parameters.items())]
 
 
 def machine_of(hardware: Mapping[str, Any]) -> str:
@@ -188,8 +165,6 @@ def fetch(experiment: str, uri: str | None, into: Path) -> list[Path]:
 def _fresh(into: Path, name: str) -> Path:
     """A new folder named after a run, whatever letters its name has."""
     plain = re.sub(r"[^\w.,=+-]+", "_", name).strip("._") or "run"
-    number = 1
-    while (folder := into / (plain if number == 1 else f"{plain}-{number}")).exists():
-        number += 1
+    folder = next(folder for n in count(1) if not (folder := into / (plain if n == 1 else f"{plain}-{n}")).exists())
     folder.mkdir(parents=True)
     return folder

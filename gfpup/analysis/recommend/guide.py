@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from gfpup.analysis import published
+from gfpup.analysis.published import CELEBA_TEST, rows
 from gfpup.core.errors import GfpupError
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
@@ -16,8 +16,6 @@ from gfpup.planning import tiers
 from gfpup.weights import catalogue, licences
 
 GUIDE: Final = "recommend.yaml"
-PROTOCOL: Final = "pmrf-celeba-test"
-"""The one published table that holds most of the methods under one protocol."""
 GB: Final = 1e9
 """Bytes; what is sold as 8 GB reports a little more than 8e9 bytes."""
 
@@ -61,12 +59,32 @@ class Advice:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: `priority` decides where it is given, else the use case does; `input` and `output` go into the command."""
+    """What is asked: `priority` decides where it is given, else the use case does; `input` and `output` go into the command.
+
+    Raises:
+        GfpupError: the guide does not know the use case or the priority; the message lists those it knows.
+    """
 
     use_case: str | None = None
     priority: str | None = None
     input: str = "photos/"
     output: str = "out/"
+
+    def __post_init__(self) -> None:
+        for flag, value, known in (("use-case", self.use_case, "use_cases"), ("priority", self.priority, "priorities")):
+            if value is not None and value not in guide()[known]:
+                raise GfpupError(f"invalid value {value!r} for --{flag}: expected one of {', '.join(guide()[known])}.")
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the guide says of the use case: its priority, its flags, and whether it is commercial."""
+        none = {"priority": "general", "commercial": False, "flags": {}}
+        return none if self.use_case is None else guide()["use_cases"][self.use_case]  # type: ignore[no-any-return]
+
+    @property
+    def deciding(self) -> str:
+        """The priority that decides: the one given, else that of the use case, else general."""
+        return self.priority or str(self.facts["priority"])
 
 
 @cache
@@ -75,9 +93,7 @@ def guide() -> Mapping[str, Any]:
     from omegaconf import OmegaConf
 
     text = files("gfpup.conf").joinpath(GUIDE).read_text(encoding="utf-8")
-    loaded = OmegaConf.to_container(OmegaConf.create(text))
-    assert isinstance(loaded, dict)
-    return {str(key): value for key, value in loaded.items()}
+    return cast("Mapping[str, Any]", OmegaConf.to_container(OmegaConf.create(text)))
 
 
 def hardware_of(machine: Machine) -> Hardware:
@@ -94,43 +110,12 @@ def hardware_of(machine: Machine) -> Hardware:
     return Hardware(0.0, 0.0, ram, f"{machine.cores} cores")
 
 
-def check(question: Question) -> None:
-    """Refuse a use case or a priority that the guide does not know.
-
-    Raises:
-        GfpupError: it does not, with what it knows.
-    """
-    for flag, value, known in (
-        ("--use-case", question.use_case, guide()["use_cases"]),
-        ("--priority", question.priority, guide()["priorities"]),
-    ):
-        if value is not None and value not in known:
-            raise GfpupError(f"{flag} {value!r} means nothing to the guide; choose one of {', '.join(known)}.")
-
-
-def priority_of(question: Question) -> str:
-    """The priority that decides: the one given, else that of the use case, else general."""
-    if question.priority is not None:
-        return question.priority
-    return "general" if question.use_case is None else str(guide()["use_cases"][question.use_case]["priority"])
-
-
-def is_commercial(question: Question) -> bool:
-    """Whether the use case earns money, so that a non-commercial licence forbids a method."""
-    return question.use_case is not None and bool(guide()["use_cases"][question.use_case]["commercial"])
-
-
 def recommend(question: Question, hardware: Hardware) -> Advice:
-    """Follow the guide: its flow, the licence, and what the machine can hold.
-
-    Raises:
-        GfpupError: the use case or the priority means nothing.
-    """
-    check(question)
-    priority = priority_of(question)
+    """Follow the guide: its flow, the licence, and what the machine can hold."""
+    priority, commercial = question.deciding, bool(question.facts["commercial"])
     facts = guide()["priorities"][priority]
     reasons, warnings = [_asked(question, priority)], []
-    allowed = [name for name in facts["take"] if not is_commercial(question) or commercial_use(_backend(name)) != "no"]
+    allowed = [name for name in facts["take"] if not commercial or commercial_use(_backend(name)) != "no"]
     first, method = facts["take"][0], allowed[0]
     reasons.append(f"the guide takes {title(first)} {facts['because']}")
     if method != first:
@@ -138,19 +123,20 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
             f"{title(first)} is non-commercial ({licence_of(_backend(first))}), so for professional use the next one is taken: "
             f"{title(method)}"
         )
-    warnings += licence_warnings(_backend(method), commercial=is_commercial(question), others=allowed)
+    warnings += licence_warnings(_backend(method), commercial=commercial, others=allowed)
     tier, held, why = fit(method, hardware)
     reasons.append(why)
     warnings += memory_warnings(method, held, hardware)
-    reasons += _arithmetic(first) if priority == "speed" else _published(priority)
-    others = [name for name in dict.fromkeys((*allowed, first)) if name != method]
+    reasons += _arithmetic(first) if priority == "speed" else _published() if priority == "quality" else []
     return Advice(
         method=method,
         backend=_backend(method),
         command=command(question, guide_flags(method), held),
         reasons=tuple(reasons),
         warnings=tuple(warnings),
-        alternatives=tuple(_alternative(question, name, hardware) for name in others),
+        alternatives=tuple(
+            _alternative(question, name, hardware) for name in dict.fromkeys((*allowed, first)) if name != method
+        ),
         tier=tier,
         guide=first,
     )
@@ -158,10 +144,7 @@ def recommend(question: Question, hardware: Hardware) -> Advice:
 
 def command(question: Question, flags: Sequence[str], held: str) -> tuple[str, ...]:
     """A command that runs as it stands: the method's `flags`, what the use case adds, and where it is held."""
-    extra: list[str] = []
-    if question.use_case is not None:
-        for flag, value in guide()["use_cases"][question.use_case]["flags"].items():
-            extra += [flag, value]
+    extra = [word for pair in question.facts["flags"].items() for word in pair]
     where = {"cpu": ["--device", "cpu"], "reduced": ["--memory-efficient"]}.get(held, [])
     if {"--high-quality", "--memory-efficient"} & set(flags) and held == "reduced":
         where = []  # a run's own mode stays
@@ -194,7 +177,7 @@ def fit(method: str, hardware: Hardware) -> tuple[str, str, str]:
 
 
 def memory_warnings(method: str, held: str, hardware: Hardware) -> list[str]:
-    """What is to be said of a machine's memory where a method runs on the CPU."""
+    """A warning where a method runs on the CPU and the machine has less memory than the guide claims it needs."""
     needed = guide()["methods"][method]["ram_gb"]
     if held != "cpu" or hardware.ram_gb is None or hardware.ram_gb >= needed:
         return []
@@ -202,16 +185,12 @@ def memory_warnings(method: str, held: str, hardware: Hardware) -> list[str]:
 
 
 def licence_warnings(backend: str, *, commercial: bool, others: Sequence[str] = ()) -> list[str]:
-    """What is to be said of a method's licence: that it is non-commercial or contested, and what to do about it."""
-    name = _checkpoint(backend)
-    if name is None:
-        return []
-    use, licence, identifier = commercial_use(backend), licence_of(backend), catalogue.find(name).licence_id
+    """A warning where a method's licence is non-commercial or contested, with what to do about it."""
+    use, licence = commercial_use(backend), licence_of(backend)
     if use == "no":
-        said = f"{backend} is non-commercial ({licence})"
-        if not licences.is_accepted(identifier):
-            said += f": if your use is non-commercial, consent once by adding --accept-licence {identifier}"
-        return [said]
+        identifier = catalogue.find(_checkpoint(backend) or "").licence_id
+        consent = f": if your use is non-commercial, consent once by adding --accept-licence {identifier}"
+        return [f"{backend} is non-commercial ({licence}){'' if licences.is_accepted(identifier) else consent}"]
     if use in ("contested", "unknown") and commercial:
         clear = [title(name) for name in others if commercial_use(_backend(name)) == "yes"]
         remedy = f"; {clear[0]} is free of that" if clear else ""
@@ -250,30 +229,24 @@ def arithmetic(slower: str, faster: str) -> str | None:
 def _asked(question: Question, priority: str) -> str:
     if question.priority is not None:
         return f"asked for {priority}: {guide()['priorities'][priority]['ask']} Yes"
-    if question.use_case is not None:
-        return str(guide()["use_cases"][question.use_case]["because"])
-    return "no use case and no priority were given, which is general use"
+    return str(question.facts.get("because", "no use case and no priority were given, which is general use"))
 
 
 def _arithmetic(fastest: str) -> list[str]:
     """Where the operations contradict what the guide calls the fastest."""
     cheaper = [arithmetic(_backend(fastest), _backend(name)) for name in guide()["methods"]]
-    said = next((sentence for sentence in cheaper if sentence), None)
     doubt = 'so the guide\'s "fastest" may not hold on your machine: measure it, and give --measured'
-    return [] if said is None else [f"{said}, {doubt}"]
+    return [f"{said}, {doubt}" for said in cheaper if said][:1]
 
 
-def _published(priority: str) -> list[str]:
-    """What was published of the guide's methods, where the priority is one that the table measures."""
-    if priority != "quality":
-        return []
+def _published() -> list[str]:
+    """What was published of the guide's methods; all three metrics are better when lower."""
     methods = {backends.facts(facts["backend"]).published_as for facts in guide()["methods"].values()}
     said = []
     for metric in ("LPIPS", "Deg", "FID"):
-        rows = [row for row in published.rows() if (row.protocol, row.metric) == (PROTOCOL, metric) and row.method in methods]
-        rows.sort(key=lambda row: row.value)  # all three are better when lower
-        said.append(f"{metric} " + ", ".join(f"{row.method} {row.value:g}" for row in rows))
-    return [f"published for CelebA-Test ({PROTOCOL}), best first: {'; '.join(said)}"]
+        found = [row for row in rows() if (row.protocol, row.metric) == (CELEBA_TEST, metric) and row.method in methods]
+        said.append(f"{metric} " + ", ".join(f"{row.method} {row.value:g}" for row in sorted(found, key=lambda row: row.value)))
+    return [f"published for CelebA-Test ({CELEBA_TEST}), best first: {'; '.join(said)}"]
 
 
 def _alternative(question: Question, method: str, hardware: Hardware) -> Alternative:

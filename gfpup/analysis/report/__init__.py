@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gfpup.analysis.report import contact_sheet, page
-from gfpup.analysis.report.cards import Card, PhotoScores
+from gfpup.analysis.report.cards import PhotoScores
 from gfpup.analysis.report.data import Subject, read_subject
 from gfpup.analysis.report.pictures import Views, columns, limits_for, views
 from gfpup.core.files import address, write_atomic
@@ -29,7 +29,7 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
         OutputError: a file cannot be written.
     """
     subject = read_subject(runs, baseline=baseline)
-    versions, scores = columns(subject), PhotoScores.of(subject)
+    versions, scores = columns(subject), PhotoScores(subject)
     gallery = page.gallery(subject, scores, versions)
     photos = scores.sorted_photos(next(iter(gallery["orders"].values()))[0])
     groups = [photos[i : i + PHOTOS_A_PAGE] for i in range(0, len(photos), PHOTOS_A_PAGE)] or [[]]
@@ -39,14 +39,12 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
     files = [target, *(folder / f"photos-{i:03d}.html" for i in range(2, len(groups) + 1))]
     on_sheet = set(contact_sheet.chosen(subject.photos))
     rows: dict[str, Views] = {}
-    common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {_runs(subject)}", "gallery": gallery}
+    runs = str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
+    common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {runs}", "gallery": gallery}
     # The report itself is written last, so that everything it links to exists.
     for i in reversed(range(len(groups))):
-        cards: list[Card] = []
-        for seen in views(subject, groups[i], limits_for(len(groups[i]), len(versions))):
-            cards.append(scores.card(seen))
-            if seen.photo in on_sheet:
-                rows[seen.photo] = seen
+        cards = [scores.card(seen) for seen in views(subject, groups[i], limits_for(len(groups[i]), len(versions)))]
+        rows |= {card.views.photo: card.views for card in cards if card.views.photo in on_sheet}
         first = 1 + i * PHOTOS_A_PAGE
         heading = f"Photos {first} to {first + len(cards) - 1} of {len(photos)}" if len(groups) > 1 else "Photos"
         context = common | {"cards": cards, "heading": heading, "pages": _pages(files, i)}
@@ -59,10 +57,6 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
     sheet = [(subject.name(photo), rows[photo]) for photo in subject.photos if photo in rows]
     write_atomic(target.with_name(CONTACT_SHEET), contact_sheet.contact_sheet(sheet, versions, photos=len(photos)))
     return target
-
-
-def _runs(subject: Subject) -> str:
-    return str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
 
 
 def _lead(subject: Subject) -> str:

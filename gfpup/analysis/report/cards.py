@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gfpup.analysis.compare import Key
 from gfpup.analysis.render import number
-from gfpup.analysis.report.data import Key, Subject
+from gfpup.analysis.report.data import Subject
 from gfpup.analysis.report.pictures import Box, Views
 from gfpup.analysis.report.tables import higher_is_better, short
 from gfpup.evaluation.metrics import TO_INPUT
@@ -21,35 +22,22 @@ _ZOOM_WORTH: Final = 1.15
 """With less magnification than this a face fills its picture already, as aligned faces do, and no button zooms to it."""
 
 
-@dataclass(frozen=True)
-class ScoreLine:
-    """A metric of one photo: a text and whether it is the best for each run, and how far the runs are apart."""
-
-    metric: str
-    values: tuple[tuple[str, bool], ...]
-    difference: str
-
-
-@dataclass(frozen=True)
-class Note:
-    """What was decided or went wrong, and the numbers of the runs it is about; none where it is about all."""
-
-    text: str
-    runs: tuple[int, ...]
-    is_error: bool
-
-
 @dataclass(frozen=True, eq=False)
 class Card:
-    """One photo: all its versions, its scores and notes. `values` is JSON: for each metric a list of values, one per run."""
+    """One photo: all its versions, its scores and notes.
+
+    A score is (metric, the text of each run and whether it is the best, how far the runs are apart). A note is (text, the
+    numbers of the runs it is about, whether it is an error), without numbers where it is about all runs. `values` is JSON: for
+    each metric a list of values, one per run.
+    """
 
     number: int
     name: str
     facts: str
     views: Views
     faces: tuple[Box, ...]
-    scores: tuple[ScoreLine, ...]
-    notes: tuple[Note, ...]
+    scores: list[tuple[str, list[tuple[str, bool]], str]]
+    notes: list[tuple[str, list[int], bool]]
     values: str
 
 
@@ -67,30 +55,24 @@ class Order:
         return f"{self.kind} {self.metric} {'higher' if self.higher_is_better else 'lower'}"
 
 
-@dataclass(frozen=True, eq=False)
 class PhotoScores:
-    """The values of all photos by metric and run; metrics of photos come before those of faces."""
+    """The values of all photos by metric and run; metrics of photos come before those of faces.
 
-    subject: Subject
-    keys: tuple[Key, ...]
-    values: Mapping[Key, Sequence[Mapping[str, float]]]
-    infinite: frozenset[tuple[Key, int, str]]
-    """The metrics, runs and names of photos whose value is infinite, as PSNR is of equal pictures."""
-    numbers: Mapping[str, int]
-    """The photos counted from 1 in the order of their names; links name them by it."""
+    `infinite` names the metrics, runs and photos whose value is infinite, as PSNR is of equal pictures. `numbers` are those of
+    the photos, from 1 in the order of their names; links name photos by them.
+    """
 
-    @classmethod
-    def of(cls, subject: Subject) -> PhotoScores:
-        keys = tuple(sorted(subject.keys, key=lambda key: key[1] != "photo"))
-        infinite = {
-            ((row.metric, row.level), i, row.photo)
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.keys = sorted(subject.keys, key=lambda key: key[1] != "photo")
+        self.values = {key: [run.values(key) for run in subject.runs] for key in self.keys}
+        self.numbers = {photo: at for at, photo in enumerate(subject.photos, 1)}
+        self.infinite = {
+            (row.key, i, row.photo)
             for i, run in enumerate(subject.runs)
-            for row in run.rows
+            for row in run.scores
             if row.value is not None and math.isinf(row.value)
         }
-        values = {key: [run.values(key) for run in subject.runs] for key in keys}
-        numbers = {photo: at for at, photo in enumerate(subject.photos, 1)}
-        return cls(subject, keys, values, frozenset(infinite), numbers)
 
     def row(self, key: Key, photo: str) -> list[float | None]:
         """One value per run, rounded to what a page needs; None where a run has none."""
@@ -99,17 +81,16 @@ class PhotoScores:
 
     def orders(self) -> dict[str, list[Order]]:
         """The orders on offer by heading, the first of all being how the photos stand in the report."""
-        several = len(self.subject.runs) > 1
         found: dict[str, list[Order]] = {"Largest difference first": [], "Worst score first": [], "Most changed first": []}
         for at in sorted(range(len(self.keys)), key=self._rank):
             key, better = self.keys[at], higher_is_better(self.subject, self.keys[at])
             name = short(self.subject, key).rstrip(" ↑↓")
-            if several and any(sum(photo in of_run for of_run in self.values[key]) > 1 for photo in self.subject.photos):
+            if any(sum(photo in of_run for of_run in self.values[key]) > 1 for photo in self.subject.photos):
                 found["Largest difference first"].append(Order("difference", f"difference in {name}", at, better))
-            if key[0].endswith(TO_INPUT):
-                found["Most changed first"].append(Order("worst", f"most changed by {name}", at, better))
-            else:
-                found["Worst score first"].append(Order("worst", f"worst {name}", at, better))
+            heading, worst = (
+                ("Most changed first", "most changed by") if key[0].endswith(TO_INPUT) else ("Worst score first", "worst")
+            )
+            found[heading].append(Order("worst", f"{worst} {name}", at, better))
         found["Name"] = [Order("name", "name")]
         return {heading: orders for heading, orders in found.items() if orders}
 
@@ -134,7 +115,7 @@ class PhotoScores:
             facts=_facts(subject, views),
             views=views,
             faces=tuple(face for face in views.faces if min(0.7 / face[2], 0.7 / face[3]) > _ZOOM_WORTH),
-            scores=tuple(self._score(key, photo) for key, row in rows.items() if any(value is not None for value in row)),
+            scores=[self._score(key, photo, row) for key, row in rows.items() if any(value is not None for value in row)],
             notes=_notes(subject, photo),
             values=json.dumps(list(rows.values()), separators=(",", ":")),
         )
@@ -144,8 +125,7 @@ class PhotoScores:
         metric, level = self.keys[at]
         return metric in _COST, level != "photo", metric.endswith(TO_INPUT), at
 
-    def _score(self, key: Key, photo: str) -> ScoreLine:
-        row = self.row(key, photo)
+    def _score(self, key: Key, photo: str, row: Sequence[float | None]) -> tuple[str, list[tuple[str, bool]], str]:
         known = [value for value in row if value is not None]
         best = max(known) if higher_is_better(self.subject, key) else min(known)
         marked = len(set(known)) > 1 and not key[0].endswith(TO_INPUT)
@@ -154,7 +134,7 @@ class PhotoScores:
             missing = "∞" if photo in run.lines and (key, i, run.lines[photo]["name"]) in self.infinite else "none"
             texts.append((missing, False) if value is None else (number(value, key[0]), marked and value == best))
         apart = number(max(known) - min(known), key[0], digits=3) if len(known) > 1 else ""
-        return ScoreLine(short(self.subject, key), tuple(texts), apart)
+        return short(self.subject, key), texts, apart
 
 
 def _facts(subject: Subject, views: Views) -> str:
@@ -165,16 +145,17 @@ def _facts(subject: Subject, views: Views) -> str:
     return f"{failed}{faces}{views.size_wh[0]}×{views.size_wh[1]} px"
 
 
-def _notes(subject: Subject, photo: str) -> tuple[Note, ...]:
+def _notes(subject: Subject, photo: str) -> list[tuple[str, list[int], bool]]:
     """What was decided about a photo and what went wrong, each text once with the runs that it is about."""
     found: dict[tuple[str, bool], list[int]] = {}
     having = [i for i, run in enumerate(subject.runs) if photo in run.lines]
     for i in having:
         line = subject.runs[i].lines[photo]
-        decided = [*line.get("notes", ()), *line["warnings"]]
-        if line.get("method") and not any(line["method"] in note for note in decided):
-            decided.insert(0, f"method: {line['method']}")
-        decided += [f"face {at}: {face['reason']}" for at, face in enumerate(line.get("faces", ()), 1) if face["reason"]]
-        for text, is_error in [(line["error"], True)] if line["error"] else [(text, False) for text in decided]:
-            found.setdefault((text, is_error), []).append(i)
-    return tuple(Note(text, () if runs == having else tuple(runs), error) for (text, error), runs in found.items())
+        texts = [line["error"]] if line["error"] else [*line.get("notes", ()), *line["warnings"]]
+        if not line["error"]:
+            if line.get("method") and not any(line["method"] in text for text in texts):
+                texts.insert(0, f"method: {line['method']}")
+            texts += [f"face {at}: {face['reason']}" for at, face in enumerate(line.get("faces", ()), 1) if face["reason"]]
+        for text in texts:
+            found.setdefault((text, bool(line["error"])), []).append(i)
+    return [(text, [] if runs == having else runs, is_error) for (text, is_error), runs in found.items()]

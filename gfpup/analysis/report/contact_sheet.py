@@ -19,9 +19,8 @@ _INK, _FAINT, _PAPER, _EMPTY = (30, 30, 30), (110, 110, 110), (250, 250, 250), (
 
 def chosen(photos: Sequence[str]) -> list[str]:
     """The photos on the sheet: all, or an evenly spaced sample of many."""
-    if len(photos) <= ROWS_SHOWN:
-        return list(photos)
-    return [photos[i * len(photos) // ROWS_SHOWN] for i in range(ROWS_SHOWN)]
+    count = min(len(photos), ROWS_SHOWN)
+    return [photos[i * len(photos) // count] for i in range(count)]
 
 
 def contact_sheet(rows: Sequence[tuple[str, Views]], columns: Mapping[str, str], *, photos: int) -> bytes:
@@ -65,9 +64,7 @@ def _height(views: Views) -> int:
 def _fitting(text: str, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, cells: int = 1) -> str:
     """The text, shortened in its middle to fit into so many cells: photos often differ in the ends of their names."""
     text = " ".join(text.split())
-    width = cells * (THUMBNAIL_PX + _GAP_PX) - _GAP_PX
-    cut = text
-    keep = len(text)
+    width, cut, keep = cells * (THUMBNAIL_PX + _GAP_PX) - _GAP_PX, text, len(text)
     while draw.textlength(cut, font=font) > width and keep > 2:
         keep -= 1
         cut = f"{text[: keep // 2]}…{text[-(keep - keep // 2) :]}"

@@ -3,60 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gfpup.analysis import statistics
-from gfpup.analysis.compare import Comparison, Line, compare
+from gfpup.analysis.compare import Comparison, Key, Line, clipped, compare
 from gfpup.analysis.report.scored import read_scored
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
-from gfpup.core.types import Score
 from gfpup.records import items as results
 from gfpup.records.items import Item
 from gfpup.records.layout import DOCUMENT
-from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record
+from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record, scoring_command
 from gfpup.records.scores import RUN, TABLE, per_photo, read
-
-Key = tuple[str, str]
-"""A metric and its level."""
 
 
 @dataclass(frozen=True, eq=False)
-class ReportedRun:
+class ReportedRun(RunRecord):
     """A finished run, and by what a photo is matched its item on disk and its line."""
 
-    record: RunRecord
-    items: Mapping[str, Item]
-    lines: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def name(self) -> str:
-        """What the run is called."""
-        return self.record.name
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The whole of its manifest."""
-        return self.record.document
-
-    @property
-    def rows(self) -> tuple[Score, ...]:
-        """Its scores."""
-        return self.record.scores
+    items: Mapping[str, Item] = field(default_factory=dict)
+    lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def values(self, key: Key) -> dict[str, float]:
         """One finite value a photo of a metric at a level, by what the photo is matched by."""
-        found = per_photo(row for row in self.rows if (row.metric, row.level) == key)
+        found = per_photo(row for row in self.scores if row.key == key)
         return {match: found[line["name"]] for match, line in self.lines.items() if line["name"] in found}
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Everything a report shows. `photos` are in natural order; `lines` hold the baseline's runs or, of one run, its means."""
+    """Everything a report shows. `photos` are in natural order; `lines` are of the comparison or, of one run, its means."""
 
     runs: tuple[ReportedRun, ...]
     photos: tuple[str, ...]
@@ -73,11 +53,11 @@ class Subject:
     @property
     def keys(self) -> list[Key]:
         """The metrics and levels that have a value, in their order."""
-        return list(dict.fromkeys((line.metric, line.level) for line in self.lines))
+        return list(dict.fromkeys(line.key for line in self.lines))
 
     def of(self, key: Key) -> dict[str, Line]:
-        """The lines of one metric by run."""
-        return {line.run: line for line in self.lines if (line.metric, line.level) == key}
+        """The lines of one metric by run, best first where they were compared."""
+        return {line.run: line for line in sorted(self.lines, key=lambda line: line.rank) if line.key == key}
 
 
 def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subject:
@@ -86,23 +66,29 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     Raises:
         GfpupError: a folder holds no run, none of the runs has ended, or `baseline` is none of them.
     """
-    notes: list[str] = []
-    runs = []
-    records, lost = _records(given)
-    for record in records:
+    folders = {folder.resolve(): folder for path in given for folder in _folders(path)}
+    if not folders:
+        raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
+    records, runs, lost, notes = [], [], [], []
+    for folder in folders.values():
+        try:
+            bare = not (folder / DOCUMENT).is_file()
+            records.append(RunRecord(folder, {}, tuple(read(folder / TABLE))) if bare else read_record(folder))
+        except GfpupError as error:
+            lost.append((called(folder), error))
+    for record in named(records):
         try:
             runs.append(_reported(record, notes))
         except GfpupError as error:
-            if len(records) + len(lost) == 1:
-                raise
-            lost.append(f"{record.name} is left out: {error}")
-    notes += lost
+            lost.append((record.name, error))
+    if lost and len(folders) == 1:
+        raise lost[0][1]
+    notes += [f"{name} is left out: {error}" for name, error in lost]
     if not runs:
         raise GfpupError(f"none of the runs can be reported: {notes[0]}")
-    picked = chosen([run.record for run in runs], baseline) or runs[0].name
+    picked = chosen(runs, baseline) or runs[0].name
     if picked not in [run.name for run in runs]:
-        known = "; ".join(run.name for run in runs)
-        raise GfpupError(f"unknown baseline {baseline!r}: choose one of {known}.")
+        raise GfpupError(f"unknown baseline {baseline!r}: choose one of {'; '.join(run.name for run in runs)}.")
     photos = {photo: run.lines[photo]["name"] for run in reversed(runs) for photo in run.lines}
     lines, comparison = _lines(runs, picked, notes)
     return Subject(
@@ -116,31 +102,20 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     )
 
 
-def _records(given: Sequence[Path]) -> tuple[list[RunRecord], list[str]]:
-    """The runs in these folders, each once, and what to say of those that cannot be read.
+def _folders(path: Path) -> list[Path]:
+    """The folders of runs in a folder or, where there are none, those of scores.
 
     Raises:
-        GfpupError: a folder holds no run, or the only one cannot be read.
+        GfpupError: there are none of either.
     """
-    folders: dict[Path, Path] = {}
-    for path in given:
+    for file in (DOCUMENT, TABLE):
         try:
-            found = folders_with(DOCUMENT, [path])
+            return folders_with(file, [path])
         except GfpupError:
-            found = scored_folders(path)
-        folders |= {folder.resolve(): folder for folder in found}
-    if not folders:
-        raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
-    records, lost = [], []
-    for folder in folders.values():
-        try:
-            bare = not (folder / DOCUMENT).is_file()
-            records.append(RunRecord(folder, {}, tuple(read(folder / TABLE))) if bare else read_record(folder))
-        except GfpupError as error:
-            if len(folders) == 1:
-                raise
-            lost.append(f"{called(folder)} is left out: {error}")
-    return named(records), lost
+            continue
+    raise GfpupError(
+        f"{path} holds neither a run nor scores: give the --output folder of gfpup run, gfpup sweep or gfpup score."
+    )
 
 
 def _reported(record: RunRecord, notes: list[str]) -> ReportedRun:
@@ -153,39 +128,36 @@ def _reported(record: RunRecord, notes: list[str]) -> ReportedRun:
     notes += said
     if record.status != "done":
         notes.append(f"{record.name} ended as {record.status}")
-    return ReportedRun(
-        record,
-        items={record.matches[item.name]: item for item in items},
-        lines={record.matches[line["name"]]: line for line in record.photos},
-    )
+    matched = {record.matches[item.name]: item for item in items}
+    lines = {record.matches[line["name"]]: line for line in record.photos}
+    return ReportedRun(record.folder, record.document, record.scores, record.name, matched, lines)
 
 
 def _lines(runs: Sequence[ReportedRun], baseline: str, notes: list[str]) -> tuple[tuple[Line, ...], Comparison | None]:
     """The comparison of the runs that have scores, and the means of what only some of them have."""
-    scored = [run for run in runs if run.rows]
-    notes += [f"{run.name} has no scores: gfpup score makes them" for run in runs if scored and not run.rows]
+    scored, found = [run for run in runs if run.scores], None
+    notes += [
+        f"{run.name} has no scores: {scoring_command(run.folder)} computes them" for run in runs if scored and not run.scores
+    ]
     if len(scored) > 1:
-        among = [run.name for run in scored]
         try:
-            found = compare([run.record for run in scored], baseline=baseline if baseline in among else None)
+            found = compare(scored, baseline=baseline if baseline in [run.name for run in scored] else None)
+            notes += found.notes
         except GfpupError as error:
             notes.append(f"the runs are not compared: {error}")
-        else:
-            notes += found.notes
-            rest = [line for run in scored for line in _means(run) if (line.metric, line.level) not in found.metrics]
-            return (*found.lines, *rest), found
-    return tuple(line for run in scored for line in _means(run)), None
+    means = [line for run in scored for line in _means(run) if found is None or line.key not in found.metrics]
+    return (*(found.lines if found else ()), *means), found
 
 
 def _means(run: ReportedRun) -> list[Line]:
     lines = []
-    for key in dict.fromkeys((row.metric, row.level) for row in run.rows if row.photo != RUN):
-        values = np.array(list(run.values(key).values()), dtype=np.float64)
+    better = {row.key: row.higher_is_better for row in run.scores if row.photo != RUN}
+    for (metric, level), higher in better.items():
+        values = np.array(list(run.values((metric, level)).values()), dtype=np.float64)
         # Of aligned crops a photo is its own face: the same numbers would stand there twice.
-        if len(values) and not (key[1] == "faces" and run.values(key) == run.values((key[0], "photo"))):
-            better = next(row.higher_is_better for row in run.rows if row.metric == key[0])
-            interval = statistics.intervals(values[:, None])[0]
-            lines.append(Line(*key, better, run.name, len(values), float(values.mean()), 1, interval))
+        if len(values) and not (level == "faces" and run.values((metric, level)) == run.values((metric, "photo"))):
+            interval = clipped(statistics.intervals(values[:, None])[0], metric)
+            lines.append(Line(metric, level, higher, run.name, len(values), float(values.mean()), 1, interval))
     return lines
 
 
@@ -199,17 +171,3 @@ def _lost_jobs(given: Sequence[Path], notes: list[str]) -> list[tuple[str, str]]
         if facts.get("error"):
             lost.append((name, str(facts["error"])))
     return lost
-
-
-def scored_folders(path: Path) -> list[Path]:
-    """The folders with scores in a folder that holds no run.
-
-    Raises:
-        GfpupError: there are none.
-    """
-    try:
-        return folders_with(TABLE, [path])
-    except GfpupError:
-        raise GfpupError(
-            f"{path} holds neither a run nor scores: give the --output folder of gfpup run, gfpup sweep or gfpup score."
-        ) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gfpup.analysis import render
+from gfpup.analysis.compare import Key
 from gfpup.analysis.report import charts, tables
 from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
-from gfpup.analysis.report.data import Key, Subject
+from gfpup.analysis.report.data import Subject
 from gfpup.core.files import printable
+from gfpup.records.run_record import scoring_command
 
 CHARTS_SHOWN: Final = 24
 COLOURS: Final = 8
@@ -55,7 +57,7 @@ def sections(subject: Subject) -> dict[str, Any]:
 def gallery(subject: Subject, scores: PhotoScores, columns: Mapping[str, str]) -> dict[str, Any]:
     """What the controls above the photos offer."""
     # A method that changes nothing would make a first slider that seems to do nothing.
-    telling = [i for i, run in enumerate(subject.runs) if run.document["plan"]["pixels"].get("backend") != "identity"]
+    telling = [i for i, run in enumerate(subject.runs) if run.pixels.get("backend") != "identity"]
     return {
         "columns": columns,
         "right": f"run-{(telling or [0])[0]}",
@@ -87,7 +89,7 @@ def _environment() -> Environment:
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     # The policy is an attribute without double quotes, and its single quotes must stay as they are for a reader of the source.
     found.globals |= {"style": Markup(style), "script": Markup(script), "policy": Markup(policy)}
-    found.globals |= {"size": charts, "colours": COLOURS}
+    found.globals |= {"size": charts, "colours": COLOURS, "zip": zip}
     return found
 
 
@@ -98,12 +100,10 @@ def _notes(subject: Subject) -> list[str]:
     elif subject.lines:
         notes = [f"Scores are means over photos. 95% CI: {render.BOOTSTRAP}."]
     else:
-        notes = ["There are no scores: gfpup score FOLDER computes them, where FOLDER is the --output folder of the run."]
+        notes = [f"There are no scores: {scoring_command(subject.runs[0].folder)} computes them."]
     return notes + [note if note.endswith(".") else f"{note}." for note in subject.notes]
 
 
 def _distribution(subject: Subject, key: Key) -> charts.Chart:
-    by_run = {run.name: run.values(key) for run in subject.runs}
-    values: dict[str, Sequence[float]] = {name: list(found.values()) for name, found in by_run.items()}
-    photos = {name: [subject.name(photo) for photo in found] for name, found in by_run.items()}
-    return charts.distribution(tables.title(subject, key), values, list(by_run), photos)
+    values = {run.name: {subject.name(photo): v for photo, v in run.values(key).items()} for run in subject.runs}
+    return charts.distribution(tables.title(subject, key), values, list(values))

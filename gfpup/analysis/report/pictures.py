@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ def columns(subject: Subject) -> dict[str, str]:
     """The versions a photo may have, by their short name in the page: before and reference if there are any, and each run."""
     items = [item for run in subject.runs for item in run.items.values()]
     # A scored folder may have no inputs; a run always had some, and says why they cannot be shown.
-    known = any(item.degraded is not None for item in items) or any(run.document["plan"]["pixels"] for run in subject.runs)
+    known = any(item.degraded is not None for item in items) or any(run.pixels for run in subject.runs)
     found = {"before": "before"} if known else {}
     if any(item.reference is not None or item.damage is not None for item in items):
         found["reference"] = "reference"
@@ -88,8 +88,7 @@ def views(subject: Subject, photos: Sequence[str], limits: Limits) -> Iterator[V
 
 def _views(subject: Subject, photo: str, limits: Limits) -> Views:
     items = [run.items.get(photo) for run in subject.runs]
-    lines = [run.lines[photo] for run in subject.runs if photo in run.lines]
-    found: dict[str, Image.Image | str] = _originals([item for item in items if item is not None])
+    found = _originals([item for item in items if item is not None])
     for number, item in enumerate(items):
         if item is None:
             found[f"run-{number}"] = "this run does not have this photo"
@@ -97,35 +96,34 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
             found[f"run-{number}"] = item.refusal or "there is no result"
         else:
             found[f"run-{number}"] = _opened(item.restored)
-    size = _size(found, [run.document["plan"]["pixels"].get("upscale") or 1 for run in subject.runs])
-    recorded: Sequence[dict[str, Any]] = next((line["faces"] for line in lines if line.get("faces")), ())
-    faces = tuple(_places(recorded, size))
-    wanted = [_widened(box) for box in faces]
-    kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in found.items()}
-    return Views(photo, size, faces, {name: kept[name] for name in columns(subject) if name in kept})
+    size = _size(found, [run.pixels.get("upscale") or 1 for run in subject.runs])
+    lines = [run.lines[photo] for run in subject.runs if photo in run.lines]
+    faces = _places(next((line["faces"] for line in lines if line.get("faces")), ()), size)
+    wanted = [
+        _box(x - FACE_MARGIN * w, y - FACE_MARGIN * h, x + (1 + FACE_MARGIN) * w, y + (1 + FACE_MARGIN) * h)
+        for x, y, w, h in faces
+    ]
+    shown = {name: found[name] for name in columns(subject) if name in found}
+    kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in shown.items()}
+    return Views(photo, size, tuple(faces), kept)
 
 
 def _originals(items: Sequence[Item]) -> dict[str, Image.Image | str]:
     """The input, synthesised again where it was made from a reference, and the reference."""
     item = next((item for item in items if item.degraded is not None), items[0])
-    found: dict[str, Image.Image | str] = {}
-    if item.degraded is None:
-        found["before"] = item.no_input
-    elif item.damage is None:
-        found["before"] = _opened(item.degraded)
-    else:
-        protocol, seed = item.damage
-        try:
-            pixels = read_photo(item.degraded).rgb8
-            damaged, reference, _ = pairs.synthesise(pixels, protocol=protocol, seed=seed, name=item.degraded.name)
-        except GfpupError as error:
-            found["before"] = str(error)
-        else:
-            return {"before": Image.fromarray(damaged), "reference": Image.fromarray(reference)}
     referenced = next((item.reference for item in items if item.reference is not None), None)
-    if referenced is not None:
-        found["reference"] = _opened(referenced)
-    return found
+    found: dict[str, Image.Image | str] = {} if referenced is None else {"reference": _opened(referenced)}
+    if item.degraded is None:
+        return {"before": item.no_input, **found}
+    if item.damage is None:
+        return {"before": _opened(item.degraded), **found}
+    protocol, seed = item.damage
+    try:
+        pixels = read_photo(item.degraded).rgb8
+        damaged, reference, _ = pairs.synthesise(pixels, protocol=protocol, seed=seed, name=item.degraded.name)
+    except GfpupError as error:
+        return {"before": str(error), **found}
+    return {"before": Image.fromarray(damaged), "reference": Image.fromarray(reference)}
 
 
 def _opened(path: Path) -> Image.Image | str:
@@ -154,22 +152,17 @@ def _size(found: dict[str, Image.Image | str], upscales: Sequence[float]) -> tup
     return 4, 3
 
 
-def _places(faces: Sequence[dict[str, Any]], size_wh: tuple[int, int]) -> Iterator[Box]:
+def _places(faces: Sequence[Mapping[str, Any]], size_wh: tuple[int, int]) -> list[Box]:
     """The largest faces from left to right, as fractions of the picture."""
-    boxes = [face["box_xyxy"] for face in faces]
-    boxes.sort(key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), reverse=True)
+    boxes = sorted((face["box_xyxy"] for face in faces), key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
     width, height = size_wh
-    for x0, y0, x1, y1 in sorted(boxes[:FACES_SHOWN]):
-        left, top = min(1.0, max(0.0, x0 / width)), min(1.0, max(0.0, y0 / height))
-        right, bottom = min(1.0, max(0.0, x1 / width)), min(1.0, max(0.0, y1 / height))
-        if right > left and bottom > top:
-            yield left, top, right - left, bottom - top
+    found = [_box(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in sorted(boxes[:FACES_SHOWN])]
+    return [box for box in found if box[2] > 0 and box[3] > 0]
 
 
-def _widened(box: Box) -> Box:
-    x, y, width, height = box
-    left, top = max(0.0, x - FACE_MARGIN * width), max(0.0, y - FACE_MARGIN * height)
-    right, bottom = min(1.0, x + (1 + FACE_MARGIN) * width), min(1.0, y + (1 + FACE_MARGIN) * height)
+def _box(left: float, top: float, right: float, bottom: float) -> Box:
+    """A box of fractions, cut to the picture."""
+    left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in (left, top, right, bottom))
     return left, top, right - left, bottom - top
 
 
@@ -177,22 +170,14 @@ def _picture(picture: Image.Image, faces: Sequence[Box], limits: Limits) -> Pict
     whole = _bounded(picture, limits.side_px)
     thumbnail = whole.copy()
     thumbnail.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
-    patches = []
-    for x, y, width, height in faces if whole.width < picture.width else ():
+    patches, (w, h) = [], picture.size
+    for x, y, width, height in faces if whole.width < w else ():
         # The box is rounded to whole pixels with its patch: a patch that is off by half a pixel shows as an edge.
-        left, top = round(x * picture.width), round(y * picture.height)
-        right = max(left + 1, round((x + width) * picture.width))
-        bottom = max(top + 1, round((y + height) * picture.height))
+        left, top = round(x * w), round(y * h)
+        right, bottom = max(left + 1, round((x + width) * w)), max(top + 1, round((y + height) * h))
         cut = _bounded(picture.crop((left, top, right, bottom)), limits.face_px)
-        gain = cut.width / (right - left) * picture.width / whole.width
-        if gain > 1.2:
-            place = (
-                left / picture.width,
-                top / picture.height,
-                (right - left) / picture.width,
-                (bottom - top) / picture.height,
-            )
-            patches.append((place, _uri(cut)))
+        if cut.width / (right - left) * w / whole.width > 1.2:
+            patches.append(((left / w, top / h, (right - left) / w, (bottom - top) / h), _uri(cut)))
     return Picture(_uri(whole), tuple(patches), thumbnail)
 
 

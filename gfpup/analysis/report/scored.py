@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from gfpup.core.files import natural_key
 from gfpup.core.versions import __version__
 from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.records.items import Item, items_of_folder
-from gfpup.records.scores import SUMMARY, TABLE
+from gfpup.records.scores import TABLE, read_summary
 
 
 def read_scored(folder: Path, photos: Sequence[str]) -> tuple[dict[str, Any], list[Item], list[str]]:
@@ -22,23 +21,20 @@ def read_scored(folder: Path, photos: Sequence[str]) -> tuple[dict[str, Any], li
     `photos` are the names in its scores; they stand in where the pictures have moved since. Lines have no "faces": a folder of
     pictures does not record them.
     """
-    try:
-        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        summary = {}
+    summary = read_summary(folder)
     restored, computed = Path(summary.get("restored") or folder), summary.get("computed", {})
-    partners = {what: _partner(computed, what) for what in ("reference", "input")}
+    partners = {what: _partner(computed.values(), what) for what in ("reference", "input")}
     try:
         items, notes = items_of_folder(restored, reference=partners["reference"], degraded=partners["input"])
     except GfpupError as error:
-        missing = f"the scored pictures are not shown: {error}"
-        names = sorted(dict.fromkeys(photos), key=natural_key)
-        items, notes = [Item(name, refusal=str(error)) for name in names], [missing]
+        items = [Item(name, refusal=str(error)) for name in sorted(dict.fromkeys(photos), key=natural_key)]
+        notes = [f"the scored pictures are not shown: {error}"]
     scored = datetime.fromtimestamp((folder / TABLE).stat().st_mtime, UTC).isoformat(timespec="seconds")
     metrics = dict.fromkeys(name.removesuffix(TO_INPUT) for name in computed)
     argv = ["gfpup", "score", "--restored", str(restored)]
     argv += [word for what, path in partners.items() if path is not None for word in (f"--{what}", str(path))]
     argv += ["--metrics", ",".join(metrics)] if metrics else []
+    nothing: dict[str, Any] = {"seconds": {}, "warnings": [], "notes": []}
     document = {
         "status": "done",
         "title": f"the pictures in {restored}",
@@ -51,16 +47,11 @@ def read_scored(folder: Path, photos: Sequence[str]) -> tuple[dict[str, Any], li
         "plan": {"pixels": {}, "reasons": [], "warnings": []},
         "checkpoints": {},
         "licences": {},
-        "photos": [_line(item) for item in items],
+        "photos": [{"name": item.name, "error": None if item.restored else item.refusal, **nothing} for item in items],
     }
     return document, items, notes
 
 
-def _partner(computed: dict[str, Any], what: str) -> Path | None:
+def _partner(computed: Iterable[dict[str, Any]], what: str) -> Path | None:
     """The folder of references or inputs that a metric was computed with."""
-    return next((Path(facts[what]) for facts in computed.values() if facts.get(what)), None)
-
-
-def _line(item: Item) -> dict[str, Any]:
-    error = item.refusal if item.restored is None else None
-    return {"name": item.name, "seconds": {}, "warnings": [], "notes": [], "error": error}
+    return next((Path(facts[what]) for facts in computed if facts.get(what)), None)

@@ -94,7 +94,8 @@ def test_photos_come_first_with_their_scores_and_what_was_decided(sweep: Path, h
                     if (row["photo"], row["metric"], row["face"]) == (name, "ssim_to_input", "")
                 ]
             assert float(value) == pytest.approx(float(found[0]["value"]), rel=1e-3)
-        assert shown["psnr_to_input"][1] == "∞", "identity returns an aligned face as it was"
+        found = shown["psnr_to_input"][1]
+        assert found == "∞" or (name == "c.jpg" and float(found) > 40), "identity changes nothing, and JPEG little"
     # One error of both runs is one line, and a photo without scores has no table of them.
     assert cards["torn.png"].count('class="error"') == 1 and "of-photo" not in cards["torn.png"]
 
@@ -102,8 +103,9 @@ def test_photos_come_first_with_their_scores_and_what_was_decided(sweep: Path, h
 def test_photos_that_runs_disagree_on_come_first(html: str) -> None:
     cards = html.split("<article")[1:]
     values = [json.loads(unescape(re.findall(r'data-values="([^"]*)"', card)[0]))[0] for card in cards]
-    apart = [max(row) - min(row) for row in values[:3]]
-    assert apart == sorted(apart, reverse=True) and values[3] == [None, None]
+    known = [[value for value in row if value is not None] for row in values]
+    apart = [max(row) - min(row) if len(row) > 1 else -1.0 for row in known]
+    assert apart == sorted(apart, reverse=True) and apart[0] > 0 and values[3] == [None, None]
     groups = re.findall(r'<optgroup label="([^"]*)">', html)
     assert groups == ["Largest difference first", "Worst score first", "Most changed first", "Name"]
 
@@ -176,8 +178,8 @@ def test_pictures_are_those_of_the_run(sweep: Path, html: str) -> None:
     card = next(card for card in html.split("<article")[1:] if "<h3>b.png" in card)
     shown = [Image.open(io.BytesIO(base64.b64decode(uri))) for uri in re.findall(r"data:image/webp;base64,([^\"]*)", card)]
     names = [unescape(tag) for tag in re.findall(r'<span class="tag">([^<]*)</span>', card)][1:]
-    assert names == ["backend=classical", "backend=identity"]
-    files = [sweep.parent / "photos" / "b.png", *(sweep / name / "b.png" for name in names)]
+    assert names == ["classical", "identity"]
+    files = [sweep.parent / "photos" / "b.png", *(sweep / f"backend={name}" / "b.png" for name in names)]
     for picture, file in zip(shown, files, strict=True):
         wanted = np.asarray(Image.open(file).convert("RGB").resize(picture.size), np.float64)
         assert np.abs(np.asarray(picture.convert("RGB"), np.float64) - wanted).mean() < 4
@@ -191,12 +193,12 @@ def test_tables_carry_the_numbers_they_are_sorted_by(sweep: Path, html: str) -> 
     assert len(rows) == 2
     for row, name in zip(rows, ("backend=classical", "backend=identity"), strict=True):
         values = re.findall(r'data-value="([^"]*)"', row)
-        assert values[:4] == [name, "4", "1", "3"]
+        assert values[:4] == [name.removeprefix("backend="), "4", "1", "3"]
         mean = next(line["mean"] for line in json.loads((sweep / name / "scores.json").read_text())["scores"]
                     if (line["metric"], line["level"]) == ("ssim_to_input", "photo"))  # fmt: skip
         assert any(value and abs(float(value) - mean) < 1e-9 for value in values[4:])
     data = data_of(html)
-    assert data["runs"] == ["backend=classical", "backend=identity"]
+    assert data["runs"] == ["classical", "identity"]
     assert all(len(run) == len(data["photos"]) for metric in data["metrics"] for run in metric["values"])  # type: ignore[call-overload]
     torn = next(i for i, photo in enumerate(data["photos"]) if photo[0] == "torn.png")
     assert data["metrics"][0]["values"][0][torn] is None  # type: ignore[call-overload]
@@ -260,8 +262,8 @@ def test_a_refused_job_and_an_unended_run_are_named(sweep: Path, tmp_path: Path)
     }
     (copy / ".sweep" / "7.json").write_text(json.dumps(lost))
     html = write_report([copy], tmp_path / "two.html").read_text(encoding="utf-8")
-    assert "no weights &lt;here&gt;" in html and "backend=gfpgan" in html
-    assert "backend=identity is left out" in html and 'data-column="run-1"' not in html
+    assert "no weights &lt;here&gt;" in html and "gfpgan" in html
+    assert "identity is left out" in html and 'data-column="run-1"' not in html
 
 
 def test_a_changed_input_is_not_shown_as_before(sweep: Path, tmp_path: Path) -> None:
@@ -293,7 +295,7 @@ def test_the_command_writes_where_it_says(sweep: Path, tmp_path: Path, capsys: p
     words = [str(sweep), "--output", str(target), "--baseline", str(sweep / "backend=identity")]
     assert command.run(words) == 0
     assert capsys.readouterr().out.strip() == str(target)
-    assert "Differences are to backend=identity, paired by photo" in target.read_text(encoding="utf-8")
+    assert "Differences are to identity, paired by photo" in target.read_text(encoding="utf-8")
     assert command.run([str(sweep / "backend=identity")]) == 0
     assert (sweep / "backend=identity" / "report.html").exists()
     assert command.run(["--help"]) == 0 and "usage: gfpup report" in capsys.readouterr().out
@@ -302,7 +304,7 @@ def test_the_command_writes_where_it_says(sweep: Path, tmp_path: Path, capsys: p
 def test_what_cannot_be_reported_is_refused(sweep: Path, tmp_path: Path) -> None:
     with pytest.raises(GfpupError, match="holds neither a run nor scores: give the --output folder"):
         command.run([str(tmp_path)])
-    with pytest.raises(GfpupError, match="none of the runs: choose one of backend=classical, backend=identity"):
+    with pytest.raises(GfpupError, match="unknown baseline 'nobody': choose one of classical; identity"):
         command.run([str(sweep), "--baseline", "nobody"])
     with pytest.raises(GfpupError, match=r"for --output: expected a file that ends in \.html"):
         command.run([str(sweep), "--output", str(tmp_path / "look.pdf")])
