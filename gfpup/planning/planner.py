@@ -117,8 +117,8 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         if settings.background.name == "realesrgan":
             unused["--background realesrgan"] = {"background.name": "auto"}
     if whole and name == "upstream":
-        if replace(settings.faces, which="all") != FaceChoice() or settings.faces.which not in ("all", "center"):
-            unused["a choice of faces other than all and center"] = {"faces": FaceChoice()}
+        which = "center" if settings.faces.which == "center" else "all"
+        unused["a choice of faces other than all and center"] = {"faces": FaceChoice(which)}
         if settings.detect.name == "cascade":
             unused["--detector cascade"] = {"detect.name": "auto"}
     why = "which restores nothing" if name == "identity" else "which delivers whole photos"

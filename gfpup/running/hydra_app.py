@@ -176,7 +176,3 @@ def _status_of(error: BaseException) -> int:
     if isinstance(error, GfpupError):
         return 1 if isinstance(error, OutputError) else 2
     return error.status if isinstance(error, Interrupted) else 130
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from gfpup.core.errors import GfpupError
+from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.versions import commit, versions
+from gfpup.photos.opening import photo_sha256
 from gfpup.planning import planner
 from gfpup.planning.settings import ARGV_VARIABLE, read_settings
-from gfpup.records.layout import DOCUMENT, LINES
+from gfpup.records.layout import DOCUMENT, LINES, PARTS
 from gfpup.records.manifest import Manifest, check_folder
-from gfpup.records.run_record import find_record, read_record
+from gfpup.records.run_record import RunRecord, find_record, read_lines, read_record
 from gfpup.records.scores import TABLE, ScoreWriter, summarise
 from gfpup.records.scores import read as read_scores
 from gfpup.records.shards import merge
@@ -35,6 +36,7 @@ from gfpup.weights.resolver import facts as supply_facts
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
     from gfpup.records.observer import Observer
+    from gfpup.running.data import Task
     from gfpup.running.predict import PhotoRestorer
 
 
@@ -107,7 +109,6 @@ def _meaning(prepared: Prepared) -> list[Any]:
 def _carry_out(prepared: Prepared, began: float) -> int:
     """Restore what the output folder does not hold yet; returns the exit status."""
     from gfpup.running import components
-    from gfpup.running.resume import finished
 
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
     if not settings.screen.quiet:
@@ -121,7 +122,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     for path in strange:
         if path.exists():
             raise GfpupError(f"{path} exists and no run of gfpup made it: give another --output, or --overwrite.")
-    before = None if overwrite or prepared.rank.external else finished(prepared, fingerprint)
+    before = None if overwrite or prepared.rank.external else _finished(prepared, fingerprint)
     if before is not None:
         return _summarise(prepared, dict(before.document), skipped=len(tasks), began=began)
     scorer = components.load_metrics(settings, plan, prepared.resolver)
@@ -130,6 +131,44 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     with Manifest(settings.output, header, overwrite=overwrite) as manifest:
         document, skipped = _restore(prepared, manifest, restorer, scorer)
     return _summarise(prepared, document, skipped=skipped, began=began)
+
+
+def _finished(prepared: Prepared, fingerprint: str) -> RunRecord | None:
+    """The record in the output folder, where it is of the run asked for, with all its photos, scores and tracking."""
+    from gfpup.records import rescore
+
+    settings = prepared.settings
+    record = find_record(settings.output)
+    if record is None or record.status != "done" or record.document.get("fingerprint") != fingerprint:
+        return None
+    lines = read_lines(settings.output / LINES)
+    names = [task.name for task in prepared.tasks]
+    torn = not lines.photos or lines.end != (settings.output / LINES).stat().st_size or (settings.output / PARTS).exists()
+    if torn or set(lines.photos) != set(names):
+        return None
+    if settings.metrics.names:
+        scores = ScoreWriter(settings.output)
+        wanted = rescore.per_photo_metrics(settings.metrics.names)
+        lacking = any(scores.lacks(name, wanted) for name in names)
+        if lacking or not rescore.has_run_scores(settings.metrics.names, scores.earlier_run):
+            return None
+    sweeping = prepared.sweeping
+    if session.is_wanted(settings, sweeping=sweeping) and not session.is_there(settings, record.tracking, sweeping=sweeping):
+        return None
+    manifest = Manifest(settings.output, record.document, overwrite=False)
+    manifest.photos = lines.photos
+    return record if all(_is_done(task, manifest, faces=settings.write.faces) for task in prepared.tasks) else None
+
+
+def _is_done(task: Task, manifest: Manifest, *, faces: bool) -> bool:
+    """Whether an earlier run restored this very photo, with its faces' files where those are wanted."""
+    if task.name not in manifest.photos:
+        return False
+    try:
+        digest = photo_sha256(task.path)
+    except PhotoError:
+        return False  # its turn comes again, and the reason with it
+    return manifest.done(task.name, digest, faces=faces)
 
 
 def _header(prepared: Prepared, fingerprint: str, metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -159,8 +198,6 @@ def _restore(
     prepared: Prepared, manifest: Manifest, restorer: PhotoRestorer, scorer: Scorer | None
 ) -> tuple[dict[str, Any], int]:
     """Restore the photos that the open record lacks and close it; returns the document and how many were there already."""
-    from gfpup.running.resume import is_done
-
     settings, tasks = prepared.settings, prepared.tasks
     scores = None
     if scorer is not None:
@@ -169,7 +206,7 @@ def _restore(
     merge(manifest, scores)
     names = [task.name for task in tasks]
     manifest.forget_failures(set(names))
-    todo = [task for task in tasks if not is_done(task, manifest, faces=settings.write.faces)]
+    todo = [task for task in tasks if not _is_done(task, manifest, faces=settings.write.faces)]
     tracker = session.start_run(settings, manifest.header, names=names, sweeping=prepared.sweeping)
     status = "stopped"
     done: Sequence[Any] = []
