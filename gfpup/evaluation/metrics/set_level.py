@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 import numpy as np
 
@@ -78,8 +80,7 @@ class FaceSets:
     """Gathers the features of restored and of reference faces, one at a time, and compares them at the end."""
 
     def __init__(self, inception: Inception, names: tuple[str, ...] = ("fid", "kid")) -> None:
-        self.inception = inception
-        self.names = names
+        self.inception, self.names = inception, names
         self._restored: list[tuple[Of, Float64]] = []
         self._reference: list[tuple[Of, Float64]] = []
 
@@ -120,16 +121,11 @@ class Inception:
     """
 
     def __init__(self, network: torch.nn.Module, device: str) -> None:
-        self.network = network
-        self.device = device
+        self.network, self.device = network, device
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Inception:
-        """Build torch-fidelity's network, filled by gfpup's own reader.
-
-        Raises:
-            MetricError: torch-fidelity is not installed, or the file holds another network.
-        """
+        """Build and fill torch-fidelity's network; MetricError where it is missing or the file holds another network."""
         if find_spec("torch_fidelity") is None:
             raise MetricError("fid and kid need torch-fidelity: pip install torch-fidelity")
         cure()
@@ -138,15 +134,13 @@ class Inception:
         module = import_module("torch_fidelity.feature_extractor_inceptionv3")
         path = files["inception-fid"]
         state = read_state_dict(path)
-        original = module.torch
         # Its constructor opens the file with pickle; it is given the weights that were read before.
-        module.torch = _Handing(original, state)  # type: ignore[attr-defined]
+        handing = SimpleNamespace(**{**vars(module.torch), "load": lambda *_, **__: state})
         try:
-            network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
+            with patch.object(module, "torch", handing):
+                network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
         except RuntimeError as error:
             raise MetricError(f"{path} does not hold the Inception network of FID: fetch it again") from error
-        finally:
-            module.torch = original  # type: ignore[attr-defined]
         return cls(network.to(device), device)
 
     def features(self, crop: UInt8) -> Float64:
@@ -157,18 +151,3 @@ class Inception:
         with torch.inference_mode():
             row: Float64 = self.network(tensor)[0].double().cpu().numpy()
         return row
-
-
-class _Handing:
-    """torch, except that `load` returns a state dict that was read before."""
-
-    def __init__(self, torch: Any, state: Any) -> None:
-        self._torch = torch
-        self._state = state
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._torch, name)
-
-    def load(self, *_: Any, **__: Any) -> Any:
-        """The weights, whatever file is named."""
-        return self._state
