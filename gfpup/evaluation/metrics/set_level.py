@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MINIMUM: Final = {"fid": 100, "kid": 50}
 """The smallest sets a distance is given for. FID shrinks as n grows: below 100 its bias drowns any difference between methods,
 and the smallest published set has 180 faces. KID is unbiased, but its spread at 50 is what one still can use."""
-UNBIASED_ENOUGH: Final = 2049
-"""From here on the covariance of 2048 features has full rank; below, FIDs may be compared at equal n only."""
 
 
 def frechet_distance(a: Float64, b: Float64) -> float:
@@ -42,8 +40,7 @@ def frechet_distance(a: Float64, b: Float64) -> float:
     root_a, root_b = _root(a), _root(b)
     overlap = np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum()
     means = a.mean(axis=0) - b.mean(axis=0)
-    value = means @ means + np.square(root_a).sum() + np.square(root_b).sum() - 2 * overlap
-    return float(max(value, 0.0))
+    return float(max(means @ means + np.square(root_a).sum() + np.square(root_b).sum() - 2 * overlap, 0.0))
 
 
 def _root(features: Float64) -> Float64:
@@ -85,18 +82,17 @@ class FaceSets:
         self._reference: list[tuple[Of, Float64]] = []
 
     def add_restored(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
-        """Add a restored face, (h, w, 3) uint8 RGB; `of` says which one it is."""
+        """Add a restored face, (h, w, 3) uint8 RGB, the one that `of` names."""
         self._restored.append((of, self.inception.features(crop)))
 
     def add_reference(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
-        """Add a face of the reference set, (h, w, 3) uint8 RGB; `of` says which one it is."""
+        """Add a face of the reference set."""
         self._reference.append((of, self.inception.features(crop)))
 
     def scores(self) -> tuple[Score, ...]:
         """The distances, or why there are none; the order in which faces were added does not change a digit."""
-        restored, reference = (
-            [features for _, features in sorted(faces, key=lambda face: face[0])] for faces in (self._restored, self._reference)
-        )
+        gathered = (sorted(faces, key=lambda face: face[0]) for faces in (self._restored, self._reference))
+        restored, reference = ([features for _, features in faces] for faces in gathered)
         return tuple(set_score(name, restored, reference) for name in self.names)
 
 
