@@ -138,11 +138,7 @@ def runs_on(capability: tuple[int, int], built_for: list[str]) -> bool:
 
 
 def choose_device(request: str, machine: Machine) -> Decision[Device]:
-    """Decide the device: "cpu", "cuda:N" or "mps".
-
-    Raises:
-        GfpupError: the device asked for is not there, cannot be used, or is no device's name.
-    """
+    """Decide the device: "cpu", "cuda:N" or "mps"; raises GfpupError for one that is unknown, absent or unusable."""
     if request == "auto":
         return _best_device(machine)
     kind, _, index = request.partition(":")

@@ -86,9 +86,7 @@ def read_state_dict(path: Path, *, key: str | None = None) -> dict[str, torch.Te
     Nothing in the file is run: pickles go through torch's restricted unpickler, with inert stand-ins for a short list
     of classes that Lightning names. The tensors own their memory: the file may change or go.
 
-    Raises:
-        CheckpointError: the file is missing, empty, damaged, not a checkpoint or too large, carries code, or does not have
-            that entry.
+    Raises CheckpointError where the file is missing, damaged, not a checkpoint or too large, carries code or lacks that entry.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}{' (it is a folder)' if path.is_dir() else ''}: check the path")

@@ -16,9 +16,7 @@ from gfpup.weights.memory import Memory
 def copy_verified(source: Path, target: Path, expected: str) -> None:
     """Copy a file whose SHA-256 is `expected`; `target` gets its name when all of it is there and right.
 
-    Raises:
-        CheckpointError: the source changed meanwhile.
-        OutputError: the source cannot be read, or the target cannot be written.
+    Raises CheckpointError where the source changed meanwhile, OutputError where it or the target cannot be read or written.
     """
     try:
         with replacing(target) as fresh:

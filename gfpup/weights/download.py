@@ -46,9 +46,8 @@ def download(
     `size_bytes` is the size that the file must have, where known. `hash_known` says that the caller will verify the
     result: a part may then be continued even where the server offers nothing to tell whether the file is still the same.
 
-    Raises:
-        DownloadError: the address refuses, cannot be reached, offers another size, or broke off too often.
-        OutputError: the part cannot be written.
+    Raises DownloadError where the address refuses, cannot be reached, offers another size or broke off too often, and
+    OutputError where the part cannot be written.
     """
     failures, best = 0, _size(part)
     while True:

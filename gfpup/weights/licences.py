@@ -69,8 +69,7 @@ def accept(licence_id: str) -> None:
 def how_accepted(licence_id: str, accepted: Collection[str] = ()) -> str | None:
     """How consent to a licence was given, for the manifest, or None if it was not; `accepted` came with this command.
 
-    Raises:
-        LicenceError: GFPUP_ACCEPT_LICENCES names an unknown licence, or the remembered consents cannot be read.
+    Raises LicenceError where GFPUP_ACCEPT_LICENCES names an unknown licence or the remembered consents cannot be read.
     """
     if licence_id in accepted:
         return "given with the command"

@@ -39,12 +39,7 @@ class Resolver:
         self.paths[role], self.digests[role] = path, self.store.digest(path)
 
     def use_published(self, role: str, name: str) -> None:
-        """Use the published checkpoint `name` for `role`, downloaded if necessary.
-
-        Raises:
-            LicenceError: its licence needs a consent that was not given.
-            CheckpointError: it is not available.
-        """
+        """Use the published checkpoint `name` for `role`, downloaded if necessary; raises LicenceError or CheckpointError."""
         checkpoint = catalogue.find(name)
         if name in self.files:
             self.consent(checkpoint)

@@ -69,11 +69,8 @@ class Store:
         trust_first_download: bool = False,
         accepted: Collection[str] = (),
     ) -> None:
-        self.folder = folder
-        self.mirrors = tuple(_base_address(mirror) for mirror in mirrors)
-        self.offline = offline
-        self.trust_first_download = trust_first_download
-        self.accepted = accepted
+        self.folder, self.mirrors = folder, tuple(_base_address(mirror) for mirror in mirrors)
+        self.offline, self.trust_first_download, self.accepted = offline, trust_first_download, accepted
         self._digests = Digests(folder)
 
     def path(self, name: str) -> Path:
@@ -103,10 +100,8 @@ class Store:
     def ensure(self, name: str, *, progress: Progress | None = None) -> Path:
         """The verified file of a checkpoint, downloaded where it is not there; concurrent processes download once.
 
-        Raises:
-            LicenceError: the licence needs a consent that was not given.
-            CheckpointError: unknown name, download not possible, or a hash other than the published or pinned one.
-            OutputError: the folder cannot be written.
+        Raises LicenceError without the consent that the licence needs, OutputError where the folder cannot be written,
+        CheckpointError for an unknown name, a failed download, or a hash other than the published or pinned one.
         """
         checkpoint = find(name)
         licences.require(checkpoint, self.accepted)
@@ -138,9 +133,8 @@ class Store:
 
         An entry without a published hash is recognised by its file name and needs `trust_first_download`.
 
-        Raises:
-            CheckpointError: the file cannot be read, is not in the catalogue, or does not have the pinned hash.
-            OutputError: the folder cannot be written.
+        Raises CheckpointError where the file cannot be read, is not in the catalogue or does not have the pinned hash,
+        OutputError where the folder cannot be written.
         """
         found = self._digests.digest(path)
         checkpoint = next((c for c in CATALOGUE if found == self._expected(c)), None)
@@ -281,9 +275,7 @@ def _base_address(mirror: str) -> str:
 def locate(name: str, store: Store) -> Path:
     """The verified file of a checkpoint; a metric's must be in the store's folder already, since scoring downloads none.
 
-    Raises:
-        LicenceError: the licence needs a consent that was not given.
-        CheckpointError: the file is not there, or does not have the published or pinned hash.
+    Raises LicenceError and CheckpointError, as `Store.ensure`.
     """
     checkpoint = find(name)
     if checkpoint.metric:
