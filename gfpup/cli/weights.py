@@ -20,12 +20,13 @@ PARSER = Parser(
     lead="",
     text="""\
 usage: gfpup weights list|fetch|verify|import [NAME or PATH ...] [flags]
-       gfpup weights fetch --for run [flags of gfpup run]
+       gfpup weights fetch --for METHOD|run [flags of gfpup run]
 
 Keep the published checkpoints of the methods.
 
   list                show each checkpoint, whether it is there and its licence (--json: also address and hash)
   fetch NAME ...      download, check against the published SHA-256, keep
+  fetch --for METHOD  download all that a run of the method needs, its detector and face parser included
   fetch --for run ... download all that a run with these flags needs and does not find
   verify [NAME ...]   hash what is there again (default: all)
   import PATH ...     take in files downloaded by hand, recognised by their SHA-256
@@ -35,7 +36,7 @@ Keep the published checkpoints of the methods.
 Mirrors: GFPUP_WEIGHTS_URL holds addresses, comma-separated, that are asked for FILE before the published one.
 
   gfpup weights list
-  gfpup weights fetch --for run --backend gfpgan
+  gfpup weights fetch --for gfpgan
   gfpup weights import ~/Downloads/GFPGANv1.4.pth
 """,
 )
@@ -73,9 +74,12 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     words, run_flags = list(words), None
     if "--for" in words:
         at = words.index("--for")
-        if words[:at] != ["fetch"] or words[at + 1 : at + 2] != ["run"]:
-            raise GfpupError("--for belongs to one command: gfpup weights fetch --for run [flags of gfpup run].")
-        words, run_flags = words[:at], words[at + 2 :]
+        method = next(iter(words[at + 1 :]), "-")
+        if words[:at] != ["fetch"] or method.startswith("-"):
+            raise GfpupError(
+                "--for belongs to one command: gfpup weights fetch --for run [flags of gfpup run], or a method in place of run."
+            )
+        words, run_flags = words[:at], [*(() if method == "run" else ("--backend", method)), *words[at + 2 :]]
     request = PARSER.read(words)
     request.run_flags = run_flags
     return request
@@ -109,7 +113,7 @@ def _fetch_for_run(flags: Sequence[str]) -> int:
     from gfpup.cli.choices import known_choices
     from gfpup.cli.overrides import to_overrides
     from gfpup.machine import hardware
-    from gfpup.planning.missing import missing_checkpoints
+    from gfpup.planning.missing import missing_checkpoints, total_size
     from gfpup.planning.options import compose
     from gfpup.planning.settings import read_settings
 
@@ -117,9 +121,10 @@ def _fetch_for_run(flags: Sequence[str]) -> int:
     config["source"]["paths"] = ["."]
     settings = read_settings(config)
     weights = settings.weights
-    names = [checkpoint.name for checkpoint in missing_checkpoints(settings, hardware.probe())]
-    if not names:
-        print("gfpup: all that this run needs is here.", file=sys.stderr)
+    missing = missing_checkpoints(settings, hardware.probe())
+    names = [checkpoint.name for checkpoint in missing]
+    lead = f"fetching {', '.join(names)}{total_size(missing)}." if missing else "all that this run needs is here."
+    print(f"gfpup: {lead}", file=sys.stderr)
     store = open_store(weights.dir, accept=weights.accept_licences, trust_first_download=weights.trust_first_download)
     return _fetch(store, argparse.Namespace(names=names, accept_licence=list(weights.accept_licences)))
 

@@ -36,8 +36,7 @@ class Entry:
 
 def cache_folder(part: str = "") -> Path:
     """GFPUP_CACHE_DIR, or the user's cache of gfpup; `part` is a folder in it."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return (Path(given) if given else platformdirs.user_cache_path("gfpup")) / part
+    return Path(os.environ.get(FOLDER_VARIABLE) or platformdirs.user_cache_path("gfpup")) / part
 
 
 def key_of(facts: Any) -> str:
@@ -47,11 +46,7 @@ def key_of(facts: Any) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A free place beside `path` for a new file or folder, which takes its name at the end; after an error nothing is left.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """A free place beside `path` for a new file or folder, which takes its name at the end; after an error nothing is left."""
     fresh = path.with_name(f"{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield fresh

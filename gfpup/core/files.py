@@ -20,9 +20,7 @@ TEMPORARY_GLOB = ".gfpup-*.part"
 def write_atomic(path: Path, data: bytes) -> None:
     """Put a file in place in one step: a temporary file beside it, then a rename.
 
-    Raises:
-        PhotoError: the file's name is too long for the file system.
-        OutputError: it cannot be written, for any other reason.
+    Raises PhotoError where the name is too long for the file system, OutputError where it cannot be written otherwise.
     """
     temporary = path.with_name(TEMPORARY_GLOB.replace("*", f"{os.getpid()}-{secrets.token_hex(4)}"))
     try:
@@ -43,11 +41,7 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal, read now.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """The SHA-256 of a file's bytes, in hexadecimal, read now."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -72,7 +66,5 @@ def address(path: str) -> str:
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     """A sorting key under which `photo2` comes before `photo10`, and letters are compared without their case."""
-    parts = re.split(r"([0-9]+)", text)
-    return tuple(
-        (0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold()) for part in parts if part
-    )
+    parts = filter(None, re.split(r"([0-9]+)", text))
+    return tuple((0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold()) for part in parts)

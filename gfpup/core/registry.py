@@ -17,8 +17,7 @@ SHORT = 5
 def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
     """Import what `name` stands for in `table`; entry points of the group `gfpup.<kind>s` count as rows of it.
 
-    Raises:
-        GfpupError: no such name, with the nearest one, or an installed package's part that cannot be imported.
+    Raises GfpupError for an unknown name, with the nearest one, and where an installed package's part cannot be imported.
     """
     rows = {**plugins(kind), **table}
     if name not in rows:
@@ -29,10 +28,8 @@ def resolve(kind: str, name: str, table: Mapping[str, str]) -> Any:
     except (ImportError, AttributeError) as error:
         if name in table:
             raise
-        why = f"{type(error).__name__}: {error}"
-        raise GfpupError(
-            f"the {kind} {name!r} of an installed package cannot be imported ({why}); repair or remove it."
-        ) from error
+        lead = f"the {kind} {name!r} of an installed package cannot be imported"
+        raise GfpupError(f"{lead} ({type(error).__name__}: {error}); repair or remove it.") from error
 
 
 def plugins(kind: str) -> dict[str, str]:

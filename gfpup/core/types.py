@@ -1,4 +1,4 @@
-"""The facts that travel through a run. Arrays are RGB, upright; nothing here does any work.
+"""The facts that travel through a run. Arrays are RGB, upright.
 
 Conventions (one place, used everywhere): points are (x, y), sizes (h, w), boxes (x0, y0, x1, y1). A pixel's centre lies at
 integer coordinates, as in OpenCV: the top-left pixel covers [-0.5, 0.5). `affine` maps photo pixels to crop pixels.
@@ -22,6 +22,13 @@ UInt8 = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Float64 = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
+
+
+def as_8_bit(pixels: Pixels) -> UInt8:
+    """Pixels of 8 or 16 bits a channel as uint8; 16-bit values are rounded, not cut."""
+    if pixels.dtype == np.uint8:
+        return pixels  # type: ignore[return-value]
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +68,8 @@ class Photo:
 
     @property
     def rgb8(self) -> UInt8:
-        """The pixels as (h, w, 3) uint8, for detectors and networks; 16-bit values are rounded, not cut."""
-        if self.pixels.dtype == np.uint8:
-            return self.pixels  # type: ignore[return-value]
-        return ((self.pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        """The pixels as (h, w, 3) uint8, for detectors and networks."""
+        return as_8_bit(self.pixels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 __version__ = "0.1.0"
@@ -18,10 +19,8 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
     found = {"gfpup": __version__, "python": sys.version.split()[0]}
     for name in packages:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return found
 
 
@@ -33,18 +32,14 @@ def commit(*, mark_changes: bool = False) -> str | None:
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
-    from subprocess import TimeoutExpired
-
-    try:
-        head = _git(root, "rev-parse", "HEAD")
-        changed = mark_changes and head and _git(root, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, TimeoutExpired):
-        return None
-    return f"{head}+" if changed else head or None
-
-
-def _git(root: Path, *words: str) -> str:
     import subprocess
 
-    run = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=5, check=False)
-    return run.stdout.strip()
+    def git(*words: str) -> str:
+        run = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=5, check=False)
+        return run.stdout.strip()
+
+    with suppress(OSError, subprocess.TimeoutExpired):
+        head = git("rev-parse", "HEAD")
+        changed = mark_changes and head and git("status", "--porcelain", "--untracked-files=no")
+        return f"{head}+" if changed else head or None
+    return None

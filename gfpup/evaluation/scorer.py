@@ -8,15 +8,16 @@ affine that the run recorded, so that they match whatever a detector would say o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Float64, Pixels, RestoredPhoto, Score, UInt8
+from gfpup.core.types import Float64, RestoredPhoto, Score, UInt8
 from gfpup.evaluation import metrics as catalogue
 from gfpup.evaluation.metrics import TO_INPUT, Kind, Metric, MetricError, cost, facts
 from gfpup.ops import geometry
@@ -27,6 +28,11 @@ Find = Callable[[str], Path]
 
 ASPECT_TOLERANCE: Final = 0.02
 """Pictures whose aspects differ by more show different things; less is the rounding of small sizes."""
+
+
+Pair = tuple[UInt8, UInt8 | str | None]
+"""The restored photo and what it is compared with, or why it cannot be."""
+Crops = tuple[UInt8, UInt8 | None, UInt8 | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +54,53 @@ class Pictures:
 
 
 class Scorer:
-    """Metrics, loaded once. `missing` says of each metric that could not be loaded why."""
+    """Metrics, loaded once: `names` gives their order, and `missing` says of each that could not be loaded why."""
 
     def __init__(self, loaded: Mapping[str, Metric], missing: Mapping[str, str], names: Sequence[str], *, device: str) -> None:
-        self.loaded = dict(loaded)
-        self.missing = dict(missing)
-        self.names = tuple(names)
+        self.loaded, self.missing, self.names = dict(loaded), dict(missing), tuple(names)
         self.device = device
         self.sets: Any = None
 
     def __call__(self, pictures: Pictures) -> tuple[Score, ...]:
-        """Score one photo, and remember its faces for the metrics of the whole set."""
-        scores = score_photo(pictures, metrics=self.loaded, missing=self.missing, names=self.names)
+        """Score one photo and its faces, and remember the faces for the metrics of the whole set.
+
+        Without a reference, full-reference metrics and `deg` are taken against the degraded photo and called
+        `<name>_to_input`; `identity` is taken against both where there are both. Never is one put in the other's place. A pair
+        of different aspect is missing with that reason.
+        """
+        whole = _whole_pairs(pictures)
+        crops = {face: _face_crops(pictures, affine) for face, affine in (pictures.affines or {}).items()}
+        scores = tuple(score for name in self.names for score in self._scores(name, pictures, whole, crops))
         self.remember(pictures)
         return scores
+
+    def _scores(self, name: str, pictures: Pictures, whole: Mapping[str, Pair], crops: Mapping[int, Crops]) -> Iterator[Score]:
+        """The scores of one metric; those of the set and of the run come at the end."""
+        row, lack = facts(name), self.missing.get(name)
+        if name == "seconds":
+            timed = cost.seconds(pictures.stages or {}) if lack is None else Score(name, None, False, lack)
+            yield replace(timed, photo=pictures.photo)
+        if row.kind == "cost" or row.level == "set":
+            return
+        for suffix, against in _targets(row.kind, name, referenced=pictures.reference is not None):
+            of: dict[str, Any] = {"metric": f"{name}{suffix}", "photo": pictures.photo, "taken_from": pictures.taken_from}
+            photo, other = whole.get(against, (pictures.restored, None))
+            absent = partial(Score, value=None, higher_is_better=row.higher_is_better, **of)
+            of_photo = None
+            if lack is not None or isinstance(other, str):  # stated once, of the whole photo
+                yield absent(missing_reason=lack or str(other))
+                continue
+            if row.level == "photo and faces":
+                of_photo = self.loaded[name].score(photo, other)
+                yield replace(of_photo, **of)
+            elif not crops:
+                yield absent(missing_reason="no face of this photo was restored")
+            for face, (crop, degraded, reference) in crops.items():
+                partner = {"input": degraded, "reference": reference}.get(against)
+                # An aligned photo is its own face: the same pixels need no second pass through a network.
+                again = of_photo is not None and _equal(crop, photo) and _equal(partner, other)
+                score = of_photo if again and of_photo is not None else self.loaded[name].score(crop, partner)
+                yield replace(score, **of, face=face)
 
     def remember(self, pictures: Pictures) -> None:
         """Take a photo's faces into the metrics of the whole set, where such were asked for."""
@@ -75,11 +114,9 @@ class Scorer:
 
     def finish(self) -> tuple[Score, ...]:
         """The scores of the whole run: set-level metrics and peak memory."""
-        scores: list[Score] = [] if self.sets is None else list(self.sets.scores())
-        for name in self.names:
-            row = facts(name)
-            if row.level == "set" and name in self.missing:
-                scores.append(Score(name, None, row.higher_is_better, self.missing[name]))
+        scores = [] if self.sets is None else list(self.sets.scores())
+        lacking = [facts(name) for name in self.names if name in self.missing]
+        scores += [Score(row.name, None, row.higher_is_better, self.missing[row.name]) for row in lacking if row.level == "set"]
         if "peak_memory" in self.names:
             scores.append(cost.peak_memory(self.device))
         return tuple(scores)
@@ -101,92 +138,34 @@ def load_scorer(
     """Load the metrics `names` (presets allowed), each once; what cannot be loaded is missing with its reason.
 
     `allow(licence_id, what)` raises GfpupError where the licence of an installed package needs a consent that was not given.
-
-    Raises:
-        MetricError: no metric has one of the names.
+    Raises MetricError for a name that no metric has.
     """
-    loaded: dict[str, Metric] = {}
-    missing: dict[str, str] = {}
-    wanted = catalogue.expand(names)
-    in_sets = tuple(name for name in wanted if facts(name).level == "set")
-    sets = None
-    for name in wanted:
+    scorer = Scorer({}, {}, catalogue.expand(names), device=device)
+    for name in scorer.names:
         row = facts(name)
-        if not row.entry or (row.level == "set" and sets is not None):
+        if not row.entry or (row.level == "set" and scorer.sets is not None):
             continue
         try:
             if allow is not None and row.licence_id == catalogue.POLYFORM:
                 allow(row.licence_id, f"the metric {name} and its package pyiqa")
             metric: Any = catalogue.load(name, {weight: find(weight) for weight in row.weights}, device=device)
         except GfpupError as error:
-            missing[name] = str(error)
+            scorer.missing[name] = str(error)
             continue
         if row.level == "set":
             from gfpup.evaluation.metrics.set_level import FaceSets
 
-            sets = FaceSets(metric, in_sets)
+            scorer.sets = FaceSets(metric, tuple(other for other in scorer.names if facts(other).level == "set"))
         else:
-            loaded[name] = metric
-    scorer = Scorer(loaded, missing, wanted, device=device)
-    scorer.sets = sets
+            scorer.loaded[name] = metric
     return scorer
 
 
 def require(scorer: Scorer) -> None:
-    """Refuse to begin where a metric that was asked for cannot be computed (`--require-metrics`).
-
-    Raises:
-        MetricError: it names each of them with its reason.
-    """
+    """Refuse by MetricError, with each reason, where a metric that was asked for cannot be computed (`--require-metrics`)."""
     if scorer.missing:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in scorer.missing.items())
         raise MetricError(f"--require-metrics asks for all of them and {len(scorer.missing)} cannot be computed: {reasons}")
-
-
-def score_photo(
-    pictures: Pictures, *, metrics: Mapping[str, Metric], missing: Mapping[str, str], names: Sequence[str]
-) -> tuple[Score, ...]:
-    """Score a photo and its faces with the loaded `metrics`; `names` gives the order, `missing` the reasons of the others.
-
-    Without a reference, full-reference metrics and `deg` are taken against the degraded photo and called `<name>_to_input`;
-    `identity` is taken against both where there are both. Never is one put in the other's place. A pair of different
-    aspect is missing with that reason.
-    """
-    scores: list[Score] = []
-    whole = _whole_pairs(pictures)
-    crops = {face: _face_crops(pictures, affine) for face, affine in (pictures.affines or {}).items()}
-    of, taken = pictures.photo, pictures.taken_from
-    for name in names:
-        row = facts(name)
-        if row.kind == "cost":
-            if name == "seconds":
-                known = name not in missing
-                timed = cost.seconds(pictures.stages or {}) if known else Score(name, None, False, missing[name])
-                scores.append(replace(timed, photo=of))
-            continue
-        if row.level == "set":
-            continue
-        for suffix, against in _targets(row.kind, name, referenced=pictures.reference is not None):
-            called = f"{name}{suffix}"
-            photo, other = whole.get(against, (pictures.restored, None))
-            if name in missing or isinstance(other, str):  # stated once, of the whole photo
-                reason = missing.get(name) or str(other)
-                scores.append(Score(called, None, row.higher_is_better, reason, of, taken_from=taken))
-                continue
-            of_photo = None
-            if row.level == "photo and faces":
-                of_photo = metrics[name].score(photo, other)
-                scores.append(replace(of_photo, metric=called, photo=of, taken_from=taken))
-            elif not crops:
-                reason = "no face of this photo was restored"
-                scores.append(Score(called, None, row.higher_is_better, reason, of, taken_from=taken))
-            for face, (crop, degraded, reference) in crops.items():
-                partner = {"input": degraded, "reference": reference}.get(against)
-                # An aligned photo is its own face: the same pixels need no second pass through a network.
-                again = of_photo is not None and _equal(crop, photo) and _equal(partner, other)
-                score = of_photo if again and of_photo is not None else metrics[name].score(crop, partner)
-                scores.append(replace(score, metric=called, photo=of, face=face, taken_from=taken))
-    return tuple(scores)
 
 
 def notes(pictures: Pictures) -> tuple[str, ...]:
@@ -212,54 +191,42 @@ def affines_of_line(line: Mapping[str, Any]) -> dict[int, Float64]:
     }
 
 
-def as_8_bit(pixels: Pixels) -> UInt8:
-    """Pixels of 8 or 16 bits a channel as uint8; 16-bit values are rounded, not cut."""
-    if pixels.dtype == np.uint8:
-        return pixels  # type: ignore[return-value]
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
 def _targets(kind: Kind, name: str, *, referenced: bool) -> list[tuple[str, str]]:
     """The suffixes of a metric's names and the pictures that it is taken against: "reference", "input" or none."""
     if kind == "no_reference":
         return [("", "")]
-    if name == "identity":
-        return [("", "reference"), (TO_INPUT, "input")] if referenced else [(TO_INPUT, "input")]
-    return [("", "reference")] if referenced else [(TO_INPUT, "input")]
+    to_input = [(TO_INPUT, "input")] if name == "identity" or not referenced else []
+    return [("", "reference"), *to_input] if referenced else to_input
 
 
-def _whole_pairs(pictures: Pictures) -> dict[str, tuple[UInt8, UInt8 | str]]:
+def _whole_pairs(pictures: Pictures) -> dict[str, Pair]:
     """The whole photo against reference and input, brought to one size, or the reason why they cannot be."""
-    pairs: dict[str, tuple[UInt8, UInt8 | str]] = {}
-    size = _size(pictures.restored)
+    pairs: dict[str, Pair] = {}
+    (h, w), restored = _size(pictures.restored), pictures.restored
     for against, other in (("reference", pictures.reference), ("input", pictures.degraded)):
         if other is None:
             continue
-        if not _same_aspect(size, _size(other)):
-            have, want = (f"{w}x{h}" for h, w in (size, _size(other)))
-            pairs[against] = pictures.restored, f"the result is {have} and the {against} {want}: they are of different shape"
+        to_h, to_w = _size(other)
+        if abs(h * to_w / (w * to_h) - 1) > ASPECT_TOLERANCE:
+            reason = f"the result is {w}x{h} and the {against} {to_w}x{to_h}: they are of different shape"
+            pairs[against] = restored, reason
         elif against == "reference":
-            pairs[against] = _resize(pictures.restored, _size(other)), other
+            pairs[against] = _resize(restored, (to_h, to_w)), other
         else:
-            pairs[against] = pictures.restored, _resize(other, size)
+            pairs[against] = restored, _resize(other, (h, w))
     return pairs
 
 
-def _face_crops(pictures: Pictures, affine: Float64) -> tuple[UInt8, UInt8 | None, UInt8 | None]:
+def _face_crops(pictures: Pictures, affine: Float64) -> Crops:
     """One face of the restored, the degraded and the reference photo, (512, 512, 3) uint8 each."""
-    base = pictures.degraded if pictures.degraded is not None else pictures.restored
-    crops = [
-        None if picture is None else _crop(picture, affine, _size(base))
-        for picture in (pictures.restored, pictures.degraded, pictures.reference)
-    ]
-    assert crops[0] is not None
-    return crops[0], crops[1], crops[2]
+    base_hw = _size(pictures.restored if pictures.degraded is None else pictures.degraded)
 
+    def crop(picture: UInt8) -> UInt8:
+        whole = geometry.compose(affine, geometry.resize_affine(_size(picture), base_hw))
+        return np.asarray(geometry.warp(picture, whole, (geometry.CROP_PX, geometry.CROP_PX)), np.uint8)
 
-def _crop(picture: UInt8, affine: Float64, base_hw: tuple[int, int]) -> UInt8:
-    side = geometry.CROP_PX
-    to_base = geometry.resize_affine(_size(picture), base_hw)
-    return np.asarray(geometry.warp(picture, geometry.compose(affine, to_base), (side, side)), np.uint8)
+    degraded, reference = pictures.degraded, pictures.reference
+    return crop(pictures.restored), None if degraded is None else crop(degraded), None if reference is None else crop(reference)
 
 
 def _resize(picture: UInt8, to_hw: tuple[int, int]) -> UInt8:
@@ -268,10 +235,6 @@ def _resize(picture: UInt8, to_hw: tuple[int, int]) -> UInt8:
 
 def _equal(a: UInt8 | None, b: UInt8 | None) -> bool:
     return (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b))
-
-
-def _same_aspect(a: tuple[int, int], b: tuple[int, int]) -> bool:
-    return abs(a[0] * b[1] / (a[1] * b[0]) - 1) <= ASPECT_TOLERANCE
 
 
 def _size(picture: UInt8) -> tuple[int, int]:

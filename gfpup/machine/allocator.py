@@ -1,4 +1,4 @@
-"""TODO gfpup/machine/allocator.py."""
+"""Memory of networks: whether it ran out, what is given back, and what is kept."""
 
 from __future__ import annotations
 
@@ -31,14 +31,10 @@ def release_memory(device: str) -> None:
 
 
 def trim_memory() -> None:
-    """Give the system back what was freed: after loading, say, whose temporary copies no later stage fits into.
-
-    Source: malloc_trim(3).
-    """
-    if sys.platform != "linux":
-        return
-    with suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
+    """Give back what was freed, such as temporary copies that no later stage fits into. Source: malloc_trim(3)."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
@@ -68,10 +64,8 @@ def keep_freed_memory() -> bool:
 
 
 def _set_malloc(*options: tuple[int, int]) -> bool:
-    if sys.platform != "linux":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # another C library
-        return False
-    return all(mallopt(option, value) for option, value in options)
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            return all(mallopt(option, value) for option, value in options)
+    return False

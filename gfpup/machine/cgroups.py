@@ -51,18 +51,14 @@ def _folders(controller: str, root: Path, own: Path) -> Iterator[Path]:
         else:
             continue
         parts = [part for part in path.split("/") if part not in ("", "..")]
-        for mount in mounts:
-            for length in range(len(parts), -1, -1):
-                folder = mount.joinpath(*parts[:length])
-                if folder.is_dir():
-                    yield folder
+        folders = (mount.joinpath(*parts[:length]) for mount in mounts for length in range(len(parts), -1, -1))
+        yield from (folder for folder in folders if folder.is_dir())
 
 
 def _quota(folder: Path) -> float | None:
     both = _words(folder / "cpu.max") or [*_words(folder / "cpu.cfs_quota_us"), *_words(folder / "cpu.cfs_period_us")]
-    if len(both) != 2 or not all(word.isdecimal() and int(word) > 0 for word in both):  # "max", or -1 in version 1
-        return None
-    return int(both[0]) / int(both[1])
+    limited = len(both) == 2 and all(word.isdecimal() and int(word) > 0 for word in both)  # not "max", or -1 in version 1
+    return int(both[0]) / int(both[1]) if limited else None
 
 
 def _memories(root: Path, own: Path) -> Iterator[tuple[int, int]]:
@@ -72,19 +68,12 @@ def _memories(root: Path, own: Path) -> Iterator[tuple[int, int]]:
             ("memory.max", "memory.current", "inactive_file"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
         ):
-            limit, used = _words(folder / limit_name), _words(folder / used_name)
+            limit, used, stat = (_words(folder / name) for name in (limit_name, used_name, "memory.stat"))
             # Version 1 writes "none" as the largest number of pages that a long holds.
             if len(limit) == 1 and limit[0].isdecimal() and int(limit[0]) < 2**62:
                 held = int(used[0]) if used and used[0].isdecimal() else 0
-                yield int(limit[0]), max(0, held - _stat(folder / "memory.stat", cache))
-
-
-def _stat(path: Path, name: str) -> int:
-    words = _words(path)
-    for key, value in zip(words[::2], words[1::2], strict=False):
-        if key == name and value.isdecimal():
-            return int(value)
-    return 0
+                cached = dict(zip(stat[::2], stat[1::2], strict=False)).get(cache, "")
+                yield int(limit[0]), max(0, held - (int(cached) if cached.isdecimal() else 0))
 
 
 def _words(path: Path) -> list[str]:

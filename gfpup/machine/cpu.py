@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 MULTIPLIES_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -30,14 +32,9 @@ def processor(*, file: Path = Path("/proc/cpuinfo")) -> Processor:
     Source: proc(5); x86 lists "flags", ARM "Features".
     """
     said: dict[str, str] = {}
-    try:
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if not line.strip():
-                    break
-                key, _, value = line.partition(":")
-                said[key.strip().lower()] = value.strip()
-    except OSError:
-        pass
+    with suppress(OSError), file.open(encoding="utf-8", errors="replace") as lines:
+        for line in takewhile(str.strip, lines):
+            key, _, value = line.partition(":")
+            said[key.strip().lower()] = value.strip()
     name = said.get("model name") or platform.processor() or platform.machine()
     return Processor(name, said.get("cpu part", ""), frozenset((said.get("flags") or said.get("features") or "").split()))

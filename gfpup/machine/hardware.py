@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +89,9 @@ def _memory() -> tuple[int, int, tuple[str, ...]]:
 
 def _available() -> int:
     """MemAvailable: what can be had without swapping, in bytes; 0 where nothing says it."""
-    try:
-        with Path("/proc/meminfo").open(encoding="ascii") as lines:
-            return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
-    except OSError:
-        return 0
+    with suppress(OSError), Path("/proc/meminfo").open(encoding="ascii") as lines:
+        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
+    return 0
 
 
 def _omp_threads() -> int | None:
@@ -133,38 +132,30 @@ def runs_on(capability: tuple[int, int], built_for: list[str]) -> bool:
         if not digits.isdecimal():
             continue
         major, minor = int(digits[:-1] or 0), int(digits[-1])
-        if kind == "sm" and major == capability[0] and minor <= capability[1]:
-            return True
-        if kind == "compute" and (major, minor) <= capability:
+        if (major, minor) <= capability and (kind == "compute" or (kind == "sm" and major == capability[0])):
             return True
     return not built_for
 
 
 def choose_device(request: str, machine: Machine) -> Decision[Device]:
-    """Decide the device: "cpu", "cuda:N" or "mps".
-
-    Raises:
-        GfpupError: the device asked for is not there, cannot be used, or is no device's name.
-    """
+    """Decide the device: "cpu", "cuda:N" or "mps"; raises GfpupError for one that is unknown, absent or unusable."""
     if request == "auto":
         return _best_device(machine)
     kind, _, index = request.partition(":")
-    if kind == "cpu" and not index:
-        return Decision("device", Device("cpu"), "asked for")
-    if kind == "mps" and not index:
-        if not machine.mps:
-            raise GfpupError("device 'mps' was asked for, but torch finds no Apple GPU here; use --device cpu or auto.")
-        return Decision("device", Device("mps"), "asked for")
-    if kind == "cuda" and (not index or index.isdecimal()):
-        number = int(index or 0)
-        if number >= len(machine.gpus):
-            there = f"has {len(machine.gpus)}" if machine.gpus else "has none that torch can use"
-            raise GfpupError(f"device {request!r} was asked for, but this machine {there}; use --device cpu or auto.")
-        gpu = machine.gpus[number]
-        if gpu.trouble is not None:
-            raise GfpupError(f"device {request!r} is {gpu.name}, but {gpu.trouble}; use --device cpu or auto.")
-        return Decision("device", Device(f"cuda:{number}"), f"asked for; {gpu.name}")
-    raise GfpupError(f"there is no device {request!r}; use auto, cpu, cuda, cuda:N or mps.")
+    if request == "mps" and not machine.mps:
+        raise GfpupError("device 'mps' was asked for, but torch finds no Apple GPU here; use --device cpu or auto.")
+    if request in ("cpu", "mps"):
+        return Decision("device", Device(request), "asked for")
+    if kind != "cuda" or (index and not index.isdecimal()):
+        raise GfpupError(f"there is no device {request!r}; use auto, cpu, cuda, cuda:N or mps.")
+    number = int(index or 0)
+    if number >= len(machine.gpus):
+        there = f"has {len(machine.gpus)}" if machine.gpus else "has none that torch can use"
+        raise GfpupError(f"device {request!r} was asked for, but this machine {there}; use --device cpu or auto.")
+    gpu = machine.gpus[number]
+    if gpu.trouble is not None:
+        raise GfpupError(f"device {request!r} is {gpu.name}, but {gpu.trouble}; use --device cpu or auto.")
+    return Decision("device", Device(f"cuda:{number}"), f"asked for; {gpu.name}")
 
 
 def _best_device(machine: Machine) -> Decision[Device]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,13 +30,10 @@ _largest: dict[int, int] = {}
 
 
 def _peak_bytes() -> int | None:
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        status = ""
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
+    with suppress(OSError), Path("/proc/self/status").open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     try:
         import resource
     except ImportError:
@@ -59,9 +57,7 @@ class Usage:
     """What this process took since it was asked before. `every` is the seconds below which nothing is said."""
 
     def __init__(self, *, every: float = SAMPLE_SECONDS) -> None:
-        self._every = every
-        self._wall = time.monotonic()
-        self._busy = sum(os.times()[:4])
+        self._every, self._wall, self._busy = every, time.monotonic(), sum(os.times()[:4])
 
     def sample(self) -> dict[str, float]:
         """CPU in percent of one core since the last sample and memory in megabytes; nothing where that was just told."""
@@ -71,8 +67,7 @@ class Usage:
         percent = 100 * (busy - self._busy) / (wall - self._wall)
         self._wall, self._busy = wall, busy
         found = {"system/process_cpu_percentage": percent}
-        try:
+        with suppress(OSError, ValueError, IndexError):  # not Linux
             pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        except (OSError, ValueError, IndexError):  # not Linux
-            return found
-        return found | {"system/process_memory_megabytes": pages * os.sysconf("SC_PAGE_SIZE") / 1e6}
+            found["system/process_memory_megabytes"] = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return found

@@ -45,13 +45,18 @@ def plan_or_name_missing(settings: Settings, machine: Machine, resolver: Resolve
         raise CheckpointError(f"{str(error).rstrip('.')}. {_advice(missing, resolver)}") from None
 
 
+def total_size(checkpoints: Sequence[catalogue.Checkpoint]) -> str:
+    """The sum of their sizes as " (511 MB)"; "" where one is not known."""
+    sizes = [checkpoint.size_bytes for checkpoint in checkpoints]
+    return f" ({sum(size or 0 for size in sizes) / 1e6:.0f} MB)" if all(sizes) else ""
+
+
 def _advice(missing: Sequence[catalogue.Checkpoint], resolver: Resolver) -> str:
     names = [checkpoint.name for checkpoint in missing]
-    sizes = [checkpoint.size_bytes for checkpoint in missing]
-    total = f" ({sum(size or 0 for size in sizes) / 1e6:.0f} MB)" if all(sizes) else ""
     these = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     return (
-        f"This run lacks {these} in {resolver.store.folder}{total}: gfpup weights fetch {' '.join(names)} downloads all; "
+        f"This run lacks {these} in {resolver.store.folder}{total_size(missing)}: "
+        f"gfpup weights fetch {' '.join(names)} downloads all; "
         "offline, copy the files from another machine and take them in with gfpup weights import FILE ...; "
         "--backend classical needs no weights."
     )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import lightning
 
 from gfpup.core.errors import PhotoError
-from gfpup.core.types import Photo, RestoredPhoto
+from gfpup.core.types import Photo, RestoredPhoto, as_8_bit
 from gfpup.evaluation.metrics.cost import unshared
-from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, as_8_bit, notes
+from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, notes
 from gfpup.machine.allocator import is_out_of_memory, release_memory
 from gfpup.photos import WriteOptions
 from gfpup.records import layout

@@ -144,11 +144,7 @@ CATALOGUE: tuple[Checkpoint, ...] = (*(_checkpoint(row, metric=False) for row in
 
 
 def find(name: str) -> Checkpoint:
-    """The checkpoint of that name.
-
-    Raises:
-        CheckpointError: no checkpoint has that name; the message offers the nearest.
-    """
+    """The checkpoint of that name; raises CheckpointError, which offers the nearest, where none has it."""
     by_name = {checkpoint.name: checkpoint for checkpoint in CATALOGUE}
     if name in by_name:
         return by_name[name]

@@ -9,7 +9,9 @@ import struct
 import threading
 import warnings
 import zipfile
+from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -31,18 +33,11 @@ TRAINING_ONLY = frozenset({"quantize.utility_counter"})
 
 # Classes that Lightning names in a checkpoint beside the weights (callbacks, loggers' scores, hyper-parameters). They become
 # `_Inert`, which keeps nothing; the dictionaries become plain ones. Every other global is refused.
+_CALLBACKS = ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping", "lr_monitor.LearningRateMonitor")
 INERT_GLOBALS = (
-    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
-    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
-    "pytorch_lightning.callbacks.lr_monitor.LearningRateMonitor",
-    "lightning.pytorch.callbacks.model_checkpoint.ModelCheckpoint",
-    "lightning.pytorch.callbacks.early_stopping.EarlyStopping",
-    "numpy.core.multiarray.scalar",
-    "numpy._core.multiarray.scalar",
-    "numpy.dtype",
-    "argparse.Namespace",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
+    *(f"{package}.callbacks.{name}" for package in ("pytorch_lightning", "lightning.pytorch") for name in _CALLBACKS),
+    *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype"),
+    *("argparse.Namespace", "pathlib.PosixPath", "pathlib.WindowsPath"),
 )
 DICT_GLOBALS = (
     "pytorch_lightning.utilities.parsing.AttributeDict",
@@ -52,19 +47,8 @@ DICT_GLOBALS = (
 
 # What torch.load raises for a damaged file, as fuzzing shows; it does not have an error class for that.
 _DAMAGE = (
-    RuntimeError,
-    UnpicklingError,
-    EOFError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    OverflowError,
-    MemoryError,
-    OSError,
-    struct.error,
-    zipfile.BadZipFile,
+    *(RuntimeError, UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError, AssertionError),
+    *(OverflowError, MemoryError, OSError, struct.error, zipfile.BadZipFile),
 )
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -83,7 +67,7 @@ _allow_list_lock = threading.Lock()
 
 
 class _Inert:
-    """Stands where a checkpoint names a class that nothing here needs: takes anything, keeps nothing, does nothing."""
+    """Stands where a checkpoint names a class that is not needed: takes anything, keeps nothing, does nothing."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> _Inert:
         return super().__new__(cls)
@@ -102,9 +86,7 @@ def read_state_dict(path: Path, *, key: str | None = None) -> dict[str, torch.Te
     Nothing in the file is run: pickles go through torch's restricted unpickler, with inert stand-ins for a short list
     of classes that Lightning names. The tensors own their memory: the file may change or go.
 
-    Raises:
-        CheckpointError: the file is missing, empty, damaged, not a checkpoint or too large, carries code, or does not have
-            that entry.
+    Raises CheckpointError where the file is missing, damaged, not a checkpoint or too large, carries code or lacks that entry.
     """
     if not path.is_file():
         raise CheckpointError(f"there is no checkpoint at {path}{' (it is a folder)' if path.is_dir() else ''}: check the path")
@@ -116,12 +98,15 @@ def read_state_dict(path: Path, *, key: str | None = None) -> dict[str, torch.Te
         raise CheckpointError(f"{path} cannot be read ({error.strerror}): check its permissions") from error
     _refuse_other_files(path, head)
     if path.suffix == ".safetensors" or (head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size):
-        return _strip(_read_safetensors(path, head, size), mapped=True)
-    is_zip = head[:4] == ZIP_MAGIC
-    if is_zip:
-        _refuse_zip_bomb(path, size)
-    mapped = is_zip and size > MAP_BYTES
-    return _strip(_pick(_load_pickle(path, is_zip=is_zip, mapped=mapped), key, path), mapped=mapped)
+        tensors, mapped = _strip(_read_safetensors(path, head, size)), True
+    else:
+        is_zip = head.startswith(ZIP_MAGIC)
+        mapped = is_zip and size > MAP_BYTES
+        (_refuse_zip_bomb if is_zip else _refuse_pickle_bomb)(path, size)
+        tensors = _strip(_pick(_load_pickle(path, is_zip=is_zip, mapped=mapped), key, path))
+    # A tensor whose strides are 0 repeats a few stored bytes without end.
+    _refuse_unpacking(path, size, sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
+    return {name: tensor.clone() for name, tensor in tensors.items()} if mapped else tensors
 
 
 def _refuse_other_files(path: Path, head: bytes) -> None:
@@ -157,13 +142,29 @@ def _refuse_zip_bomb(path: Path, size: int) -> None:
             members = archive.infolist()
     except _DAMAGE:
         return  # torch says what is wrong with it
-    pickled = max((member.file_size for member in members if member.filename.endswith(".pkl")), default=0)
-    if pickled > PICKLE_BYTES:
+    _refuse_long_pickle(path, max((member.file_size for member in members if member.filename.endswith(".pkl")), default=0))
+    _refuse_unpacking(path, size, sum(member.file_size for member in members))
+
+
+def _refuse_pickle_bomb(path: Path, size: int) -> None:
+    """The same of torch's older format, whose five pickles stand before the weights: parsed, a byte takes up to 70."""
+    with path.open("rb") as file:
+        pickles = io.BytesIO(file.read(PICKLE_BYTES + 1))
+    with suppress(*_DAMAGE):  # torch says what is wrong with it
+        for _ in range(5):
+            deque(pickletools.genops(pickles), maxlen=0)
+    _refuse_long_pickle(path, size if pickles.tell() > PICKLE_BYTES else 0)
+
+
+def _refuse_long_pickle(path: Path, length: int) -> None:
+    if length > PICKLE_BYTES:
         raise CheckpointError(
-            f"{path} holds a pickle of {pickled} bytes, where a checkpoint's has at most {PICKLE_BYTES}: "
+            f"{path} holds a pickle of {length} bytes, where a checkpoint's has at most {PICKLE_BYTES}: "
             "get the file from its publisher"
         )
-    unpacked = sum(member.file_size for member in members)
+
+
+def _refuse_unpacking(path: Path, size: int, unpacked: int) -> None:
     if unpacked > UNPACKED_RATIO * size:
         raise CheckpointError(
             f"{path} has {size} bytes and would unpack to {unpacked}, which no checkpoint does: get the file from its publisher"
@@ -206,7 +207,7 @@ def _globals_named(path: Path, *, is_zip: bool) -> Iterable[str]:
                 data = b"".join(archive.read(n) for n in archive.namelist() if n.endswith("data.pkl"))
         else:
             with path.open("rb") as file:
-                data = file.read(1 << 24)
+                data = file.read(PICKLE_BYTES)
     except _DAMAGE:
         return
     harmless = {"collections.OrderedDict", *INERT_GLOBALS, *DICT_GLOBALS}
@@ -237,17 +238,14 @@ def _globals_named(path: Path, *, is_zip: bool) -> Iterable[str]:
 def _pick(loaded: object, key: str | None, path: Path) -> Mapping[str, Any]:
     if not isinstance(loaded, Mapping):
         raise CheckpointError(f"{path} holds a {type(loaded).__name__} instead of named tensors: expected a state dict")
-    if key is not None:
-        if _holds_tensors(loaded.get(key)):
-            return loaded[key]  # type: ignore[no-any-return]
-        entries = ", ".join(repr(k) for k in list(loaded)[:5]) or "none"
-        raise CheckpointError(f"{path} has no state dict under {key!r}: its entries are {entries}")
-    for name in STATE_DICT_KEYS:
+    for name in STATE_DICT_KEYS if key is None else (key,):
         if _holds_tensors(loaded.get(name)):
             return loaded[name]  # type: ignore[no-any-return]
-    if _holds_tensors(loaded):
+    if key is None and _holds_tensors(loaded):
         return loaded
     entries = ", ".join(repr(k) for k in list(loaded)[:5]) or "none"
+    if key is not None:
+        raise CheckpointError(f"{path} has no state dict under {key!r}: its entries are {entries}")
     raise CheckpointError(f"{path} holds no state dict: its entries are {entries}, and none of them is a set of tensors")
 
 
@@ -255,7 +253,7 @@ def _holds_tensors(value: object) -> bool:
     return isinstance(value, Mapping) and any(isinstance(v, torch.Tensor) for v in value.values())
 
 
-def _strip(state: Mapping[Any, Any], *, mapped: bool) -> dict[str, torch.Tensor]:
+def _strip(state: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for entry, value in state.items():
         if not (isinstance(entry, str) and isinstance(value, torch.Tensor)):
@@ -265,4 +263,4 @@ def _strip(state: Mapping[Any, Any], *, mapped: bool) -> dict[str, torch.Tensor]
         tensors[entry] = value.detach()
     if any(entry.startswith(LIGHTNING_PREFIX) for entry in tensors):
         tensors = {k.removeprefix(LIGHTNING_PREFIX): v for k, v in tensors.items() if k.startswith(LIGHTNING_PREFIX)}
-    return {k: v.clone() if mapped else v for k, v in tensors.items() if k not in TRAINING_ONLY}
+    return {k: v for k, v in tensors.items() if k not in TRAINING_ONLY}

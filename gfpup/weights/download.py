@@ -10,7 +10,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +39,21 @@ class _TransientError(Exception):
 
 
 def download(
-    url: str,
-    part: Path,
-    *,
-    size_bytes: int | None = None,
-    hash_known: bool = False,
-    progress: Progress | None = None,
+    url: str, part: Path, *, size_bytes: int | None = None, hash_known: bool = False, progress: Progress | None = None
 ) -> None:
     """Download `url` into `part`, going on from what is there where the server can, and return when it is complete.
 
     `size_bytes` is the size that the file must have, where known. `hash_known` says that the caller will verify the
     result: a part may then be continued even where the server offers nothing to tell whether the file is still the same.
 
-    Raises:
-        DownloadError: the address refuses, cannot be reached, offers another size, or broke off too often.
-        OutputError: the part cannot be written.
+    Raises DownloadError where the address refuses, cannot be reached, offers another size or broke off too often, and
+    OutputError where the part cannot be written.
     """
     failures, best = 0, _size(part)
     while True:
         try:
             _attempt(url, part, size_bytes=size_bytes, hash_known=hash_known, progress=progress)
+            return
         except _TransientError as error:
             have = _size(part)
             if have >= best + PROGRESS_BYTES:
@@ -67,8 +62,6 @@ def download(
             if failures > RETRIES:
                 raise DownloadError(f"{error} (tried {failures} times)") from error
             time.sleep(min(BACKOFF_SECONDS * 2 ** (failures - 1), 30.0))
-        else:
-            return
 
 
 def discard(part: Path) -> None:
@@ -91,7 +84,8 @@ def _attempt(url: str, part: Path, *, size_bytes: int | None, hash_known: bool, 
         if validator:
             request.add_header("If-Range", validator)
     try:
-        response = urllib.request.urlopen(request, timeout=STALL_SECONDS)
+        with _naming_breaks("did not answer within"):
+            response = urllib.request.urlopen(request, timeout=STALL_SECONDS)
     except urllib.error.HTTPError as error:
         with error:
             if error.code != 416:
@@ -110,10 +104,6 @@ def _attempt(url: str, part: Path, *, size_bytes: int | None, hash_known: bool, 
         if isinstance(error.reason, (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)):
             raise _TransientError(f"broke the connection ({reason})") from error
         raise DownloadError(f"cannot be reached ({reason})") from error
-    except TimeoutError as error:
-        raise _TransientError(f"did not answer within {STALL_SECONDS:g} s") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _TransientError(f"broke the connection ({type(error).__name__})") from error
     with response:
         _receive(response, url, part, start=start, size_bytes=size_bytes, progress=progress)
 
@@ -132,18 +122,16 @@ def _receive(response: Any, url: str, part: Path, *, start: int, size_bytes: int
         total = int(length) if length.isdecimal() else None
     if size_bytes is not None and total not in (None, size_bytes):
         raise DownloadError(f"offers {total} bytes where the published file has {size_bytes}")
-    total = total if total is not None else size_bytes
-    done = start
+    total, done = size_bytes if total is None else total, start
     try:
-        file = part.open("ab" if start else "wb")
-        with file:
+        with part.open("ab" if start else "wb") as file:
             if not start:
-                note = {"url": url, "validator": _validator(headers)}
-                _note(part).write_text(json.dumps(note), encoding="utf-8")
+                _note(part).write_text(json.dumps({"url": url, "validator": _validator(headers)}), encoding="utf-8")
             while True:
                 if progress is not None:
                     progress(done, total)
-                chunk = _read(response)
+                with _naming_breaks("sent nothing for"):
+                    chunk = response.read1(CHUNK_BYTES)  # what is there, so that a stall loses nothing
                 if not chunk:
                     break
                 file.write(chunk)
@@ -160,11 +148,15 @@ def _receive(response: Any, url: str, part: Path, *, start: int, size_bytes: int
         raise _TransientError(f"stopped after {done} of {total} bytes")
 
 
-def _read(response: Any) -> bytes:
+@contextlib.contextmanager
+def _naming_breaks(timed_out: str) -> Iterator[None]:
+    """Turn a timeout and a broken connection into errors that are worth a retry; answers of the server pass."""
     try:
-        return response.read1(CHUNK_BYTES)  # type: ignore[no-any-return]  # what is there, so that a stall loses nothing
+        yield
+    except urllib.error.URLError:
+        raise
     except TimeoutError as error:
-        raise _TransientError(f"sent nothing for {STALL_SECONDS:g} s") from error
+        raise _TransientError(f"{timed_out} {STALL_SECONDS:g} s") from error
     except (OSError, http.client.HTTPException) as error:
         raise _TransientError(f"broke the connection ({type(error).__name__})") from error
 
@@ -177,20 +169,15 @@ def _resume_point(url: str, part: Path, *, hash_known: bool) -> tuple[int, str |
         validator = note["validator"] if note["url"] == url else None
     except (OSError, ValueError, KeyError, TypeError):
         validator = None
-    if not isinstance(validator, str):
-        validator = None
-    if have and (validator or hash_known):
-        return have, validator
-    return 0, None
+    validator = validator if isinstance(validator, str) else None
+    return (have, validator) if have and (validator or hash_known) else (0, None)
 
 
 def _validator(headers: Any) -> str | None:
     # Only a strong ETag or a date may stand in If-Range (RFC 9110, 13.1.5).
     etag = headers.get("ETag")
-    if etag and not etag.startswith("W/"):
-        return str(etag)
-    date = headers.get("Last-Modified")
-    return str(date) if date else None
+    found = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified")
+    return str(found) if found else None
 
 
 def _total(content_range: str) -> int | None:
@@ -203,7 +190,6 @@ def _note(part: Path) -> Path:
 
 
 def _size(part: Path) -> int:
-    try:
+    with contextlib.suppress(OSError):
         return part.stat().st_size
-    except OSError:
-        return 0
+    return 0

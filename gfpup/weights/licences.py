@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import datetime
 import difflib
-import json
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
-from filelock import FileLock
 
 from gfpup.core.errors import LicenceError
 from gfpup.weights.catalogue import CATALOGUE, LICENCES, Checkpoint, CommercialUse
+from gfpup.weights.memory import Memory
 
 ACCEPT_VARIABLE = "GFPUP_ACCEPT_LICENCES"
-CONFIG_VARIABLE = "GFPUP_CONFIG_DIR"
 
 
 @dataclass(frozen=True)
@@ -45,42 +43,42 @@ def known() -> dict[str, Licence]:
     return {**packages, **table, **packages}  # packages stand first, and keep their own description
 
 
+def needing_consent() -> tuple[str, ...]:
+    """The ids of the licences that forbid commercial use."""
+    return tuple(licence.id for licence in known().values() if licence.commercial_use == "no")
+
+
 def config_folder() -> Path:
     """The folder of the user's configuration: GFPUP_CONFIG_DIR, or the platform's place for it."""
-    given = os.environ.get(CONFIG_VARIABLE)
-    return Path(given) if given else platformdirs.user_config_path("gfpup")
+    return Path(os.environ.get("GFPUP_CONFIG_DIR") or platformdirs.user_config_path("gfpup"))
 
 
 def accept(licence_id: str) -> None:
-    """Remember this user's consent to a licence.
-
-    Raises:
-        LicenceError: no licence has this id, or the consent cannot be written.
-    """
+    """Remember this user's consent to a licence; raises LicenceError for an unknown id and where it cannot be written."""
     _refuse_unknown(licence_id, said_by="--accept-licence")
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    memory = _memory()
     try:
-        _update("accepted", licence_id, today)
+        memory.update("accepted", licence_id, _today())
     except OSError as error:
         raise LicenceError(
-            f"the consent to {licence_id} cannot be remembered in {_file()} ({error.strerror}): "
+            f"the consent to {licence_id} cannot be remembered in {memory.file} ({error.strerror}): "
             f"make the folder writable or set {ACCEPT_VARIABLE}={licence_id}"
         ) from error
 
 
 def how_accepted(licence_id: str, accepted: Collection[str] = ()) -> str | None:
-    """How consent to a licence was given, for the manifest, or None if it was not.
+    """How consent to a licence was given, for the manifest, or None if it was not; `accepted` came with this command.
 
-    `accepted` holds the ids that were given with this command.
-
-    Raises:
-        LicenceError: GFPUP_ACCEPT_LICENCES names an unknown licence, or the remembered consents cannot be read.
+    Raises LicenceError where GFPUP_ACCEPT_LICENCES names an unknown licence or the remembered consents cannot be read.
     """
     if licence_id in accepted:
         return "given with the command"
-    if licence_id in _from_environment():
+    given = {part.strip() for part in os.environ.get(ACCEPT_VARIABLE, "").split(",") if part.strip()}
+    for name in sorted(given):
+        _refuse_unknown(name, said_by=ACCEPT_VARIABLE)
+    if licence_id in given:
         return f"given by {ACCEPT_VARIABLE}"
-    day = _read().get("accepted", {}).get(licence_id)
+    day = _memory().table("accepted").get(licence_id)
     return None if day is None else f"remembered since {day}"
 
 
@@ -90,21 +88,13 @@ def is_accepted(licence_id: str) -> bool:
 
 
 def require(checkpoint: Checkpoint, accepted: Collection[str] = ()) -> None:
-    """Refuse a checkpoint whose licence forbids commercial use, unless its user consented now or earlier.
-
-    Raises:
-        LicenceError: the consent is missing; the message names the flag.
-    """
+    """Refuse a checkpoint whose licence forbids commercial use by LicenceError, unless its user consented now or earlier."""
     if checkpoint.commercial_use == "no":
         require_licence(checkpoint.licence_id, what=f"the weights of {checkpoint.name}", accepted=accepted)
 
 
 def require_licence(licence_id: str, *, what: str, accepted: Collection[str] = ()) -> None:
-    """Refuse `what` unless its user consented to the licence now or earlier.
-
-    Raises:
-        LicenceError: the consent is missing; the message names the flag.
-    """
+    """Refuse `what` by LicenceError, which names the flag, unless its user consented to the licence now or earlier."""
     if how_accepted(licence_id, accepted) is None:
         licence = known().get(licence_id)
         title = licence.name if licence is not None else licence_id
@@ -116,39 +106,26 @@ def require_licence(licence_id: str, *, what: str, accepted: Collection[str] = (
 
 def warning_for(checkpoint: Checkpoint) -> str | None:
     """The warning about a contested or unknown licence, or None if it is clear or the warning was shown before."""
-    if checkpoint.commercial_use not in ("contested", "unknown"):
+    name, use = checkpoint.name, checkpoint.commercial_use
+    if use not in ("contested", "unknown") or _topic(checkpoint) in _memory().table("warned"):
         return None
-    if _topic(checkpoint) in _read().get("warned", {}):
-        return None
-    if checkpoint.commercial_use == "contested":
-        return (
-            f"whether the weights of {checkpoint.name} may be used commercially is contested: "
-            f"their licence is {checkpoint.licence}"
-        )
-    return f"the licence of the weights of {checkpoint.name} is {checkpoint.licence}: ask their publisher before commercial use"
+    if use == "unknown":
+        return f"the licence of the weights of {name} is {checkpoint.licence}: ask their publisher before commercial use"
+    return f"whether the weights of {name} may be used commercially is contested: their licence is {checkpoint.licence}"
 
 
 def warn_once(checkpoint: Checkpoint) -> str | None:
     """The same as `warning_for`, and counts as shown from now on."""
     warning = warning_for(checkpoint)
     if warning is not None:
-        try:
-            _update("warned", _topic(checkpoint), datetime.datetime.now(datetime.UTC).date().isoformat())
-        except OSError:
-            return warning  # it cannot be remembered, so it is shown again next time
+        with suppress(OSError):  # where it cannot be remembered, it is shown again next time
+            _memory().update("warned", _topic(checkpoint), _today())
     return warning
 
 
 def _topic(checkpoint: Checkpoint) -> str:
     # One contested licence covers several versions and is worth one warning; each unknown licence is a case of its own.
     return checkpoint.licence_id if checkpoint.commercial_use == "contested" else checkpoint.name
-
-
-def _from_environment() -> frozenset[str]:
-    given = frozenset(part.strip() for part in os.environ.get(ACCEPT_VARIABLE, "").split(",") if part.strip())
-    for licence_id in sorted(given):
-        _refuse_unknown(licence_id, said_by=ACCEPT_VARIABLE)
-    return given
 
 
 def _refuse_unknown(licence_id: str, *, said_by: str) -> None:
@@ -159,33 +136,9 @@ def _refuse_unknown(licence_id: str, *, said_by: str) -> None:
         raise LicenceError(f"{said_by} names {licence_id!r}, which is not a known licence: {remedy}")
 
 
-def needing_consent() -> tuple[str, ...]:
-    """The ids of the licences that forbid commercial use."""
-    return tuple(licence.id for licence in known().values() if licence.commercial_use == "no")
+def _memory() -> Memory:
+    return Memory(config_folder() / "licences.json", "consents", LicenceError, "delete the file and consent again")
 
 
-def _file() -> Path:
-    return config_folder() / "licences.json"
-
-
-def _read() -> dict[str, Any]:
-    try:
-        content = json.loads(_file().read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise LicenceError(f"the remembered consents in {_file()} cannot be read: delete the file and consent again") from error
-    if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-        raise LicenceError(f"the remembered consents in {_file()} are damaged: delete the file and consent again")
-    return content
-
-
-def _update(part: str, entry: str, value: str) -> None:
-    file = _file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.with_suffix(".lock")):
-        content = _read()
-        content.setdefault(part, {})[entry] = value
-        fresh = file.with_suffix(".new")
-        fresh.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        fresh.replace(file)
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

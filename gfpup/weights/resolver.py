@@ -33,23 +33,13 @@ class Resolver:
     not_yet_shown: list[catalogue.Checkpoint] = field(default_factory=list)
 
     def use_file(self, role: str, path: Path) -> None:
-        """Use the user's own file for `role`; it is unverified, and the record states its hash.
-
-        Raises:
-            CheckpointError: the file does not exist.
-        """
+        """Use the user's own file for `role`, unverified: the record has its hash. Raises CheckpointError if it is absent."""
         if not path.is_file():
             raise CheckpointError(f"the checkpoint {path} is not there; check its path.")
-        self.paths[role] = path
-        self.digests[role] = self.store.digest(path)
+        self.paths[role], self.digests[role] = path, self.store.digest(path)
 
     def use_published(self, role: str, name: str) -> None:
-        """Use the published checkpoint `name` for `role`, downloaded if necessary.
-
-        Raises:
-            LicenceError: its licence needs a consent that was not given.
-            CheckpointError: it is not available.
-        """
+        """Use the published checkpoint `name` for `role`, downloaded if necessary; raises LicenceError or CheckpointError."""
         checkpoint = catalogue.find(name)
         if name in self.files:
             self.consent(checkpoint)
@@ -62,13 +52,12 @@ class Resolver:
         self.consent(checkpoint)
         progress = self.progress
         path = self.store.ensure(name, progress=None if progress is None else lambda done, total: progress(name, done, total))
-        self.paths[role] = path
-        self.digests[role] = self.store.digest(path)
+        self.paths[role], self.digests[role] = path, self.store.digest(path)
 
     def _is_present(self, role: str, checkpoint: catalogue.Checkpoint) -> bool:
         """Whether a verified file is there; otherwise `missing` gets the reason."""
-        reason = self.store.missing(checkpoint.name)
-        if reason is not None and self.store.could_download(checkpoint.name):
+        reason = self.store.refusal(checkpoint.name)
+        if reason is None and self.store.present(checkpoint.name) is None:
             reason = f"{checkpoint.name} is not in {self.store.folder}; a run would download it from {checkpoint.url}"
         if reason is None:
             try:
@@ -91,8 +80,8 @@ class Resolver:
 
     def try_published(self, role: str, name: str) -> str | None:
         """Like `use_published`, but returns the reason if it is not available, None if it is used."""
-        reason = self.store.missing(name) if self.dry_run and name not in self.files else None
-        if reason is not None and not self.store.could_download(name):
+        reason = self.store.refusal(name) if self.dry_run and name not in self.files else None
+        if reason is not None:
             return reason
         try:
             self.use_published(role, name)

@@ -44,8 +44,7 @@ class Stored:
 
 def default_folder() -> Path:
     """The weights folder: GFPUP_WEIGHTS_DIR, or a place in the platform's user cache."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else platformdirs.user_cache_path("gfpup") / "weights"
+    return Path(os.environ.get(FOLDER_VARIABLE) or platformdirs.user_cache_path("gfpup") / "weights")
 
 
 def mirrors_from_environment() -> tuple[str, ...]:
@@ -70,11 +69,8 @@ class Store:
         trust_first_download: bool = False,
         accepted: Collection[str] = (),
     ) -> None:
-        self.folder = folder
-        self.mirrors = tuple(_base_address(mirror) for mirror in mirrors)
-        self.offline = offline
-        self.trust_first_download = trust_first_download
-        self.accepted = accepted
+        self.folder, self.mirrors = folder, tuple(_base_address(mirror) for mirror in mirrors)
+        self.offline, self.trust_first_download, self.accepted = offline, trust_first_download, accepted
         self._digests = Digests(folder)
 
     def path(self, name: str) -> Path:
@@ -86,56 +82,41 @@ class Store:
         path = self.path(name)
         return path if path.is_file() else None
 
-    def missing(self, name: str) -> str | None:
-        """Why `ensure` would download or refuse, in one sentence; None where the file is there. Fetches and hashes nothing."""
+    def refusal(self, name: str) -> str | None:
+        """Why `ensure` would refuse whatever a file or a server holds, in one sentence, or None. Fetches and hashes nothing."""
         checkpoint = find(name)
         try:
             licences.require(checkpoint, self.accepted)
             self._check_obtainable(checkpoint)
         except (CheckpointError, LicenceError) as error:
             return str(error)
-        if self.present(name) is None:
-            return self._by_hand(checkpoint, "is not there yet")
         return None
 
-    def could_download(self, name: str) -> bool:
-        """Whether `ensure` would try to download: allowed, consented to, and not there. Fetches nothing."""
-        checkpoint = find(name)
-        try:
-            licences.require(checkpoint, self.accepted)
-            self._check_obtainable(checkpoint)
-        except (CheckpointError, LicenceError):
-            return False
-        return not self.offline and self.present(name) is None
+    def missing(self, name: str) -> str | None:
+        """Why `ensure` would download or refuse, in one sentence; None where the file is there. Fetches and hashes nothing."""
+        absent = self.present(name) is None
+        return self.refusal(name) or (self._by_hand(find(name), "is not there yet") if absent else None)
 
     def ensure(self, name: str, *, progress: Progress | None = None) -> Path:
         """The verified file of a checkpoint, downloaded where it is not there; concurrent processes download once.
 
-        Raises:
-            LicenceError: the licence needs a consent that was not given.
-            CheckpointError: unknown name, download not possible, or a hash other than the published or pinned one.
-            OutputError: the folder cannot be written.
+        Raises LicenceError without the consent that the licence needs, OutputError where the folder cannot be written,
+        CheckpointError for an unknown name, a failed download, or a hash other than the published or pinned one.
         """
         checkpoint = find(name)
         licences.require(checkpoint, self.accepted)
         path = self.folder / checkpoint.file
-        if path.is_file():
-            self._check(checkpoint, path)
-            return path
-        self._check_obtainable(checkpoint)
-        with self._locked(checkpoint):
-            if path.is_file():  # another process was faster
-                self._check(checkpoint, path)
-            else:
-                self._fetch(checkpoint, path, progress)
+        if not path.is_file():
+            self._check_obtainable(checkpoint)
+            with self._locked(checkpoint):
+                if not path.is_file():  # else another process was faster
+                    self._fetch(checkpoint, path, progress)
+                    return path
+        self._compare(checkpoint, path, self._digests.digest(path))
         return path
 
     def verify(self, name: str) -> Stored:
-        """Hash the file of a checkpoint anew and compare it with the published or pinned hash.
-
-        Raises:
-            CheckpointError: unknown name, or the file cannot be read.
-        """
+        """Hash the file of a checkpoint anew and compare; raises CheckpointError for an unknown name or an unreadable file."""
         path = self.present(name)
         return self._stored(find(name), None if path is None else self._digests.recompute(path))
 
@@ -144,11 +125,7 @@ class Store:
         return tuple(self._stored(c, self._digests.remembered(self.folder / c.file)) for c in CATALOGUE)
 
     def digest(self, path: Path) -> str:
-        """The SHA-256 of any file, remembered while its size and modification time stay the same.
-
-        Raises:
-            CheckpointError: the file cannot be read.
-        """
+        """The SHA-256 of any file, remembered while its size and time stay the same; raises CheckpointError if unreadable."""
         return self._digests.digest(path)
 
     def import_file(self, path: Path) -> Checkpoint:
@@ -156,12 +133,11 @@ class Store:
 
         An entry without a published hash is recognised by its file name and needs `trust_first_download`.
 
-        Raises:
-            CheckpointError: the file cannot be read, is not in the catalogue, or does not have the pinned hash.
-            OutputError: the folder cannot be written.
+        Raises CheckpointError where the file cannot be read, is not in the catalogue or does not have the pinned hash,
+        OutputError where the folder cannot be written.
         """
         found = self._digests.digest(path)
-        checkpoint = next((c for c in CATALOGUE if found in (c.sha256, None if c.sha256 else self._pin(c))), None)
+        checkpoint = next((c for c in CATALOGUE if found == self._expected(c)), None)
         if checkpoint is None:
             checkpoint = next((c for c in CATALOGUE if c.file == path.name), None)
             if checkpoint is None:
@@ -178,12 +154,13 @@ class Store:
                 self._digests.record(target, found)
         return checkpoint
 
-    def _pin(self, checkpoint: Checkpoint) -> str | None:
-        return self._digests.pinned(checkpoint.name)
+    def _expected(self, checkpoint: Checkpoint) -> str | None:
+        """The published hash of a checkpoint, else the pinned one."""
+        return checkpoint.sha256 or self._digests.pinned(checkpoint.name)
 
     def _stored(self, checkpoint: Checkpoint, found: str | None) -> Stored:
         path = self.present(checkpoint.name)
-        expected = checkpoint.sha256 or self._pin(checkpoint)
+        expected = self._expected(checkpoint)
         state: State = "unverified"
         if path is None:
             state, found = "absent", None
@@ -191,11 +168,8 @@ class Store:
             state = "differs" if found != expected else "verified" if checkpoint.sha256 else "pinned"
         return Stored(checkpoint, path, state, expected, found)
 
-    def _check(self, checkpoint: Checkpoint, path: Path) -> None:
-        self._compare(checkpoint, path, self._digests.digest(path))
-
     def _compare(self, checkpoint: Checkpoint, path: Path, found: str) -> None:
-        expected = checkpoint.sha256 or self._pin(checkpoint)
+        expected = self._expected(checkpoint)
         if expected is None:
             if not self.trust_first_download:
                 raise CheckpointError(
@@ -215,14 +189,14 @@ class Store:
             return
         if self.offline:
             raise CheckpointError(self._by_hand(checkpoint, "is not there and may not be downloaded (--no-download)"))
-        if checkpoint.sha256 is None and self._pin(checkpoint) is None and not self.trust_first_download:
+        if self._expected(checkpoint) is None and not self.trust_first_download:
             raise CheckpointError(
                 f"no hash of {checkpoint.name} is published, so a download from {checkpoint.url} cannot be verified: "
                 "add --trust-first-download to trust the first one; later ones must have the same hash"
             )
 
     def _by_hand(self, checkpoint: Checkpoint, why: str) -> str:
-        expected = checkpoint.sha256 or self._pin(checkpoint)
+        expected = self._expected(checkpoint)
         digest = f"SHA-256 {expected}" if expected else "no published hash, so with --trust-first-download"
         return (
             f"{checkpoint.file}, the weights of {checkpoint.name}, {why}: get it from {_address(checkpoint)} ({digest}) "
@@ -246,7 +220,7 @@ class Store:
             lock.release()
 
     def _fetch(self, checkpoint: Checkpoint, path: Path, progress: Progress | None) -> None:
-        expected = checkpoint.sha256 or self._pin(checkpoint)
+        expected = self._expected(checkpoint)
         part = path.with_name(path.name + ".part")
         self._refuse_full_disk(checkpoint, part)
         failures = []
@@ -301,9 +275,7 @@ def _base_address(mirror: str) -> str:
 def locate(name: str, store: Store) -> Path:
     """The verified file of a checkpoint; a metric's must be in the store's folder already, since scoring downloads none.
 
-    Raises:
-        LicenceError: the licence needs a consent that was not given.
-        CheckpointError: the file is not there, or does not have the published or pinned hash.
+    Raises LicenceError and CheckpointError, as `Store.ensure`.
     """
     checkpoint = find(name)
     if checkpoint.metric:

@@ -9,19 +9,10 @@ import numpy as np
 import pytest
 
 from gfpup.core.errors import CheckpointError, LicenceError
-from gfpup.core.types import AlignedCrop, Face, FaceResult, Float64, Metadata, Photo, RestoredPhoto, Score, UInt8
+from gfpup.core.types import AlignedCrop, Face, FaceResult, Float64, Metadata, Photo, RestoredPhoto, Score, UInt8, as_8_bit
 from gfpup.evaluation.metrics import POLYFORM, MetricError
 from gfpup.evaluation.metrics.full_reference import psnr, ssim
-from gfpup.evaluation.scorer import (
-    Pictures,
-    Scorer,
-    affines_of,
-    affines_of_line,
-    as_8_bit,
-    load_scorer,
-    notes,
-    require,
-)
+from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, affines_of_line, load_scorer, notes, require
 from gfpup.ops import geometry
 from gfpup.ops.resize import resize
 

@@ -10,6 +10,7 @@ from gfpup.cli.main import main
 from gfpup.core.errors import CheckpointError
 from gfpup.planning.missing import missing_checkpoints, plan_or_name_missing
 from gfpup.planning.planner import open_resolver
+from gfpup.weights.download import DownloadError
 from tests.machines import NO_GPU, request
 
 
@@ -41,5 +42,21 @@ def test_fetching_for_a_run_takes_its_flags(tmp_path: Path, capsys: pytest.Captu
     assert "all that this run needs is here" in capsys.readouterr().err
     assert main(["weights", "fetch", "--for", "run", "--backand", "x"]) == 2
     assert "did you mean --backend?" in capsys.readouterr().err
+    assert main(["weights", "fetch", "--for", "classical", *flags[2:]]) == 0
     assert main(["weights", "verify", "--for", "run"]) == 2
     assert "gfpup weights fetch --for run" in capsys.readouterr().err
+
+
+def test_fetching_for_a_method_shows_the_sum_of_sizes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise DownloadError("cannot be reached")
+
+    monkeypatch.setattr("gfpup.weights.store.download", unreachable)
+    monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
+    assert main(["weights", "fetch", "--for", "gfpgan", "--device", "cpu", "--weights-dir", str(tmp_path / "w")]) == 2
+    err = capsys.readouterr().err
+    assert "fetching gfpgan-v1.4, retinaface-resnet50, bisenet (511 MB)" in err and "could not be downloaded" in err
+    assert main(["weights", "fetch", "--for", "gfpgn"]) == 2
+    assert "gfpgan" in capsys.readouterr().err

@@ -400,3 +400,26 @@ def test_a_training_checkpoint_with_its_optimiser(tmp_path: Path, network: Small
     path = tmp_path / "alignment.pth"
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
     assert_same(read_state_dict(path), network)
+
+
+@pytest.mark.parametrize("behind", [b"", b"\x80\x02."])
+def test_a_long_pickle_in_the_old_format_is_refused_before_it_is_parsed(
+    tmp_path: Path, network: Small, monkeypatch: pytest.MonkeyPatch, behind: bytes
+) -> None:
+    """Unpickled, each of its bytes is an empty list of 56."""
+    path = tmp_path / "net.pth"
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=False)
+    official = path.read_bytes()
+    head = next(official[: i + 1] for i in range(20, len(official)) if official[i : i + 3] == b".\x80\x02")
+    path.write_bytes(head + b"\x80\x02(" + b"]" * 5_000_000 + b"l." + behind)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("parsed"))
+    with pytest.raises(CheckpointError, match=r"holds a pickle of 5\d{6} bytes"):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_tensor_that_repeats_its_bytes_without_end(tmp_path: Path, zipped: bool) -> None:
+    path = tmp_path / "net.pth"
+    torch.save({"weight": torch.ones(1).expand(100_000, 100_000)}, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match="would unpack to 40000000000"):
+        read_state_dict(path)

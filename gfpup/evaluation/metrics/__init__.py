@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
@@ -60,89 +60,56 @@ PLUGIN_KINDS: Final = ("full_reference", "no_reference", "identity")
 _FULL = "gfpup.evaluation.metrics.full_reference"
 _IDENTITY = "gfpup.evaluation.metrics.identity"
 _NONE = "gfpup.evaluation.metrics.no_reference"
+_SET = "gfpup.evaluation.metrics.set_level"
 
 _ROWS: Final = (
-    MetricFacts(
-        "psnr", "full_reference", True, (0, None), "own; equals skimage.metrics.peak_signal_noise_ratio",
-        "decibels between the pixels of the two pictures, over all three channels", f"{_FULL}:PSNR",
-    ),
-    MetricFacts(
-        "ssim", "full_reference", True, (-1, 1),
+    MetricFacts("psnr", "full_reference", True, (0, None), "own; equals skimage.metrics.peak_signal_noise_ratio",
+        "decibels between the pixels of the two pictures, over all three channels", f"{_FULL}:PSNR"),
+    MetricFacts("ssim", "full_reference", True, (-1, 1),
         "own; equals skimage.metrics.structural_similarity (gaussian_weights, sigma 1.5, population covariance)",
-        "likeness of brightness, contrast and structure in windows of 11 pixels, mean of the channels", f"{_FULL}:SSIM",
-    ),
-    MetricFacts(
-        "ms_ssim", "full_reference", True, (0, 1),
+        "likeness of brightness, contrast and structure in windows of 11 pixels, mean of the channels", f"{_FULL}:SSIM"),
+    MetricFacts("ms_ssim", "full_reference", True, (0, 1),
         "torchmetrics.functional.image.multiscale_structural_similarity_index_measure",
-        "SSIM's contrast and structure over five scales", f"{_FULL}:MultiScaleSSIM", licence_id="apache-2.0",
-    ),
-    MetricFacts(
-        "lpips", "full_reference", False, (0, None), "torchmetrics LPIPS 0.1, AlexNet",
+        "SSIM's contrast and structure over five scales", f"{_FULL}:MultiScaleSSIM"),
+    MetricFacts("lpips", "full_reference", False, (0, None), "torchmetrics LPIPS 0.1, AlexNet",
         "distance between the features of a classifier: what looks different; the variant that most libraries default to",
-        f"{_FULL}:LPIPSAlex", ("alexnet",), "bsd-3-clause",
-    ),
-    MetricFacts(
-        "lpips_vgg", "full_reference", False, (0, None), "torchmetrics LPIPS 0.1, VGG-16",
-        "as lpips, on VGG-16: the variant that published face restoration tables report", f"{_FULL}:LPIPSVGG", ("vgg16",),
-        "bsd-3-clause",
-    ),
-    MetricFacts(
-        "dists", "full_reference", False, (0, 1), "torchmetrics DISTS, VGG-16",
-        "distance of structure and texture; forgives a texture that is redrawn alike", f"{_FULL}:DISTS", ("vgg16",),
-        "bsd-3-clause",
-    ),
-    MetricFacts(
-        "identity", "identity", True, (-1, 1), "own ArcFace IR-SE50, faces aligned to its 112-pixel template",
-        "cosine between the identities of the two faces", f"{_IDENTITY}:Identity", ("arcface-ir-se50",), "unknown", "faces",
-    ),
-    MetricFacts(
-        "deg", "identity", False, (0, 180), "own ArcFace ResNet-18, the published Deg protocol",
-        "degrees between the identities of the two faces", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces",
-    ),
-    MetricFacts(
-        "lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
-        "pixels between 98 landmarks of the two faces", "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance",
-        ("alignment-wflw-4hg",), "apache-2.0", "faces",
-    ),
-    MetricFacts(
-        "niqe", "no_reference", False, (0, None), "pyiqa.archs.niqe_arch on MATLAB's Y, with the parameters that basicsr ships",
-        "how far the statistics of the picture are from those of undistorted photographs", f"{_NONE}:NIQE", (), POLYFORM,
-    ),
-    MetricFacts(
-        "musiq", "no_reference", True, (0, 100), "pyiqa MUSIQ, KonIQ-10k", "quality as people rated it, at several scales",
-        f"{_NONE}:MUSIQ", ("musiq-koniq",), POLYFORM,
-    ),
-    MetricFacts(
-        "maniqa", "no_reference", True, (0, 1), "pyiqa MANIQA, KonIQ-10k, 20 crops", "quality as people rated it",
-        f"{_NONE}:MANIQA", ("maniqa-koniq",), POLYFORM,
-    ),
-    MetricFacts(
-        "clipiqa", "no_reference", True, (0, 1), "pyiqa CLIP-IQA, RN50",
-        "how much nearer the picture is to the words 'good image' than to 'bad image'", f"{_NONE}:CLIPIQA", ("clip-rn50",),
-        POLYFORM,
-    ),
-    MetricFacts(
-        "topiq", "no_reference", True, (0, 1), "pyiqa TOPIQ-NR, KonIQ-10k", "quality as people rated it",
-        f"{_NONE}:TOPIQ", ("topiq-nr-koniq",), POLYFORM,
-    ),
-    MetricFacts(
-        "fid", "set_level", False, (0, None), "own distance over torch-fidelity's Inception features, as torchmetrics resizes",
+        f"{_FULL}:LPIPSAlex", ("alexnet",), "bsd-3-clause"),
+    MetricFacts("lpips_vgg", "full_reference", False, (0, None), "torchmetrics LPIPS 0.1, VGG-16",
+        "as lpips, on VGG-16: the variant that published face restoration tables report",
+        f"{_FULL}:LPIPSVGG", ("vgg16",), "bsd-3-clause"),
+    MetricFacts("dists", "full_reference", False, (0, 1), "torchmetrics DISTS, VGG-16",
+        "distance of structure and texture; forgives a texture that is redrawn alike",
+        f"{_FULL}:DISTS", ("vgg16",), "bsd-3-clause"),
+    MetricFacts("identity", "identity", True, (-1, 1), "own ArcFace IR-SE50, faces aligned to its 112-pixel template",
+        "cosine between the identities of the two faces", f"{_IDENTITY}:Identity", ("arcface-ir-se50",), "unknown", "faces"),
+    MetricFacts("deg", "identity", False, (0, 180), "own ArcFace ResNet-18, the published Deg protocol",
+        "degrees between the identities of the two faces", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces"),
+    MetricFacts("lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
+        "pixels between 98 landmarks of the two faces",
+        "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance", ("alignment-wflw-4hg",), "apache-2.0", "faces"),
+    MetricFacts("niqe", "no_reference", False, (0, None),
+        "pyiqa.archs.niqe_arch on MATLAB's Y, with the parameters that basicsr ships",
+        "how far the statistics of the picture are from those of undistorted photographs", f"{_NONE}:NIQE", (), POLYFORM),
+    MetricFacts("musiq", "no_reference", True, (0, 100), "pyiqa MUSIQ, KonIQ-10k",
+        "quality as people rated it, at several scales", f"{_NONE}:MUSIQ", ("musiq-koniq",), POLYFORM),
+    MetricFacts("maniqa", "no_reference", True, (0, 1), "pyiqa MANIQA, KonIQ-10k, 20 crops", "quality as people rated it",
+        f"{_NONE}:MANIQA", ("maniqa-koniq",), POLYFORM),
+    MetricFacts("clipiqa", "no_reference", True, (0, 1), "pyiqa CLIP-IQA, RN50",
+        "how much nearer the picture is to the words 'good image' than to 'bad image'",
+        f"{_NONE}:CLIPIQA", ("clip-rn50",), POLYFORM),
+    MetricFacts("topiq", "no_reference", True, (0, 1), "pyiqa TOPIQ-NR, KonIQ-10k", "quality as people rated it",
+        f"{_NONE}:TOPIQ", ("topiq-nr-koniq",), POLYFORM),
+    MetricFacts("fid", "set_level", False, (0, None),
+        "own distance over torch-fidelity's Inception features, as torchmetrics resizes",
         "Fréchet distance between the features of all restored and all reference faces",
-        "gfpup.evaluation.metrics.set_level:Inception", ("inception-fid",), "apache-2.0", "set",
-    ),
-    MetricFacts(
-        "kid", "set_level", False, (None, None), "own, unbiased over the whole sets; features as fid",
+        f"{_SET}:Inception", ("inception-fid",), "apache-2.0", "set"),
+    MetricFacts("kid", "set_level", False, (None, None), "own, unbiased over the whole sets; features as fid",
         "squared kernel distance between the same features; unbiased, so it may be compared between sets of different size",
-        "gfpup.evaluation.metrics.set_level:Inception", ("inception-fid",), "apache-2.0", "set",
-    ),
-    MetricFacts(
-        "seconds", "cost", False, (0, None), "own, the stages' clocks", "seconds a photo took, without reading and writing",
-        level="photo",
-    ),
-    MetricFacts(
-        "peak_memory", "cost", False, (0, None), "own, from the operating system or the GPU's allocator",
-        "bytes that the run held at its highest", level="run",
-    ),
+        f"{_SET}:Inception", ("inception-fid",), "apache-2.0", "set"),
+    MetricFacts("seconds", "cost", False, (0, None), "own, the stages' clocks",
+        "seconds a photo took, without reading and writing", level="photo"),
+    MetricFacts("peak_memory", "cost", False, (0, None), "own, from the operating system or the GPU's allocator",
+        "bytes that the run held at its highest", level="run"),
 )  # fmt: skip
 TABLE: Final[Mapping[str, MetricFacts]] = {row.name: row for row in _ROWS}
 
@@ -163,8 +130,7 @@ def names() -> tuple[str, ...]:
 def facts(name: str) -> MetricFacts:
     """The facts of a metric; those of `<name>_to_input` are its metric's, those of a plug-in are attributes of its class.
 
-    Raises:
-        MetricError: no metric has that name, with the nearest one; or a plug-in cannot be imported or does not say what it is.
+    Raises MetricError where no metric has that name, or a plug-in cannot be imported or does not state its kind.
     """
     base = name.removesuffix(TO_INPUT)
     if base in TABLE:
@@ -186,26 +152,16 @@ def _facts_of_plugin(name: str, entry: str) -> MetricFacts:
             f"the metric {name!r} of an installed package needs the attributes kind (one of {', '.join(PLUGIN_KINDS)}) and "
             f"higher_is_better (True or False), and has {kind!r} and {better!r}"
         )
-    return MetricFacts(
-        name,
-        kind,
-        better,
-        getattr(cls, "bounds", (None, None)),
-        getattr(cls, "implementation", f"plug-in, {entry}"),
-        getattr(cls, "meaning", (cls.__doc__ or name).strip().splitlines()[0]),
-        entry,
-        tuple(getattr(cls, "weights", ())),
-        getattr(cls, "licence_id", "unknown"),
-        getattr(cls, "level", "photo and faces"),
-    )
+    defaults = {"bounds": (None, None), "implementation": f"plug-in, {entry}", "weights": (), "licence_id": "unknown"}
+    found: dict[str, Any] = {key: getattr(cls, key, value) for key, value in defaults.items()}
+    meaning = getattr(cls, "meaning", (cls.__doc__ or name).strip().splitlines()[0])
+    level = getattr(cls, "level", "photo and faces")
+    found["weights"] = tuple(found["weights"])
+    return MetricFacts(name, kind, better, meaning=meaning, entry=entry, level=level, **found)
 
 
 def expand(wanted: Iterable[str]) -> tuple[str, ...]:
-    """The metrics that a list of names and presets stands for, each once, in the order given.
-
-    Raises:
-        MetricError: no metric or preset has one of the names.
-    """
+    """The metrics that names and presets stand for, each once, in the order given; MetricError for an unknown name."""
     known = names()
     found: dict[str, None] = {}
     for name in wanted:
@@ -218,8 +174,7 @@ def expand(wanted: Iterable[str]) -> tuple[str, ...]:
 def load(name: str, files: Mapping[str, Path], *, device: str = "cpu") -> Metric:
     """Load the metric `name` from `files`, its weights by their catalogue name. Nothing is downloaded.
 
-    Raises:
-        MetricError: it cannot be computed here; the message is the reason for its scores.
+    Raises MetricError where it cannot be computed here; the message is the reason for its scores.
     """
     row = facts(name)
     cls = registry.resolve("metric", row.name, {row.name: row.entry} if row.name in TABLE else {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -34,20 +34,21 @@ class PictureMetric(ABC):
     may_be_infinite: ClassVar[bool] = False
 
     def score(self, restored: UInt8, reference: UInt8 | None = None) -> Score:
-        """Score one picture or pair; what cannot be computed is a score with its reason.
-
-        Raises:
-            ValueError: the pictures have different shapes.
-        """
-        reason = self._refusal(restored, reference)
+        """Score one picture or pair; what cannot be computed is a score with its reason. ValueError for different shapes."""
+        reason, better = self._refusal(restored, reference), facts(self.name).higher_is_better
         if reason is None:
             if self.against is not None and reference is not None:
                 same_shape(restored, reference)
             value = self.value(restored, reference)
             if not (math.isnan(value) or (math.isinf(value) and not self.may_be_infinite)):
-                return Score(self.name, value, facts(self.name).higher_is_better)
+                return Score(self.name, value, better)
             reason = "its value is not a finite number"
-        return Score(self.name, None, facts(self.name).higher_is_better, reason)
+        return Score(self.name, None, better, reason)
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> PictureMetric:
+        """The metric; what needs no files is computed on the CPU."""
+        return cls()
 
     @abstractmethod
     def value(self, restored: UInt8, reference: Any) -> float:
@@ -71,8 +72,7 @@ class NetworkMetric(PictureMetric):
     largest_pixels = NETWORK_PIXELS
 
     def __init__(self, network: Callable[..., Any], device: str) -> None:
-        self.network = network
-        self.device = device
+        self.network, self.device = network, device
 
     def value(self, restored: UInt8, reference: Any) -> float:
         """The network's value of the pictures as (1, 3, h, w) float32 in [0, 1]."""
@@ -91,21 +91,13 @@ def tensor_of(picture: UInt8, device: str) -> torch.Tensor:
 
 
 def same_shape(restored: UInt8, reference: UInt8) -> None:
-    """Refuse a pair of different shapes.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Refuse a pair of different shapes by ValueError."""
     if restored.shape != reference.shape:
         raise ValueError(f"pictures of shapes {restored.shape} and {reference.shape} cannot be compared; give them one size")
 
 
 def fill(network: Any, path: Path, *, metric: str, device: str) -> Any:
-    """Fill another package's network strictly from `path`, by gfpup's reader, and put it on `device` for inference.
-
-    Raises:
-        MetricError: the file holds another network.
-    """
+    """Fill another package's network strictly from `path` and put it on `device`; MetricError if it holds another network."""
     try:
         network.load_state_dict(read_state_dict(path), strict=True)
     except RuntimeError as error:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from unittest.mock import patch
 
 import cv2
 import numpy as np
 
 from gfpup.core.torchvision_shim import cure
 from gfpup.core.types import Float64, UInt8
-from gfpup.evaluation.metrics import MetricError
+from gfpup.evaluation.metrics import MetricError, facts
 from gfpup.evaluation.metrics.base import NetworkMetric, PictureMetric, same_shape
 from gfpup.weights.checkpoint import read_state_dict
 
@@ -40,8 +42,7 @@ def psnr(restored: UInt8, reference: UInt8) -> float:
     same_shape(restored, reference)
     total: int = 0
     for top in range(0, restored.shape[0], _STRIP_PX):
-        strip = slice(top, top + _STRIP_PX)
-        difference = restored[strip].astype(np.int32) - reference[strip]
+        difference = restored[top : top + _STRIP_PX].astype(np.int32) - reference[top : top + _STRIP_PX]
         total += int(np.sum(difference * difference, dtype=np.int64))
     return math.inf if total == 0 else 10 * math.log10(255.0**2 * float(restored.size) / total)
 
@@ -89,11 +90,6 @@ class PSNR(PictureMetric):
     name = "psnr"
     may_be_infinite = True  # of equal pictures
 
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> PSNR:
-        """Nothing is loaded; it is computed on the CPU."""
-        return cls()
-
     def value(self, restored: UInt8, reference: UInt8) -> float:
         """Decibels."""
         return psnr(restored, reference)
@@ -104,11 +100,6 @@ class SSIM(PictureMetric):
 
     name = "ssim"
     smallest_px = 2 * RADIUS + 1
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> SSIM:
-        """Nothing is loaded; it is computed on the CPU."""
-        return cls()
 
     def value(self, restored: UInt8, reference: UInt8) -> float:
         """The mean over windows and channels."""
@@ -133,15 +124,13 @@ class MultiScaleSSIM(NetworkMetric):
 
 class _LPIPS(NetworkMetric):
     smallest_px = 32
-    backbone: str
     net: str
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> _LPIPS:
         """Build the network empty, its heads from torchmetrics' own files, its backbone from `files`."""
-        module = _torchmetrics("lpips", cls.name)
-        network = module._NoTrainLpips(net=cls.net, pnet_rand=True)
-        _fill(network.net, files[cls.backbone])
+        network = _torchmetrics("lpips", cls.name)._NoTrainLpips(net=cls.net, pnet_rand=True)
+        _fill(network.net, files[facts(cls.name).weights[0]])
         network = network.to(device)
         return cls(lambda a, b: network(a, b, normalize=True), device)
 
@@ -149,19 +138,19 @@ class _LPIPS(NetworkMetric):
 class LPIPSAlex(_LPIPS):
     """The metric `lpips`: version 0.1 on AlexNet."""
 
-    name, backbone, net = "lpips", "alexnet", "alex"
+    name, net = "lpips", "alex"
 
 
 class LPIPSVGG(_LPIPS):
     """The metric `lpips_vgg`: version 0.1 on VGG-16."""
 
-    name, backbone, net = "lpips_vgg", "vgg16", "vgg"
+    name, net = "lpips_vgg", "vgg"
 
 
 class DISTS(NetworkMetric):
     """The metric `dists`, without the resizing to 256 pixels that its authors' command line does."""
 
-    name, backbone = "dists", "vgg16"
+    name = "dists"
     smallest_px = 32
 
     @classmethod
@@ -170,23 +159,15 @@ class DISTS(NetworkMetric):
         module = _torchmetrics("dists", cls.name)
         original = module.vgg16
         # The constructor asks torchvision for trained weights, which would be a download.
-        module.vgg16 = lambda weights: original(weights=None)
-        try:
+        with patch.object(module, "vgg16", lambda weights: original(weights=None)):
             network = module.DISTSNetwork()
-        finally:
-            module.vgg16 = original
-        _fill(network, files[cls.backbone])
+        _fill(network, files[facts(cls.name).weights[0]])
         return cls(network.eval().to(device), device)
 
 
 def _torchmetrics(file: str, metric: str) -> Any:
-    """The module of torchmetrics that defines a network metric.
-
-    Raises: MetricError where torchvision, whose architectures it uses, is missing.
-    """
+    """The module of torchmetrics that defines a network metric; MetricError without torchvision, whose networks it uses."""
     cure()
-    from importlib import import_module
-
     from torchmetrics.utilities.imports import _TORCHVISION_AVAILABLE
 
     if not _TORCHVISION_AVAILABLE:
@@ -195,12 +176,9 @@ def _torchmetrics(file: str, metric: str) -> Any:
 
 
 def _fill(network: torch.nn.Module, path: Path) -> None:
-    """Put the convolutions of a torchvision classifier, `features.<n>.*`, into the slices that a metric cut it into.
-
-    Raises: MetricError where the file holds another network.
-    """
-    stored = read_state_dict(path)
-    source = {key.removeprefix("features."): value for key, value in stored.items() if key.startswith("features.")}
+    """Put the convolutions of a torchvision classifier, `features.<n>.*`, into the slices that a metric cut it into."""
+    stored = read_state_dict(path).items()
+    source = {key.removeprefix("features."): value for key, value in stored if key.startswith("features.")}
     own = network.state_dict()
     found = {key: source.get(".".join(key.split(".")[-2:])) for key in own if key.endswith((".weight", ".bias"))}
     wrong = [key for key, value in found.items() if value is None or value.shape != own[key].shape]

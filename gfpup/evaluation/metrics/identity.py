@@ -59,11 +59,7 @@ class Identity(_Recognition):
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Identity:
-        """Load IR-SE50.
-
-        Raises:
-            CheckpointError: the file holds another network.
-        """
+        """Load IR-SE50; CheckpointError where the file holds another network."""
         return cls(load_network(ArcFaceIRSE50, files["arcface-ir-se50"], name="arcface-ir-se50", device=device), device)
 
     def prepare(self, crop: UInt8) -> torch.Tensor:
@@ -86,11 +82,7 @@ class Deg(_Recognition):
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Deg:
-        """Load ResNet-18.
-
-        Raises:
-            CheckpointError: the file holds another network.
-        """
+        """Load ResNet-18; CheckpointError where the file holds another network."""
         return cls(load_network(ArcFaceResNet18, files["arcface-resnet18"], name="arcface-resnet18", device=device), device)
 
     def prepare(self, crop: UInt8) -> torch.Tensor:

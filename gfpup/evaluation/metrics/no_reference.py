@@ -14,13 +14,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from unittest.mock import patch
 
 import numpy as np
 
 from gfpup.core.torchvision_shim import cure
-from gfpup.evaluation.metrics import MetricError
+from gfpup.evaluation.metrics import MetricError, facts
 from gfpup.evaluation.metrics.base import NetworkMetric, fill
 
 NIQE_BLOCK_PX: Final = 96
@@ -43,11 +43,7 @@ class NIQE(_NoReference):
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> NIQE:
-        """Take the fitted natural statistics from the file that basicsr ships, without importing basicsr.
-
-        Raises:
-            MetricError: pyiqa or basicsr is not installed.
-        """
+        """Take the fitted natural statistics from the file that basicsr ships; MetricError without it or pyiqa."""
         import torch
 
         module = _pyiqa("niqe_arch", cls.name)
@@ -62,40 +58,42 @@ class NIQE(_NoReference):
         return cls(lambda x: module.calculate_niqe(x, 0, True, "ycbcr", mean, covariance), "cpu")
 
 
-class MUSIQ(_NoReference):
+class _Filled(_NoReference):
+    """A network of pyiqa, built without trained parts and filled strictly from its file."""
+
+    module: ClassVar[str]
+    settings: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> _Filled:
+        """Build and fill the network; MetricError where pyiqa is missing or the file holds another network."""
+        file, _, network_class = cls.module.partition(":")
+        module = _pyiqa(file, cls.name)
+        with _quiet(), _untrained(module):
+            network = getattr(module, network_class)(**cls.settings)
+        return cls(fill(network, files[facts(cls.name).weights[0]], metric=cls.name, device=device), device)
+
+
+class MUSIQ(_Filled):
     """The metric `musiq`, trained on KonIQ-10k."""
 
-    name = "musiq"
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> MUSIQ:
-        """Build and fill the network."""
-        return cls(_filled(cls.name, "musiq_arch", "MUSIQ", files["musiq-koniq"], device, pretrained=False), device)
+    name, module, settings = "musiq", "musiq_arch:MUSIQ", {"pretrained": False}
 
 
-class MANIQA(_NoReference):
+class MANIQA(_Filled):
     """The metric `maniqa`, trained on KonIQ-10k, the mean of 20 crops of 224 pixels at fixed places."""
 
-    name = "maniqa"
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> MANIQA:
-        """Build and fill the network."""
-        path = files["maniqa-koniq"]
-        return cls(_filled(cls.name, "maniqa_arch", "MANIQA", path, device, pretrained=False, scale=0.8), device)
+    name, module, settings = "maniqa", "maniqa_arch:MANIQA", {"pretrained": False, "scale": 0.8}
 
 
-class TOPIQ(_NoReference):
+_TOPIQ: Final = {"semantic_model_name": "resnet50", "model_name": "cfanet_nr_koniq_res50", "use_ref": False}
+
+
+class TOPIQ(_Filled):
     """The metric `topiq`, without reference, trained on KonIQ-10k."""
 
-    name = "topiq"
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> TOPIQ:
-        """Build and fill the network."""
-        settings = {"semantic_model_name": "resnet50", "model_name": "cfanet_nr_koniq_res50", "use_ref": False}
-        settings |= {"backbone_pretrain": False, "pretrained": False}
-        return cls(_filled(cls.name, "topiq_arch", "CFANet", files["topiq-nr-koniq"], device, **settings), device)
+    name, module = "topiq", "topiq_arch:CFANet"
+    settings = _TOPIQ | {"backbone_pretrain": False, "pretrained": False}
 
 
 class CLIPIQA(_NoReference):
@@ -105,11 +103,7 @@ class CLIPIQA(_NoReference):
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> CLIPIQA:
-        """Open CLIP's own archive, which the caller has verified.
-
-        Raises:
-            MetricError: pyiqa or the package clip is not installed, or the file is not CLIP's.
-        """
+        """Open CLIP's own archive, which the caller has verified; MetricError without pyiqa, clip or the right file."""
         if find_spec("clip") is None:
             raise MetricError("clipiqa needs the package clip for its words: pip install openai-clip")
         module = _pyiqa("clipiqa_arch", cls.name)
@@ -122,10 +116,7 @@ class CLIPIQA(_NoReference):
 
 
 def _pyiqa(file: str, metric: str) -> Any:
-    """A module of pyiqa's networks, imported so that nothing is fetched.
-
-    Raises: MetricError where pyiqa is missing or does not import.
-    """
+    """A module of pyiqa's networks, imported so that nothing is fetched; MetricError where that fails."""
     if find_spec("pyiqa") is None:
         raise MetricError(f"{metric} needs pyiqa: install it as the README says")
     cure()
@@ -136,18 +127,6 @@ def _pyiqa(file: str, metric: str) -> Any:
         raise MetricError(
             f"{metric} needs pyiqa, which does not import here ({error}): install it as the README says"
         ) from error
-
-
-def _filled(metric: str, file: str, cls: str, path: Path, device: str, **settings: Any) -> Any:
-    """A network of pyiqa, built without trained parts and filled strictly from `path`.
-
-    Raises:
-        MetricError: pyiqa is missing, or the file holds another network.
-    """
-    module = _pyiqa(file, metric)
-    with _quiet(), _untrained(module):
-        network = getattr(module, cls)(**settings)
-    return fill(network, path, metric=metric, device=device)
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final
+from unittest.mock import patch
 
 import numpy as np
 
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
 MINIMUM: Final = {"fid": 100, "kid": 50}
 """The smallest sets a distance is given for. FID shrinks as n grows: below 100 its bias drowns any difference between methods,
 and the smallest published set has 180 faces. KID is unbiased, but its spread at 50 is what one still can use."""
-UNBIASED_ENOUGH: Final = 2049
-"""From here on the covariance of 2048 features has full rank; below, FIDs may be compared at equal n only."""
 
 
 def frechet_distance(a: Float64, b: Float64) -> float:
@@ -40,8 +40,7 @@ def frechet_distance(a: Float64, b: Float64) -> float:
     root_a, root_b = _root(a), _root(b)
     overlap = np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum()
     means = a.mean(axis=0) - b.mean(axis=0)
-    value = means @ means + np.square(root_a).sum() + np.square(root_b).sum() - 2 * overlap
-    return float(max(value, 0.0))
+    return float(max(means @ means + np.square(root_a).sum() + np.square(root_b).sum() - 2 * overlap, 0.0))
 
 
 def _root(features: Float64) -> Float64:
@@ -78,24 +77,22 @@ class FaceSets:
     """Gathers the features of restored and of reference faces, one at a time, and compares them at the end."""
 
     def __init__(self, inception: Inception, names: tuple[str, ...] = ("fid", "kid")) -> None:
-        self.inception = inception
-        self.names = names
+        self.inception, self.names = inception, names
         self._restored: list[tuple[Of, Float64]] = []
         self._reference: list[tuple[Of, Float64]] = []
 
     def add_restored(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
-        """Add a restored face, (h, w, 3) uint8 RGB; `of` says which one it is."""
+        """Add a restored face, (h, w, 3) uint8 RGB, the one that `of` names."""
         self._restored.append((of, self.inception.features(crop)))
 
     def add_reference(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
-        """Add a face of the reference set, (h, w, 3) uint8 RGB; `of` says which one it is."""
+        """Add a face of the reference set."""
         self._reference.append((of, self.inception.features(crop)))
 
     def scores(self) -> tuple[Score, ...]:
         """The distances, or why there are none; the order in which faces were added does not change a digit."""
-        restored, reference = (
-            [features for _, features in sorted(faces, key=lambda face: face[0])] for faces in (self._restored, self._reference)
-        )
+        gathered = (sorted(faces, key=lambda face: face[0]) for faces in (self._restored, self._reference))
+        restored, reference = ([features for _, features in faces] for faces in gathered)
         return tuple(set_score(name, restored, reference) for name in self.names)
 
 
@@ -120,16 +117,11 @@ class Inception:
     """
 
     def __init__(self, network: torch.nn.Module, device: str) -> None:
-        self.network = network
-        self.device = device
+        self.network, self.device = network, device
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Inception:
-        """Build torch-fidelity's network, filled by gfpup's own reader.
-
-        Raises:
-            MetricError: torch-fidelity is not installed, or the file holds another network.
-        """
+        """Build and fill torch-fidelity's network; MetricError where it is missing or the file holds another network."""
         if find_spec("torch_fidelity") is None:
             raise MetricError("fid and kid need torch-fidelity: pip install torch-fidelity")
         cure()
@@ -138,15 +130,13 @@ class Inception:
         module = import_module("torch_fidelity.feature_extractor_inceptionv3")
         path = files["inception-fid"]
         state = read_state_dict(path)
-        original = module.torch
         # Its constructor opens the file with pickle; it is given the weights that were read before.
-        module.torch = _Handing(original, state)  # type: ignore[attr-defined]
+        handing = SimpleNamespace(**{**vars(module.torch), "load": lambda *_, **__: state})
         try:
-            network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
+            with patch.object(module, "torch", handing):
+                network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
         except RuntimeError as error:
             raise MetricError(f"{path} does not hold the Inception network of FID: fetch it again") from error
-        finally:
-            module.torch = original  # type: ignore[attr-defined]
         return cls(network.to(device), device)
 
     def features(self, crop: UInt8) -> Float64:
@@ -157,18 +147,3 @@ class Inception:
         with torch.inference_mode():
             row: Float64 = self.network(tensor)[0].double().cpu().numpy()
         return row
-
-
-class _Handing:
-    """torch, except that `load` returns a state dict that was read before."""
-
-    def __init__(self, torch: Any, state: Any) -> None:
-        self._torch = torch
-        self._state = state
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._torch, name)
-
-    def load(self, *_: Any, **__: Any) -> Any:
-        """The weights, whatever file is named."""
-        return self._state

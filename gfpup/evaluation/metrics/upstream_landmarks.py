@@ -35,19 +35,11 @@ def peaks(heatmaps: Float64) -> Float64:
     takes neighbours across the border.
     """
     n, height, width = heatmaps.shape
-    flat = heatmaps.reshape(n, -1).argmax(axis=1)
-    y, x = flat // width, flat % width
+    y, x = np.divmod(heatmaps.reshape(n, -1).argmax(axis=1), width)
     rows = np.arange(n)
-
-    def slope(axis: int) -> Float64:
-        at, last = (x, width - 1) if axis == 0 else (y, height - 1)
-        up, down = np.minimum(at + 1, last), np.maximum(at - 1, 0)
-        pair = (
-            (heatmaps[rows, y, up], heatmaps[rows, y, down]) if axis == 0 else (heatmaps[rows, up, x], heatmaps[rows, down, x])
-        )
-        return np.asarray(np.sign(pair[0] - pair[1]), np.float64)
-
-    return np.stack([x + 0.25 * slope(0), y + 0.25 * slope(1)], axis=1) + 0.5
+    right, left = heatmaps[rows, y, np.minimum(x + 1, width - 1)], heatmaps[rows, y, np.maximum(x - 1, 0)]
+    below, above = heatmaps[rows, np.minimum(y + 1, height - 1), x], heatmaps[rows, np.maximum(y - 1, 0), x]
+    return np.stack([x + 0.25 * np.sign(right - left), y + 0.25 * np.sign(below - above)], axis=1) + 0.5
 
 
 class LandmarkDistance(NetworkMetric):
@@ -59,11 +51,7 @@ class LandmarkDistance(NetworkMetric):
 
     @classmethod
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> LandmarkDistance:
-        """Build facexlib's network and fill it by gfpup's own reader.
-
-        Raises:
-            MetricError: facexlib is not installed, or the file holds another network.
-        """
+        """Build and fill facexlib's network; MetricError where it is not installed or the file holds another network."""
         if find_spec("facexlib") is None:
             raise MetricError("lmd needs facexlib: install it as the README says")
         cure()
