@@ -9,8 +9,8 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.plan import Decision, Encoding, Plan, Recipe
-from gfpup.machine import hardware
+from gfpup.core.plan import Decision, Encoding, FaceChoice, Plan, Recipe
+from gfpup.machine.hardware import Machine
 from gfpup.models import backends
 from gfpup.planning.method import Method, plan_method
 from gfpup.planning.placement import place
@@ -18,16 +18,16 @@ from gfpup.planning.resources import Placement
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
-from gfpup.restoration.select import FaceChoice
 from gfpup.weights.resolver import Progress, Resolver, open_store
 
 GPU_PHOTO_BATCH = 4
 """Photos whose faces share forwards on a GPU."""
+Reasons = tuple[Decision[Any], ...]
 
 
 def make_plan(
     settings: Settings,
-    machine: hardware.Machine,
+    machine: Machine,
     resolver: Resolver,
     *,
     sweeping: bool = False,
@@ -35,7 +35,7 @@ def make_plan(
 ) -> tuple[Plan, Method]:
     """Decide everything that can be decided without a photo; `resolver` afterwards holds the checkpoints it takes.
 
-    In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
+    In a sweep, parameters that do not apply to a backend are dropped with a reason; in a single run they are refused.
     `earlier` is the recorded recipe of results that are to be added to, for `place`.
 
     Raises:
@@ -54,8 +54,7 @@ def make_plan(
     guard = _plan_guard(settings, resolver)
     background = _plan_background(settings, resolver, placement)
     tiles = _plan_tiles(settings, background.value, placement)
-    workers = _plan_workers(settings, machine)
-    threads = _plan_threads(settings, machine)
+    workers, threads = _plan_workers(settings, machine), _plan_threads(settings, machine)
     recipe = Recipe(
         **method.recipe(),
         damage=(settings.source.protocol, settings.source.seed) if settings.source.kind == "synthetic" else None,
@@ -82,6 +81,8 @@ def make_plan(
         checkpoints=dict(sorted(resolver.digests.items())),
         write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
     )
+    before: Reasons = (placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine)
+    after: Reasons = (detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory)
     plan = Plan(
         recipe=recipe,
         device=placement.device.value,
@@ -89,10 +90,7 @@ def make_plan(
         photo_batch=min(GPU_PHOTO_BATCH, placement.face_batch.value),
         workers=workers.value,
         threads=threads.value,
-        reasons=(
-            *(placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine),
-            *(detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory),
-        ),
+        reasons=before + after,
         warnings=(*resolver.warnings, *placement.warnings),
         missing=tuple(resolver.missing),
     )
@@ -117,8 +115,9 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         if settings.background.name == "realesrgan":
             unused["--background realesrgan"] = {"background.name": "auto"}
     if whole and name == "upstream":
-        if replace(settings.faces, which="all") != FaceChoice() or settings.faces.which not in ("all", "center"):
-            unused["a choice of faces other than all and center"] = {"faces": FaceChoice()}
+        usual = replace(settings.faces, **asdict(FaceChoice()))
+        if replace(usual, which=settings.faces.which) != settings.faces or settings.faces.which not in ("all", "center"):
+            unused["a choice of faces other than all and center"] = {"faces": usual}
         if settings.detect.name == "cascade":
             unused["--detector cascade"] = {"detect.name": "auto"}
     why = "which restores nothing" if name == "identity" else "which delivers whole photos"
@@ -128,7 +127,7 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         if changed == settings:
             continue
         if not sweeping:
-            raise GfpupError(f"{flag} means nothing to backend {name!r}, {why}; leave it out.")
+            raise GfpupError(f"{flag} does not apply to backend {name!r}, {why}; leave it out.")
         settings = changed
         left_out.extend(Decision(key, None, f"has no effect on {name}, {why}") for key in neutral)
     return settings, left_out
@@ -177,9 +176,9 @@ def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decisi
     if settings.paste.mask == "feather":
         return Decision("mask", "feather", "asked for")
     if not any(one.versions or one.own_file for one in facts) and settings.backend.name != "ensemble":
-        names = " and ".join(one.name for one in method.members or (method,))
-        changes = "changes" if len(method.members) < 2 else "change"
-        return Decision("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
+        names = [one.name for one in method.members or (method,)]
+        changes = "changes" if len(names) < 2 else "change"
+        return Decision("mask", "feather", f"{' and '.join(names)} {changes} too little for a parsed mask to matter")
     unavailable = resolver.try_published("mask", "bisenet")
     if unavailable is None:
         return Decision("mask", "bisenet", "the parsed face: hair, hats and background stay")
@@ -189,7 +188,7 @@ def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decisi
 
 def _plan_official_mask(settings: Settings, resolver: Resolver) -> Decision[str]:
     if settings.paste.mask == "bisenet":
-        raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
+        raise GfpupError("--mask bisenet does not apply to backend 'upstream', whose own is parsenet; use that or feather.")
     if settings.paste.mask == "parsenet":
         resolver.use("mask", "parsenet", settings.paste.mask_path)
         return Decision("mask", "parsenet", "asked for")
@@ -199,7 +198,7 @@ def _plan_official_mask(settings: Settings, resolver: Resolver) -> Decision[str]
 
 def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None]:
     if settings.guard.identity_min is None:
-        return Decision("identity_min", None, "no face is held to its likeness; --identity-min does")
+        return Decision("identity_min", None, "no face has to stay like its input; --identity-min sets how much")
     resolver.use("guard", "arcface-ir-se50", settings.guard.path)
     return Decision("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
 
@@ -235,13 +234,12 @@ def _plan_tiles(settings: Settings, background: str, placement: Placement) -> De
     if background == "spandrel":
         return Decision("tiles", (settings.background.tile_px, overlap), "as asked for, or as its architecture allows")
     if background != "realesrgan":
-        return Decision(
-            "tiles", None, "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles"
-        )
+        why = "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles"
+        return Decision("tiles", None, why)
     return Decision("tiles", (placement.tile_px.value, overlap), placement.tile_px.why)
 
 
-def _plan_workers(settings: Settings, machine: hardware.Machine) -> Decision[int]:
+def _plan_workers(settings: Settings, machine: Machine) -> Decision[int]:
     if settings.hardware.workers is not None:
         return Decision("workers", settings.hardware.workers, "asked for")
     if settings.mode == "memory-efficient":
@@ -249,7 +247,7 @@ def _plan_workers(settings: Settings, machine: hardware.Machine) -> Decision[int
     return Decision("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
 
 
-def _plan_threads(settings: Settings, machine: hardware.Machine) -> Decision[int]:
+def _plan_threads(settings: Settings, machine: Machine) -> Decision[int]:
     """Threads of one forward: the cores that this process may use, and no more than OMP_NUM_THREADS says."""
     if settings.hardware.threads is not None:
         return Decision("threads", settings.hardware.threads, "asked for")
@@ -267,20 +265,15 @@ def fingerprint(plan: Plan) -> str:
 
 def open_resolver(settings: Settings, *, progress: Progress | None = None) -> Resolver:
     """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
+    asked = settings.weights
     store = open_store(
-        settings.weights.dir,
-        accept=settings.weights.accept_licences,
+        asked.dir,
+        accept=asked.accept_licences,
         remember=not settings.dry_run,
-        offline=not settings.weights.download,
-        trust_first_download=settings.weights.trust_first_download,
+        offline=not asked.download,
+        trust_first_download=asked.trust_first_download,
     )
-    return Resolver(
-        store,
-        accepted=settings.weights.accept_licences,
-        dry_run=settings.dry_run,
-        progress=progress,
-        files=settings.weights.files,
-    )
+    return Resolver(store, asked.accept_licences, settings.dry_run, progress, asked.files)
 
 
 def decide(plan: Plan, settings: Settings, *, sweeping: bool) -> Plan:
