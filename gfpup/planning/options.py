@@ -26,90 +26,42 @@ Box = Sequence[float]
 """(x0, y0, x1, y1) in photo pixels."""
 
 
-class WeightOptions(TypedDict, total=False):
-    """Where networks come from and where they run; None and False mean "not given", here and below."""
+# ruff: noqa: UP013 (a row for a few keys each)
+# fmt: off
+WeightOptions = TypedDict("WeightOptions", {
+    "device": str | None, "weights_dir": File | None, "weights_file": Mapping[str, File] | None, "no_download": bool,
+    "trust_first_download": bool, "accept_licence": str | Sequence[str] | None,
+}, total=False)
+"""Where networks come from and where they run; None and False mean "not given", here and below."""
+_RestoreOptions = TypedDict("_RestoreOptions", {
+    "version": str | float | None, "fidelity": float | None, "strength": float | None, "match_color": bool, "keep_tone": bool,
+    "upscale": float | None, "aligned": bool, "background": str | None, "background_path": File | None, "tile": int | None,
+    "tile_overlap": int | None, "high_quality": bool, "memory_efficient": bool, "ensemble_backends": Sequence[str] | None,
+    "ensemble_weights": Sequence[float] | None, "restored": File | None, "mapping": File | None, "seed": int | None,
+    "detector": str | None, "detector_path": File | None, "detection_threshold": float | None, "detect_size": int | None,
+    "only_center_face": bool, "faces": str | int | None, "min_face": float | None, "min_eye_distance": float | None,
+    "min_score": float | None, "leave_alone": Sequence[Box] | None, "identity_min": float | None, "identity_path": File | None,
+    "mask": str | None, "mask_path": File | None, "model_path": File | None, "precision": str | None, "engine": str | None,
+    "compile": bool, "threads": int | None, "face_batch": int | None,
+}, total=False)
+_RunOptions = TypedDict("_RunOptions", {
+    "recursive": bool, "source": str | None, "reference": File | None, "limit": int | None, "experiment": str | None,
+    "resume": bool, "overwrite": bool, "ext": str | None, "suffix": str | None, "strip_metadata": bool, "save_faces": bool,
+    "metrics": str | Sequence[str] | None, "require_metrics": bool, "tracking": str | None, "tracking_uri": str | None,
+    "no_report": bool, "devices": int | str | None, "num_nodes": int | None, "cache": bool, "no_cache": bool,
+}, total=False)
+# fmt: on
 
-    device: str | None
-    weights_dir: File | None
-    weights_file: Mapping[str, File] | None
-    no_download: bool
-    trust_first_download: bool
-    accept_licence: str | Sequence[str] | None
 
-
-class Options(WeightOptions, total=False):
+class Options(WeightOptions, _RestoreOptions, total=False):
     """How photos are restored. `gfpup run --help` says of each what it does."""
 
-    version: str | float | None
-    fidelity: float | None
-    strength: float | None
-    match_color: bool
-    keep_tone: bool
-    upscale: float | None
-    aligned: bool
-    background: str | None
-    background_path: File | None
-    tile: int | None
-    tile_overlap: int | None
-    high_quality: bool
-    memory_efficient: bool
-    ensemble_backends: Sequence[str] | None
-    ensemble_weights: Sequence[float] | None
-    restored: File | None
-    mapping: File | None
-    seed: int | None
-    detector: str | None
-    detector_path: File | None
-    detection_threshold: float | None
-    detect_size: int | None
-    only_center_face: bool
-    faces: str | int | None
-    min_face: float | None
-    min_eye_distance: float | None
-    min_score: float | None
-    leave_alone: Sequence[Box] | None
-    identity_min: float | None
-    identity_path: File | None
-    mask: str | None
-    mask_path: File | None
-    model_path: File | None
-    precision: str | None
-    engine: str | None
-    compile: bool
-    threads: int | None
-    face_batch: int | None
 
-
-class RunOptions(Options, total=False):
+class RunOptions(Options, _RunOptions, total=False):
     """How a run goes through a folder: what it takes, measures, writes and logs."""
 
-    recursive: bool
-    source: str | None
-    reference: File | None
-    limit: int | None
-    experiment: str | None
-    resume: bool
-    overwrite: bool
-    ext: str | None
-    suffix: str | None
-    strip_metadata: bool
-    save_faces: bool
-    metrics: str | Sequence[str] | None
-    require_metrics: bool
-    tracking: str | None
-    tracking_uri: str | None
-    no_report: bool
-    devices: int | str | None
-    num_nodes: int | None
-    cache: bool
-    no_cache: bool
 
-
-SCOPES: Final[Mapping[type, tuple[str, ...]]] = {
-    WeightOptions: ("weights",),
-    Options: ("weights", "restore"),
-    RunOptions: ("weights", "restore", "run"),
-}
+SCOPES: Final[Mapping[type, str]] = {WeightOptions: "weights", Options: "weights restore", RunOptions: "weights restore run"}
 
 
 @cache
@@ -118,7 +70,7 @@ def table(options: type) -> Mapping[str, tuple[Flag, Option]]:
     return {
         flag.keyword: (flag, wanted)
         for name, (flag, wanted) in FLAGS.items()
-        if name == flag.name and wanted.scope_of(flag) in SCOPES[options]
+        if name == flag.name and wanted.scope_of(flag) in SCOPES[options].split()
     }
 
 
@@ -152,20 +104,20 @@ def words_of(options: Mapping[str, Any], *, sweeping: bool = False) -> list[str]
     Raises:
         GfpupError: an unknown option, or several values where one is expected.
     """
-    rows = table(RunOptions)
     words: list[str] = []
     for name, value in checked(options, RunOptions, sweeping=sweeping).items():
-        flag, wanted = rows[name]
+        flag, wanted = table(RunOptions)[name]
         if flag.is_switch:
             words.append(flag.name)
-        elif wanted.kind == "list":
-            words += [word for item in _plain(value, flag, wanted) for word in (flag.name, item)]
+            continue
+        values = [value]
+        if wanted.kind == "list":
+            values = _plain(value, flag, wanted)
         elif wanted.kind == "boxes":
-            words += [word for box in value for word in (flag.name, ",".join(f"{number:.9g}" for number in box))]
+            values = [",".join(f"{number:.9g}" for number in box) for box in value]
         elif wanted.kind in ("names", "metrics") or _is_several(value):
-            words += [flag.name, ",".join(str(_one(item)) for item in ([value] if isinstance(value, str) else value))]
-        else:
-            words += [flag.name, str(_one(value))]
+            values = [",".join(str(_one(item)) for item in ([value] if isinstance(value, str) else value))]
+        words += [word for item in values for word in (flag.name, str(_one(item)))]
     return words
 
 
@@ -262,7 +214,7 @@ def _hydra_set_aside() -> Iterator[None]:
     from hydra.version import VersionBase
 
     singletons: dict[type, Any] = Singleton._instances
-    kept: dict[type, Any] = {kind: singletons.pop(kind) for kind in (GlobalHydra, VersionBase) if kind in singletons}
+    kept = {kind: singletons.pop(kind) for kind in (GlobalHydra, VersionBase) if kind in singletons}
     try:
         yield
     finally:
