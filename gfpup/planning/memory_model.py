@@ -12,7 +12,7 @@ working memory beside these, for which `KEPT_FREE` of its memory is left.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 
 from gfpup.models.table import HELPERS, TABLE, Memory
 
@@ -67,9 +67,7 @@ def _network(memory: Memory, *, forward_unit: int = MB) -> Network:
     """From a row of the table; float16 takes what bfloat16 takes."""
 
     def by_dtype(pair: tuple[float, float], unit: int) -> dict[str, int]:
-        return {
-            dtype: round(size * unit) for dtype, size in zip(("float32", "bfloat16", "float16"), (*pair, pair[1]), strict=True)
-        }
+        return {"float32": round(pair[0] * unit), **dict.fromkeys(("bfloat16", "float16"), round(pair[1] * unit))}
 
     return Network(by_dtype(memory.weights, MB), by_dtype(memory.forward, forward_unit), by_dtype(memory.rewritten, MB))
 
@@ -110,15 +108,10 @@ class Need:
 
     @property
     def total(self) -> int:
-        """All of it, in bytes."""
-        return self.weights + self.faces + self.background + self.aids + self.photos + self.engine
+        return sum(astuple(self))
 
     def __str__(self) -> str:
-        parts = {"weights": self.weights, "faces": self.faces, "background": self.background, "aids": self.aids}
-        named = [
-            f"{name} {size / 1e9:.2f}" for name, size in {**parts, "photos": self.photos, "engine": self.engine}.items() if size
-        ]
-        return ", ".join(named) or "nothing"
+        return ", ".join(f"{name} {size / 1e9:.2f}" for name, size in asdict(self).items() if size) or "nothing"
 
 
 def predict(

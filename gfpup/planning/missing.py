@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from gfpup.core.errors import CheckpointError, GfpupError
@@ -42,16 +41,12 @@ def plan_or_name_missing(settings: Settings, machine: Machine, resolver: Resolve
             raise error from None
         if not missing:
             raise
-        raise CheckpointError(f"{str(error).rstrip('.')}. {_advice(missing, resolver)}") from None
-
-
-def _advice(missing: Sequence[catalogue.Checkpoint], resolver: Resolver) -> str:
-    names = [checkpoint.name for checkpoint in missing]
-    sizes = [checkpoint.size_bytes for checkpoint in missing]
-    total = f" ({sum(size or 0 for size in sizes) / 1e6:.0f} MB)" if all(sizes) else ""
-    these = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return (
-        f"This run lacks {these} in {resolver.store.folder}{total}: gfpup weights fetch {' '.join(names)} downloads all; "
-        "offline, copy the files from another machine and take them in with gfpup weights import FILE ...; "
-        "--backend classical needs no weights."
-    )
+        names, sizes = [checkpoint.name for checkpoint in missing], [checkpoint.size_bytes for checkpoint in missing]
+        total = f" ({sum(size or 0 for size in sizes) / 1e6:.0f} MB)" if all(sizes) else ""
+        these = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        raise CheckpointError(
+            f"{str(error).rstrip('.')}. This run lacks {these} in {resolver.store.folder}{total}: "
+            f"gfpup weights fetch {' '.join(names)} downloads all; "
+            "offline, copy the files from another machine and take them in with gfpup weights import FILE ...; "
+            "--backend classical needs no weights."
+        ) from None

@@ -33,10 +33,8 @@ def need_of(settings: Settings, placement: Placement) -> Need:
 
 def _network(name: str, settings: Settings) -> Network:
     if name == "upstream":
-        found = memory_model.METHODS[
-            "restoreformer" if settings.restore.parameters.get("version") == "restoreformer" else "gfpgan"
-        ]
-        return found.plain()
+        version = "restoreformer" if settings.restore.parameters.get("version") == "restoreformer" else "gfpgan"
+        return memory_model.METHODS[version].plain()
     if name in memory_model.METHODS:
         return memory_model.METHODS[name]
     if name in backends.TABLE and not backends.facts(name).own_file:
@@ -49,15 +47,16 @@ def _network(name: str, settings: Settings) -> Network:
 
 def _aids(settings: Settings) -> Iterator[Network]:
     """The networks beside the method; which of the usual ones are available is not known yet, so the best ones are assumed."""
-    official = settings.backend.name == "upstream"
+    official, mask = settings.backend.name == "upstream", settings.paste.mask
     if not settings.restore.aligned:
         detector = memory_model.AIDS.get("retinaface-resnet50" if settings.detect.name == "auto" else settings.detect.name)
         if detector is not None:
             # The official path reduces no photo before it looks for faces.
             yield detector.seeing(_seen_px(0 if official else settings.detect.size))
-        mask = memory_model.AIDS.get(_mask(settings))
-        if mask is not None:
-            yield mask.plain() if official else mask
+        if mask == "auto":
+            mask = "parsenet" if official else "bisenet"
+        if mask in memory_model.AIDS and (official or not backends.facts(settings.backend.name).whole_photos):
+            yield memory_model.AIDS[mask].plain() if official else memory_model.AIDS[mask]
     if settings.guard.identity_min is not None:
         yield memory_model.AIDS["arcface-ir-se50"]
 
@@ -67,14 +66,6 @@ def _seen_px(detect_size: int | None) -> int:
     side = detect.DETECT_SIZE_PX if detect_size is None else detect_size
     longest = detect.LONGEST_TO_SHORTEST * side**2
     return min(longest, memory_model.TYPICAL_PHOTO_PX) if side else memory_model.TYPICAL_PHOTO_PX
-
-
-def _mask(settings: Settings) -> str:
-    if settings.backend.name == "upstream":
-        return "parsenet" if settings.paste.mask == "auto" else settings.paste.mask
-    if backends.facts(settings.backend.name).whole_photos:
-        return "none"
-    return "bisenet" if settings.paste.mask == "auto" else settings.paste.mask
 
 
 def gb(size: int | Need) -> str:
