@@ -301,11 +301,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _full(word: str) -> str:
-    """A flag as the parser knows it: the older scripts took any beginning that is unique, and `-` and `_` alike.
-
-    Raises:
-        GfpupError: the flag is one of `ELSEWHERE`, or the beginning of several.
-    """
+    """A flag as the parser knows it: the older scripts took any beginning that is unique, and `-` and `_` alike."""
     if not word.startswith("--") or word == "--":
         return word
     written, equals, value = word.partition("=")

@@ -11,30 +11,31 @@ working memory beside these, for which `KEPT_FREE` of its memory is left.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
 
+from gfpup.core.plan import Decision, Device
+from gfpup.models import backends
 from gfpup.models.table import HELPERS, TABLE, Memory
+from gfpup.planning.precision import methods_of
+from gfpup.planning.settings import Settings
+from gfpup.planning.tiers import GB
+from gfpup.restoration import detect
 
 MB = 10**6
-
 KEPT_FREE = 0.2
 """Share of a GPU's free memory that a plan leaves alone: for what convolutions borrow, and for gaps between tensors."""
-
 TYPICAL_PHOTO_WIDTH_PX = 4000
 TYPICAL_PHOTO_PX = TYPICAL_PHOTO_WIDTH_PX * 3000
 """A photo of today's phones: what is held of photos is predicted for one of these, as none was opened yet."""
-
 PROCESS_BYTES = 440 * MB
 """Resident set of a run that has imported torch, Lightning and OpenCV, and loaded nothing."""
-
 ENGINES: dict[str, int] = {"eager": 0, "compile": 700 * MB, "onnxruntime": 1840 * MB, "openvino": 1620 * MB}
 """What an engine takes beside eager on a processor, a network at a time: its libraries and its own copies of the weights.
 
 Source: experiments/009-memory, whole runs with GFPGAN (2026-11-23): the highest resident set of `gfpup run` over a photo of 0.3
 megapixels with one thread, less eager's 1.38 GB; the higher of making the graph and of finding it made.
 """
-
 HELD_ROWS = 3
 """Float pictures, enlarged, as wide as the photo and as high as a tile: a row of tiles, the fade to the next, its rounding."""
 
@@ -80,18 +81,14 @@ UPSAMPLERS: dict[int, Network] = {
     scale: _network(memory, forward_unit=1) for scale in (2, 4) if (memory := HELPERS[f"rrdbnet-x{scale}"].memory) is not None
 }
 """By the network's scale; bytes a pixel of the input."""
-
 DETECTED_PX = 640 * 2560
 """What the detectors saw when they were measured: a short side of 640 px and the longest photo not reduced further (4:1)."""
-
 AIDS: dict[str, Network] = {
     name: _network(row.memory) for name, row in HELPERS.items() if row.memory and not name.startswith("rrdbnet")
 }
 """Detectors, parsers and the recognition network; always float32."""
-
 UNKNOWN = _network(Memory(weights=(377, 377), forward=(627, 627), rewritten=(109, 109)))
 """A method that was never measured is assumed to be as large as the largest in each respect."""
-
 NOTHING = _network(Memory(weights=(0, 0), forward=(0, 0)))
 
 
@@ -166,3 +163,81 @@ def predict(
         # An engine that was not measured is assumed to take as much as the largest.
         engine=ENGINES.get(engine, max(ENGINES.values())) * sum(one.weights[dtype] > 0 for one in methods) if on_cpu else 0,
     )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The decisions, each with its reason; `upsampler.value` says whether an automatic background may be Real-ESRGAN."""
+
+    tier: Decision[str]
+    device: Decision[Device]
+    dtype: Decision[str]
+    engine: Decision[str]
+    face_batch: Decision[int]
+    tile_px: Decision[int]
+    upsampler: Decision[bool]
+    memory: Decision[str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the networks compute on the processor."""
+        return self.device.value == "cpu"
+
+
+def need_of(settings: Settings, placement: Placement) -> Need:
+    """Predict the memory that a run of `settings` in `placement` needs, in bytes."""
+    return predict(
+        [_method(name, settings) for name in methods_of(settings)],
+        dtype=placement.dtype.value,
+        face_batch=placement.face_batch.value,
+        aids=tuple(_aids(settings)),
+        background_scale=(2 if settings.restore.upscale <= 2 else 4) if placement.upsampler.value else None,
+        tile_px=placement.tile_px.value,
+        upscale=settings.restore.upscale,
+        on_cpu=placement.on_cpu,
+        redo=placement.dtype.value != "float32",
+        engine=placement.engine.value,
+    )
+
+
+def _method(name: str, settings: Settings) -> Network:
+    if name == "upstream":
+        version = "restoreformer" if settings.restore.parameters.get("version") == "restoreformer" else "gfpgan"
+        return METHODS[version].plain()
+    if name in METHODS:
+        return METHODS[name]
+    if name in backends.TABLE and not backends.facts(name).own_file:
+        return NOTHING
+    file = settings.weights.model
+    if file is None or not file.is_file():
+        return UNKNOWN
+    return replace(UNKNOWN, weights=dict.fromkeys(UNKNOWN.weights, file.stat().st_size))
+
+
+def _aids(settings: Settings) -> Iterator[Network]:
+    """The networks beside the method; which of the usual ones are available is not known yet, so the best ones are assumed."""
+    official, mask = settings.backend.name == "upstream", settings.paste.mask
+    if not settings.restore.aligned:
+        detector = AIDS.get("retinaface-resnet50" if settings.detect.name == "auto" else settings.detect.name)
+        if detector is not None:
+            # The official path reduces no photo before it looks for faces.
+            yield detector.seeing(_seen_px(0 if official else settings.detect.size))
+        if mask == "auto":
+            mask = "parsenet" if official else "bisenet"
+        if mask in AIDS and (official or not backends.facts(settings.backend.name).whole_photos):
+            yield AIDS[mask].plain() if official else AIDS[mask]
+    if settings.guard.identity_min is not None:
+        yield AIDS["arcface-ir-se50"]
+
+
+def _seen_px(detect_size: int | None) -> int:
+    """Pixels that the detector sees of a photo at most: 0 is all of a typical one, None the usual reduction."""
+    side = detect.DETECT_SIZE_PX if detect_size is None else detect_size
+    longest = detect.LONGEST_TO_SHORTEST * side**2
+    return min(longest, TYPICAL_PHOTO_PX) if side else TYPICAL_PHOTO_PX
+
+
+def gb(size: int | Need) -> str:
+    """Bytes in words: "1.5 GB"."""
+    return f"{(size if isinstance(size, int) else size.total) / GB:.1f} GB"

@@ -77,9 +77,6 @@ class Option:
         kept = [kind for kind in typing.get_args(self.type) if kind is not type(None)]
         return kept[0] if self.optional and len(kept) == 1 else self.type
 
-    def scope_of(self, flag: Flag) -> Scope:
-        return flag.scope or self.scope
-
 
 def option(default: Any, *flags: Flag, **facts: Any) -> Any:
     """A field of the schema with this default; `facts` are those of `Option`."""
@@ -130,14 +127,11 @@ def describe(flag: Flag, wanted: Option) -> str:
     """The help of a flag, with choices or range, unit and default."""
     if flag.is_switch:
         return flag.help
-    text = flag.help
-    if wanted.choices:
-        text += f": {'|'.join(wanted.choices)}"
-    elif wanted.high is not None:
-        text += f", {wanted.low:g} to {wanted.high:g}"
-    text += f", in {wanted.unit}" if wanted.unit else ""
+    limits = f", {wanted.low:g} to {wanted.high:g}" if wanted.high is not None else ""
+    limits = f": {'|'.join(wanted.choices)}" if wanted.choices else limits
+    unit = f", in {wanted.unit}" if wanted.unit else ""
     shown = wanted.shown or ("" if wanted.default in (None, "", [], ()) else str(wanted.default))
-    return text + (f" (default: {shown})" if shown else "")
+    return flag.help + limits + unit + (f" (default: {shown})" if shown else "")
 
 
 @cache

@@ -67,11 +67,8 @@ SCOPES: Final[Mapping[type, str]] = {WeightOptions: "weights", Options: "weights
 @cache
 def table(options: type) -> Mapping[str, tuple[Flag, Option]]:
     """The keywords of one of the dictionaries above, each with the flag of that name and its option."""
-    return {
-        flag.keyword: (flag, wanted)
-        for name, (flag, wanted) in FLAGS.items()
-        if name == flag.name and wanted.scope_of(flag) in SCOPES[options].split()
-    }
+    allowed = SCOPES[options].split()
+    return {row[0].keyword: row for row in FLAGS.values() if (row[0].scope or row[1].scope) in allowed}
 
 
 def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Options, *, dry_run: bool = False) -> Settings:
@@ -80,15 +77,14 @@ def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Option
     Raises:
         GfpupError: an unknown option, with the nearest one, or an invalid value.
     """
-    given = checked(options, allowed)
-    rows = table(allowed)
+    given, rows = checked(options, allowed), table(allowed)
     names = {rows[name][1].key: name for name in given}
     groups = [f"backend={backends.canonical(backend)}"]
     for name in [name for name in given if rows[name][1].kind == "group"]:
-        value = given.pop(name)
+        value, key = given.pop(name), rows[name][1].key
         if not re.fullmatch(r"[\w.-]+", str(value)):
-            raise invalid(rows[name][1].key, value, "a name", names=names)
-        groups.append(f"{rows[name][1].key}={value}")
+            raise invalid(key, value, "a name", names=names)
+        groups.append(f"{key}={value}")
     config = compose(groups)
     config["source"]["paths"] = ["."]  # photos come one by one, from the caller
     config["dry_run"] = dry_run
@@ -127,9 +123,7 @@ def checked(options: Mapping[str, Any], allowed: type, *, sweeping: bool = False
     Raises:
         GfpupError: one of these does not hold.
     """
-    rows = table(allowed)
-    seen: dict[str, str] = {}
-    given = {}
+    rows, seen, given = table(allowed), dict[str, str](), dict[str, Any]()
     for name, value in options.items():
         if name not in rows:
             raise GfpupError(_unknown(name, rows))
@@ -140,9 +134,8 @@ def checked(options: Mapping[str, Any], allowed: type, *, sweeping: bool = False
             continue
         if not flag.is_switch and wanted.kind in ("value", "text", "group") and _is_several(value) and not sweeping:
             raise GfpupError(f"invalid value {value!r} for {name}: expected one value; gfpup.sweep tries several.")
-        if wanted.key in seen:
-            raise GfpupError(f"{seen[wanted.key]} and {name} exclude each other: give one of them.")
-        seen[wanted.key] = name
+        if (other := seen.setdefault(wanted.key, name)) != name:
+            raise GfpupError(f"{other} and {name} exclude each other: give one of them.")
         given[name] = value
     return given
 

@@ -11,27 +11,21 @@ from gfpup.core.plan import Decision, Device
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
 from gfpup.planning import memory_model, tiers
+from gfpup.planning.memory_model import Placement, gb, need_of
 from gfpup.planning.precision import methods_of, plan_dtype, plan_engine
-from gfpup.planning.resources import Placement, gb, need_of
 from gfpup.planning.settings import Settings
 from gfpup.planning.tiers import TIERS
 from gfpup.restoration import detect
 
 MPS_SHARE = 0.5
 """Share of an Apple machine's memory that its GPU is given where the system does not say; it says about two thirds."""
-
 SMALL_TILE_PX = 128
 """Side of the smallest tiles, and of those of --memory-efficient: a quarter of the memory of 256."""
-
 TILE_SIDES_PX = (512, 256, SMALL_TILE_PX)
-
 BETTER_ON_CPU = ("restoreformerpp",)
 """Methods that run on the processor rather than on a GPU under 4 GB. Source: the guide's advice for its lowest tier."""
-
 AS_BEFORE = "as the results that are there"
-
 NOT_MEASURED = "predicted from measurements on a CPU; no GPU was measured"
-
 BATCH_TOLERANCE = "in float32 a face may then differ from itself alone by 1 of 255 levels"
 """The tolerance of a batch on a GPU. Source: tests/models/backends/test_batch_tolerance.py; only its CPU part was run."""
 

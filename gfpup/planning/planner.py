@@ -12,9 +12,9 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.plan import Decision, Encoding, FaceChoice, Plan, Recipe
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
+from gfpup.planning.memory_model import Placement
 from gfpup.planning.method import Method, plan_method
 from gfpup.planning.placement import place
-from gfpup.planning.resources import Placement
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
@@ -187,13 +187,14 @@ def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decisi
 
 
 def _plan_official_mask(settings: Settings, resolver: Resolver) -> Decision[str]:
-    if settings.paste.mask == "bisenet":
+    asked = settings.paste.mask
+    if asked == "bisenet":
         raise GfpupError("--mask bisenet does not apply to backend 'upstream', whose own is parsenet; use that or feather.")
-    if settings.paste.mask == "parsenet":
+    if asked == "parsenet":
         resolver.use("mask", "parsenet", settings.paste.mask_path)
         return Decision("mask", "parsenet", "asked for")
-    unavailable = "asked for" if settings.paste.mask == "feather" else resolver.try_published("mask", "parsenet")
-    return Decision("mask", "parsenet", "the official one") if unavailable is None else Decision("mask", "feather", unavailable)
+    unavailable = "asked for" if asked == "feather" else resolver.try_published("mask", "parsenet")
+    return Decision("mask", "parsenet" if unavailable is None else "feather", unavailable or "the official one")
 
 
 def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None]:
@@ -240,11 +241,12 @@ def _plan_tiles(settings: Settings, background: str, placement: Placement) -> De
 
 
 def _plan_workers(settings: Settings, machine: Machine) -> Decision[int]:
-    if settings.hardware.workers is not None:
-        return Decision("workers", settings.hardware.workers, "asked for")
-    if settings.mode == "memory-efficient":
+    asked = settings.hardware.workers
+    if asked is None and settings.mode == "memory-efficient":
         return Decision("workers", 0, "no photo is read ahead, for memory")
-    return Decision("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
+    usual = 1 if machine.cores <= 4 else 2
+    why = "reading ahead is cheap beside restoring" if asked is None else "asked for"
+    return Decision("workers", usual if asked is None else asked, why)
 
 
 def _plan_threads(settings: Settings, machine: Machine) -> Decision[int]:

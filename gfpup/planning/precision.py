@@ -11,13 +11,10 @@ from gfpup.planning.settings import Settings
 from gfpup.planning.tiers import gpu_of
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
 WITHOUT_NETWORK = ("identity", "classical")
 """They compute alike in whatever precision is asked for: there is nothing to lower."""
-
 USUAL = ("float32", "bfloat16")
 """What every network here runs in. float16 ends at 65,504; a plug-in whose class lists it as one of its `precisions` may."""
-
 OVERFLOWS = ("gfpgan", "codeformer")
 """Known to exceed float16. Source: the official repositories' reports of black and NaN faces in half precision."""
 

@@ -12,7 +12,6 @@ from gfpup.models.engines import ENGINES
 from gfpup.planning.settings import Settings
 
 GB = 10**9
-
 OTHERS_BYTES = 1 * GB
 """A GPU of which more than this is taken is shared, and what is free decides its tier; less is a desktop, and this process."""
 
