@@ -1,12 +1,10 @@
 """How much memory a plan will need, predicted from the networks that it names: before anything is loaded or downloaded.
 
-What is predicted is a sum: the weights of all networks, the intermediate results of a batch of faces, of a tile of the
-background and of the largest aid (detector, parser), and the photos that are held. A real run holds less, as the stages come
-one after another; but torch keeps what a stage gave back.
+It is a sum: the weights of all networks, the intermediate results of a batch of faces, of a tile of the background and of the
+largest aid (detector, parser), and the photos that are held. A run holds less, but torch keeps what a stage gave back.
 
-Source: measured on a CPU, each forward in a process of its own (`experiments/009-memory`): the resident set at its highest
-less what it was before, with one thread and the official architectures. A GPU was not measured: its convolutions may take
-working memory beside these, for which `KEPT_FREE` of its memory is left.
+Source: measured on a CPU, each forward in a process of its own (`experiments/009-memory`): the highest resident set less what
+it was before, with one thread and the official architectures. A GPU was not measured: hence `KEPT_FREE`.
 """
 
 from __future__ import annotations
@@ -52,7 +50,6 @@ class Network:
     rewritten: Mapping[str, int] = field(default_factory=dict)
 
     def held(self, dtype: str) -> int:
-        """All that lies in memory between two forwards."""
         return self.weights[dtype] + self.rewritten.get(dtype, 0)
 
     def plain(self) -> Network:
@@ -181,7 +178,6 @@ class Placement:
 
     @property
     def on_cpu(self) -> bool:
-        """Whether the networks compute on the processor."""
         return self.device.value == "cpu"
 
 

@@ -1,7 +1,6 @@
 """The options of the Python API: the flags of `gfpup run` as keywords, and how they become settings or a command.
 
-Keywords, keys and kinds come from the schema. The typed dictionaries below are for type checkers alone, which cannot read a
-schema; a test compares them with it.
+Keywords, keys and kinds come from the schema; the dictionaries are for type checkers, which cannot read one. A test compares.
 """
 
 from __future__ import annotations
