@@ -59,9 +59,10 @@ SHELLS: Final = tuple(SCRIPTS)
 
 def run(words: Sequence[str]) -> int:
     """`gfpup completion`: print the script of one shell; returns 0."""
-    if words and not {"-h", "--help"} & set(words) and (len(words) > 1 or words[0] not in SCRIPTS):
+    helped = not words or {"-h", "--help"} & set(words)
+    if not helped and (len(words) > 1 or words[0] not in SCRIPTS):
         raise GfpupError(f"invalid value {' '.join(words)!r} for gfpup completion: expected one of {', '.join(SHELLS)}.")
-    print(SCRIPTS.get(words[0], HELP) if words else HELP, end="")
+    print(HELP if helped else SCRIPTS[words[0]], end="")
     return 0
 
 

@@ -89,7 +89,7 @@ def _read(wanted: Option, value: Any) -> Any:
     if wanted.choices and value not in wanted.choices:
         raise _RefusedError(value)
     if wanted.kind in ("list", "names", "metrics"):
-        kind = float if "float" in str(wanted.type) else str
+        kind: type = float if "float" in str(wanted.type) else str
         if not isinstance(value, list | tuple) or not all(_is(kind, item) for item in value):
             raise _RefusedError(value)
         return tuple(kind(item) for item in value)
@@ -160,7 +160,7 @@ def _parameters(given: Mapping[str, Any], read: Mapping[str, Any], backend: str)
     others = {str(key): value for key, value in given.items() if f"restore.{key}" not in OPTIONS and value is not None}
     if others:
         known = set(_declared(backend))
-        for key in others.keys() - known:
+        for key in sorted(others.keys() - known):
             options = {name.partition(".")[2] for name in OPTIONS if name.startswith("restore.")}
             raise GfpupError(registry.unknown("key of restore", key, options | known))
     return own | others
