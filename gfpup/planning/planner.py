@@ -42,13 +42,12 @@ def make_plan(
         GfpupError: the request cannot be carried out, with what to change.
     """
     settings, left_out = _leave_out_unused(settings, sweeping=sweeping)
+    asked, method = settings, None
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, resolver, sweeping=sweeping)
-        members = tuple(member.name for member in method.members)
-        placement = place(settings.changed({"ensemble.backends": members}), machine, sweeping=sweeping, earlier=earlier)
-    else:
-        placement = place(settings, machine, sweeping=sweeping, earlier=earlier)
-        method = plan_method(settings, resolver, sweeping=sweeping)
+        asked = settings.changed({"ensemble.backends": tuple(member.name for member in method.members)})
+    placement = place(asked, machine, sweeping=sweeping, earlier=earlier)
+    method = method or plan_method(settings, resolver, sweeping=sweeping)
     detector = _plan_detector(settings, resolver)
     mask = _plan_mask(settings, resolver, method)
     guard = _plan_guard(settings, resolver)
@@ -163,38 +162,29 @@ def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
 
 def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decision[str]:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
+    asked, official = settings.paste.mask, settings.backend.name == "upstream"
     facts = [backends.facts(one.name) for one in (method, *method.members)]
     if settings.restore.aligned:
         return Decision("mask", "none", "nothing is pasted")
     if settings.backend.name == "precomputed":
         return Decision("mask", "none", "the results are pasted already")
-    if settings.backend.name == "upstream":
-        return _plan_official_mask(settings, resolver)
-    if settings.paste.mask in ("bisenet", "parsenet"):
-        resolver.use("mask", settings.paste.mask, settings.paste.mask_path)
-        return Decision("mask", settings.paste.mask, "asked for")
-    if settings.paste.mask == "feather":
-        return Decision("mask", "feather", "asked for")
-    if not any(one.versions or one.own_file for one in facts) and settings.backend.name != "ensemble":
+    if official and asked == "bisenet":
+        raise GfpupError("--mask bisenet does not apply to backend 'upstream', whose own is parsenet; use that or feather.")
+    if asked in ("bisenet", "parsenet"):
+        resolver.use("mask", asked, settings.paste.mask_path)
+    if asked != "auto":
+        return Decision("mask", asked, "asked for")
+    if not official and settings.backend.name != "ensemble" and not any(one.versions or one.own_file for one in facts):
         names = [one.name for one in method.members or (method,)]
         changes = "changes" if len(names) < 2 else "change"
         return Decision("mask", "feather", f"{' and '.join(names)} {changes} too little for a parsed mask to matter")
-    unavailable = resolver.try_published("mask", "bisenet")
+    usual = "parsenet" if official else "bisenet"
+    unavailable = resolver.try_published("mask", usual)
     if unavailable is None:
-        return Decision("mask", "bisenet", "the parsed face: hair, hats and background stay")
-    resolver.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {unavailable}")
+        return Decision("mask", usual, "the official one" if official else "the parsed face: hair, hats and background stay")
+    if not official:
+        resolver.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {unavailable}")
     return Decision("mask", "feather", unavailable)
-
-
-def _plan_official_mask(settings: Settings, resolver: Resolver) -> Decision[str]:
-    asked = settings.paste.mask
-    if asked == "bisenet":
-        raise GfpupError("--mask bisenet does not apply to backend 'upstream', whose own is parsenet; use that or feather.")
-    if asked == "parsenet":
-        resolver.use("mask", "parsenet", settings.paste.mask_path)
-        return Decision("mask", "parsenet", "asked for")
-    unavailable = "asked for" if asked == "feather" else resolver.try_published("mask", "parsenet")
-    return Decision("mask", "parsenet" if unavailable is None else "feather", unavailable or "the official one")
 
 
 def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None]:
