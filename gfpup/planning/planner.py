@@ -42,7 +42,8 @@ def make_plan(
         GfpupError: the request cannot be carried out, with what to change.
     """
     settings, left_out = _leave_out_unused(settings, sweeping=sweeping)
-    asked, method = settings, None
+    asked = settings
+    method: Method | None = None
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, resolver, sweeping=sweeping)
         asked = settings.changed({"ensemble.backends": tuple(member.name for member in method.members)})
