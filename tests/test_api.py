@@ -154,7 +154,7 @@ def test_a_plan_needs_no_weights_and_no_consent() -> None:
         ("codeformer", {"fidelty": 0.7}, "there is no option 'fidelty': did you mean 'fidelity'"),
         ("classical", {"output": "out"}, "belongs to a whole run; give it to gfpup.run"),
         ("classical", {"metrics": "fast"}, "belongs to a whole run; give it to gfpup.run"),
-        ("classical", {"fidelity": 0.7}, "means nothing to backend 'classical'"),
+        ("classical", {"fidelity": 0.7}, "does not apply to backend 'classical'"),
         ("classical", {"upscale": "large"}, "restore.upscale='large' means nothing"),
         ("classical", {"upscale": [1, 2]}, "gfpup.sweep tries several"),
         ("classical", {"high_quality": "yes"}, "takes True or False"),

@@ -59,9 +59,10 @@ SHELLS: Final = tuple(SCRIPTS)
 
 def run(words: Sequence[str]) -> int:
     """`gfpup completion`: print the script of one shell; returns 0."""
-    if words and not {"-h", "--help"} & set(words) and (len(words) > 1 or words[0] not in SCRIPTS):
+    helped = not words or {"-h", "--help"} & set(words)
+    if not helped and (len(words) > 1 or words[0] not in SCRIPTS):
         raise GfpupError(f"invalid value {' '.join(words)!r} for gfpup completion: expected one of {', '.join(SHELLS)}.")
-    print(SCRIPTS.get(words[0], HELP) if words else HELP, end="")
+    print(HELP if helped else SCRIPTS[words[0]], end="")
     return 0
 
 
@@ -85,7 +86,8 @@ def complete(arguments: Sequence[str], *, verbs: Sequence[str]) -> int:
         return _print((name for name in FLAGS if name.startswith("--")), last)
     if len(words) > 2 and words[-2] in FLAGS and not FLAGS[words[-2]][0].is_switch:
         # Where nothing is printed, the shell completes names of files.
-        return _print(_joined(values(FLAGS[words[-2]][1]), last), last)
+        before, comma, _ = last.rpartition(",")  # behind a comma the next of several names
+        return _print((before + comma + name for name in values(FLAGS[words[-2]][1])), last)
     os.environ["COMP_LINE"] = " ".join(["gfpup", *_overrides_only(words[1:])])
     return _by_hydra(arguments)
 
@@ -113,12 +115,6 @@ def values(wanted: Option) -> list[str]:
     return fixed[source] if source in fixed else choices(source)
 
 
-def _joined(found: Iterable[str], last: str) -> list[str]:
-    """Behind a comma the next of several names."""
-    before, comma, _ = last.rpartition(",")
-    return [before + comma + name for name in found]
-
-
 def _print(found: Iterable[str], start: str) -> int:
     print(" ".join(name for name in found if name.startswith(start)))
     return 0
@@ -131,12 +127,10 @@ def _by_hydra(arguments: Sequence[str]) -> int:
 
 
 def _overrides_only(words: Sequence[str]) -> list[str]:
-    kept, skip = [], False
-    for word in words:
-        if skip:
-            skip = False
-        elif word in FLAGS:
-            skip = not FLAGS[word][0].is_switch
+    kept, rest = [], iter(words)
+    for word in rest:
+        if word in FLAGS and not FLAGS[word][0].is_switch:
+            next(rest, None)
         elif not word.startswith("-"):
             kept.append(word)
     return kept

@@ -206,8 +206,14 @@ def translate(words: Sequence[str]) -> Translation:
     said = [word for path in given.input or [DEFAULT_INPUT] for word in ("--input", path.rstrip(os.sep) or path)]
     said += ["--output", given.output, *method]
     overrides = ["write.layout=gfpgan"]
-    if given.weight is not None:
-        said += _weight(given, backend, notes)
+    if given.weight is not None and backend != "codeformer":
+        unread = f"-w {given.weight} has no effect on {backend}, as before"
+        notes.append(f"{unread}; --strength sets how much of a face is blended in.")
+    elif given.weight is not None:
+        if given.fidelity is not None:
+            raise GfpupError("-w and --fidelity set the same value of CodeFormer: give one of them.")
+        notes.append(f"-w {given.weight} is CodeFormer's --fidelity.")
+        said += ["--fidelity", given.weight]
     if given.bg_upsampler != "realesrgan":
         said += ["--background", "none"]
     if given.suffix is not None:
@@ -270,17 +276,6 @@ def _method(given: argparse.Namespace, notes: list[str]) -> tuple[str, list[str]
     return backend, ["--backend", backend]
 
 
-def _weight(given: argparse.Namespace, backend: str, notes: list[str]) -> list[str]:
-    if backend != "codeformer":
-        said = f"-w {given.weight} has no effect on {backend}, as before"
-        notes.append(f"{said}; --strength sets how much of a face is blended in.")
-        return []
-    if given.fidelity is not None:
-        raise GfpupError("-w and --fidelity set the same value of CodeFormer: give one of them.")
-    notes.append(f"-w {given.weight} is CodeFormer's --fidelity.")
-    return ["--fidelity", given.weight]
-
-
 def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser("gfpgan-infer")
     for old in FLAGS:
@@ -301,11 +296,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _full(word: str) -> str:
-    """A flag as the parser knows it: the older scripts took any beginning that is unique, and `-` and `_` alike.
-
-    Raises:
-        GfpupError: the flag is one of `ELSEWHERE`, or the beginning of several.
-    """
+    """A flag as the parser knows it: the older scripts took any beginning that is unique, and `-` and `_` alike."""
     if not word.startswith("--") or word == "--":
         return word
     written, equals, value = word.partition("=")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,11 @@ ROLE = "backend"
 
 @dataclass(frozen=True)
 class Method:
-    """A planned method. `weight` is its share in an ensemble; `members` are an ensemble's, or what `auto` chooses from."""
+    """A planned method. `weight` is its share in an ensemble; `members` are an ensemble's, or what `auto` chooses from.
+
+    `results` is the folder of another tool's results, for `precomputed`. `key` is what the rules of `auto` call a member: two
+    of them may share a backend.
+    """
 
     name: str
     parameters: Mapping[str, Any]
@@ -30,34 +34,31 @@ class Method:
     weight: float = 1.0
     members: tuple[Method, ...] = ()
     results: Path | None = None
-    """The folder of another tool's results, for `precomputed`."""
     key: str = ""
-    """What the rules of `auto` call a member: two of them may share a backend."""
     reasons: tuple[Decision[Any], ...] = field(default=(), compare=False)
 
     def recipe(self) -> dict[str, Any]:
         """The fields of a `Recipe` that it decides."""
-        members = tuple(member._as_member(of=self) for member in self.members)
-        return {
-            "backend": self.name,
-            "parameters": dict(sorted(self.parameters.items())),
-            "results": None if self.results is None else str(self.results),
-            "rules": _rules_sha256() if self.name == "auto" else None,
-            "members": members,
-        }
+        rules = None
+        if self.name == "auto":
+            from gfpup.restoration.auto import rules_sha256
 
-    def _as_member(self, *, of: Method) -> dict[str, Any]:
-        facts = {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
-        return {"method": self.key, **facts} if of.name == "auto" else {**facts, "weight": round(self.weight, 6)}
+            rules = rules_sha256()
+        members = [
+            {"method": member.key, **member._facts()} if rules else {**member._facts(), "weight": round(member.weight, 6)}
+            for member in self.members
+        ]
+        results = None if self.results is None else str(self.results)
+        return {**self._facts(), "results": results, "rules": rules, "members": tuple(members)}
+
+    def _facts(self) -> dict[str, Any]:
+        return {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
 
     def spec(self, resolver: Resolver, **common: Any) -> BackendSpec:
         """What the backend is loaded with; `common` are the fields that all members share (device, dtype, seed)."""
-        checkpoints: dict[str, Path] = {}
-        if self.role in resolver.paths:
-            checkpoints[ROLE] = resolver.paths[self.role]
         return BackendSpec(
             name=self.name,
-            checkpoints=checkpoints,
+            checkpoints={ROLE: resolver.paths[self.role]} if self.role in resolver.paths else {},
             parameters=self.parameters,
             members=tuple((member.spec(resolver, **common), member.weight) for member in self.members),
             **common,
@@ -67,23 +68,22 @@ class Method:
 def plan_method(settings: Settings, resolver: Resolver, *, sweeping: bool) -> Method:
     """Choose the method's parameters and obtain its checkpoints.
 
-    In a sweep, parameters that mean nothing to a method are dropped with a reason; in a single run they are refused.
+    In a sweep, parameters that do not apply to a method are dropped with a reason; in a single run they are refused.
 
     Raises:
-        GfpupError: the method, a parameter or an ensemble's make-up means nothing, or a checkpoint cannot be had.
+        GfpupError: an invalid method, parameter or ensemble, or a checkpoint that is not available.
     """
     name = settings.backend.name
     if name == "ensemble":
         return _plan_ensemble(settings, resolver, sweeping=sweeping)
     if (settings.ensemble.backends or settings.ensemble.weights) and not sweeping:
-        raise GfpupError(
-            f"--ensemble-backends and --ensemble-weights mean nothing to backend {name!r}; use --backend ensemble."
-        )
+        flags = "--ensemble-backends and --ensemble-weights"
+        raise GfpupError(f"{flags} do not apply to backend {name!r}; use --backend ensemble.")
     if name == "precomputed" and settings.precomputed.folder is None:
         raise GfpupError("backend 'precomputed' takes the results of another tool; give their folder with --restored.")
-    known = _known(name)
-    parameters, dropped = _sift(settings.restore.parameters, known, name, sweeping=sweeping)
-    if settings.weights.model is not None and not (backends.facts(name).versions or backends.facts(name).own_file):
+    facts = backends.facts(name)
+    parameters, dropped = _sift(settings, facts.parameters, sweeping=sweeping)
+    if settings.weights.model is not None and not (facts.versions or facts.own_file):
         raise GfpupError(f"backend {name!r} has no weights of its own; leave out --model-path.")
     if name == "auto":
         return _plan_auto(resolver, dropped)
@@ -92,18 +92,15 @@ def plan_method(settings: Settings, resolver: Resolver, *, sweeping: bool) -> Me
     return Method(name, {**parameters, **version}, results=results, reasons=(reason, *dropped))
 
 
-def _known(name: str) -> tuple[str, ...]:
-    return backends.facts(name).parameters
-
-
-def _sift(
-    given: Mapping[str, Any], known: tuple[str, ...], name: str, *, sweeping: bool
-) -> tuple[dict[str, Any], list[Decision[Any]]]:
+def _sift(settings: Settings, known: Collection[str], *, sweeping: bool) -> tuple[dict[str, Any], list[Decision[Any]]]:
+    """The parameters of a method that were given, and those dropped as it has none of that name."""
+    given, name = settings.restore.parameters, settings.backend.name
     strange = sorted(set(given) - set(known))
     if strange and not sweeping:
         has = f"has {', '.join(known)}" if known else "has no parameters"
-        raise GfpupError(f"{typed(f'restore.{strange[0]}')} means nothing to backend {name!r}, which {has}; leave it out.")
-    dropped = [Decision(f"restore.{key}", None, f"means nothing to {name}") for key in strange]
+        flag = typed(f"restore.{strange[0]}")
+        raise GfpupError(f"{flag} does not apply to backend {name!r}, which {has}; leave it out.")
+    dropped = [Decision(f"restore.{key}", None, f"does not apply to {name}") for key in strange]
     return {key: value for key, value in given.items() if key in known}, dropped
 
 
@@ -135,7 +132,7 @@ def _choose_checkpoint(
         from gfpup.weights.checkpoint import read_state_dict
 
         read_state_dict(model_path)  # a run refuses a damaged one when it loads it; a dry run never would
-    resolver.warnings.append(f"{model_path.name} is unverified: nothing says that it holds {published}.")
+    resolver.warnings.append(f"{model_path.name} is unverified: it was not checked to be {published}.")
     return chosen, Decision("backend", name, f"the file {model_path.name}, unverified")
 
 
@@ -145,29 +142,44 @@ def _plan_ensemble(settings: Settings, resolver: Resolver, *, sweeping: bool) ->
         raise GfpupError("--model-path names one method's checkpoint and an ensemble has several; import the files instead.")
     names = [backends.canonical(name) for name in settings.ensemble.backends]
     weights = _check_weights(names, settings.ensemble.weights)
-    known = tuple(sorted({key for name in names for key in _known(name)}))
-    parameters, dropped = _sift(settings.restore.parameters, known, "ensemble", sweeping=sweeping)
+    known = {name: backends.facts(name).parameters for name in names}
+    parameters, dropped = _sift(settings, sorted({key for keys in known.values() for key in keys}), sweeping=sweeping)
     members: list[Method] = []
     reasons: list[Decision[Any]] = []
     for name, weight in zip(names, weights, strict=True):
-        own = {key: value for key, value in parameters.items() if key in _known(name)}
+        own, role = {key: value for key, value in parameters.items() if key in known[name]}, f"{ROLE}.{name}"
         try:
-            version, reason = _choose_checkpoint(name, own, f"{ROLE}.{name}", resolver)
+            version, reason = _choose_checkpoint(name, own, role, resolver)
         except GfpupError as error:
             reasons.append(Decision(f"ensemble.{name}", "left out", str(error)))
             resolver.warnings.append(f"the ensemble goes on without {name}: {error}")
             continue
-        members.append(Method(name, {**own, **version}, role=f"{ROLE}.{name}", weight=weight))
+        members.append(Method(name, {**own, **version}, role, weight))
         reasons.append(Decision(f"ensemble.{name}", weight, reason.why))
     total = sum(member.weight for member in members)
     if total <= 0:
         raise GfpupError("no member of the ensemble can run here: " + "; ".join(f"{r.setting}: {r.why}" for r in reasons))
-    shares = tuple(Method(m.name, m.parameters, m.role, m.weight / total) for m in members)
+    shares = tuple(replace(member, weight=member.weight / total) for member in members)
     if not math.isclose(total, 1.0, abs_tol=1e-6):
         stated = ", ".join(f"{member.name} {member.weight:.3g}" for member in shares)
         reasons.append(Decision("ensemble.weights", stated, f"the weights {total:.3g} in all were made to sum to 1"))
     first = Decision("backend", "ensemble", "blends the restored faces of " + ", ".join(member.name for member in shares))
     return Method("ensemble", {}, members=shares, reasons=(first, *reasons, *dropped))
+
+
+def _check_weights(names: list[str], given: tuple[float, ...]) -> list[float]:
+    if not names:
+        raise GfpupError("an ensemble needs members; name them with --ensemble-backends gfpgan,codeformer.")
+    if len(set(names)) < len(names):
+        raise GfpupError(f"--ensemble-backends {','.join(names)} names a method twice; give it one larger weight instead.")
+    for name in names:
+        if name in ("ensemble", "auto", "precomputed", "upstream"):
+            raise GfpupError(f"{name!r} cannot be a member of an ensemble; leave it out of --ensemble-backends.")
+    if given and len(given) != len(names):
+        raise GfpupError(f"the ensemble has {len(names)} backends and {len(given)} weights; give one weight for each.")
+    if given and (not all(math.isfinite(weight) and weight >= 0 for weight in given) or sum(given) <= 0):
+        raise GfpupError(f"--ensemble-weights {','.join(f'{w:g}' for w in given)} must be 0 or more, and not all 0.")
+    return list(given) or [1 / len(names)] * len(names)
 
 
 def _plan_auto(resolver: Resolver, dropped: list[Decision[Any]]) -> Method:
@@ -176,14 +188,14 @@ def _plan_auto(resolver: Resolver, dropped: list[Decision[Any]]) -> Method:
 
     members: list[Method] = []
     reasons: list[Decision[Any]] = []
-    for key, facts in rules()["methods"].items():
-        backend, parameters, role = facts["backend"], dict(facts["parameters"]), f"{ROLE}.{key}"
-        published = _published(backend, parameters)
+    for key, row in rules()["methods"].items():
+        name, parameters, role, facts = row["backend"], dict(row["parameters"]), f"{ROLE}.{key}", backends.facts(row["backend"])
+        published = facts.versions[str(parameters.get("version", facts.default_version))] if facts.versions else None
         own = published in resolver.files
         lack = None if published is None or own else resolver.store.missing(published)
         if lack is None:
             try:
-                version, reason = _choose_checkpoint(backend, parameters, role, resolver)
+                version, reason = _choose_checkpoint(name, parameters, role, resolver)
             except GfpupError as error:
                 if own and not isinstance(error, LicenceError):
                     raise  # the user named this very file
@@ -192,47 +204,15 @@ def _plan_auto(resolver: Resolver, dropped: list[Decision[Any]]) -> Method:
         if lack is not None:
             reasons.append(Decision(f"auto.{key}", "left out", lack))
             continue
-        members.append(Method(backend, {**parameters, **version}, role=role, key=key))
+        members.append(Method(name, {**parameters, **version}, role, key=key))
         reasons.append(Decision(f"auto.{key}", "in", reason.why))
     if not members:
         raise GfpupError("none of the methods that --auto chooses from can run here; name one with --backend.")
+    listed = ", ".join(member.key for member in members)
     if not any(backends.facts(member.name).versions for member in members):
         resolver.warnings.append(
-            f"--auto downloads nothing and no learned method is here, so it chooses among {_listed(members)}; "
+            f"--auto downloads nothing and no learned method is here, so it chooses among {listed}; "
             "gfpup weights fetch gfpgan-v1.4 brings one."
         )
-    first = Decision("backend", "auto", f"chooses for each photo among {_listed(members)}, by the rules of conf/auto.yaml")
+    first = Decision("backend", "auto", f"chooses for each photo among {listed}, by the rules of conf/auto.yaml")
     return Method("auto", {}, members=tuple(members), reasons=(first, *reasons, *dropped))
-
-
-def _published(backend: str, parameters: Mapping[str, Any]) -> str | None:
-    """The catalogue's name of a method's checkpoint; None where it needs none."""
-    facts = backends.facts(backend)
-    return facts.versions[str(parameters.get("version", facts.default_version))] if facts.versions else None
-
-
-def _listed(members: list[Method]) -> str:
-    return ", ".join(member.key for member in members)
-
-
-def _rules_sha256() -> str:
-    from gfpup.restoration.auto import rules_sha256
-
-    return rules_sha256()
-
-
-def _check_weights(names: list[str], given: tuple[float, ...]) -> list[float]:
-    if not names:
-        raise GfpupError("an ensemble needs members; name them with --ensemble-backends gfpgan,codeformer.")
-    if len(set(names)) < len(names):
-        raise GfpupError(f"--ensemble-backends {','.join(names)} names a method twice; give it one larger weight instead.")
-    lonely = [name for name in names if name in ("ensemble", "auto", "precomputed", "upstream")]
-    if lonely:
-        raise GfpupError(f"{lonely[0]!r} cannot be a member of an ensemble; leave it out of --ensemble-backends.")
-    if not given:
-        return [1 / len(names)] * len(names)
-    if len(given) != len(names):
-        raise GfpupError(f"the ensemble has {len(names)} backends and {len(given)} weights; give one weight for each.")
-    if not all(math.isfinite(weight) and weight >= 0 for weight in given) or sum(given) <= 0:
-        raise GfpupError(f"--ensemble-weights {','.join(f'{w:g}' for w in given)} must be 0 or more, and not all 0.")
-    return list(given)

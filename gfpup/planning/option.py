@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
@@ -76,21 +77,16 @@ class Option:
         kept = [kind for kind in typing.get_args(self.type) if kind is not type(None)]
         return kept[0] if self.optional and len(kept) == 1 else self.type
 
-    def scope_of(self, flag: Flag) -> Scope:
-        return flag.scope or self.scope
-
 
 def option(default: Any, *flags: Flag, **facts: Any) -> Any:
     """A field of the schema with this default; `facts` are those of `Option`."""
-    return field(
-        default_factory=lambda: list(default) if isinstance(default, list) else default,
-        metadata={"option": Option(flags, **facts)},
-    )
+    return field(default_factory=lambda: copy(default), metadata={"option": Option(flags, **facts)})
 
 
 def node(cls: type, *flags: Flag, section: str = "", scope: Scope = "restore", **facts: Any) -> Any:
     """A field of the schema that holds further options; with flags it is a group of conf/, and they choose from it."""
-    group = Option(flags, **{"kind": "group", **facts}, section=section, scope=scope) if flags else None
+    kept: dict[str, Any] = {"kind": "group", "section": section, "scope": scope, **facts}
+    group = Option(flags, **kept) if flags else None
     return field(default_factory=cls, metadata={"node": cls, "section": section, "scope": scope, "option": group})
 
 
@@ -119,12 +115,9 @@ def expected(wanted: Option) -> str:
         return "true or false"
     if wanted.base in (int, float):
         noun = "a whole number" if wanted.base is int else "a number"
-        unit = f", in {wanted.unit}" if wanted.unit else ""
-        if wanted.low is None:
-            return noun + unit
-        return (
-            noun + (f" of {wanted.low:g} or more" if wanted.high is None else f" from {wanted.low:g} to {wanted.high:g}") + unit
-        )
+        if wanted.low is not None:
+            noun += f" of {wanted.low:g} or more" if wanted.high is None else f" from {wanted.low:g} to {wanted.high:g}"
+        return noun + (f", in {wanted.unit}" if wanted.unit else "")
     if wanted.kind in ("list", "names", "metrics"):
         return "a list of numbers" if "float" in str(wanted.type) else "a list of names"
     return "a path" if wanted.base is Path else "a text"
@@ -134,14 +127,11 @@ def describe(flag: Flag, wanted: Option) -> str:
     """The help of a flag, with choices or range, unit and default."""
     if flag.is_switch:
         return flag.help
-    text = flag.help
-    if wanted.choices:
-        text += f": {'|'.join(wanted.choices)}"
-    elif wanted.high is not None:
-        text += f", {wanted.low:g} to {wanted.high:g}"
-    text += f", in {wanted.unit}" if wanted.unit else ""
+    limits = f", {wanted.low:g} to {wanted.high:g}" if wanted.high is not None else ""
+    limits = f": {'|'.join(wanted.choices)}" if wanted.choices else limits
+    unit = f", in {wanted.unit}" if wanted.unit else ""
     shown = wanted.shown or ("" if wanted.default in (None, "", [], ()) else str(wanted.default))
-    return text + (f" (default: {shown})" if shown else "")
+    return flag.help + limits + unit + (f" (default: {shown})" if shown else "")
 
 
 @cache

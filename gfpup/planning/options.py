@@ -1,7 +1,6 @@
 """The options of the Python API: the flags of `gfpup run` as keywords, and how they become settings or a command.
 
-Keywords, keys and kinds come from the schema. The typed dictionaries below are for type checkers alone, which cannot read a
-schema; a test compares them with it.
+Keywords, keys and kinds come from the schema; the dictionaries are for type checkers, which cannot read one. A test compares.
 """
 
 from __future__ import annotations
@@ -26,100 +25,49 @@ Box = Sequence[float]
 """(x0, y0, x1, y1) in photo pixels."""
 
 
-class WeightOptions(TypedDict, total=False):
-    """Where networks come from and where they run; None and False mean "not given", here and below."""
+# ruff: noqa: UP013 (a row for a few keys each)
+# fmt: off
+WeightOptions = TypedDict("WeightOptions", {
+    "device": str | None, "weights_dir": File | None, "weights_file": Mapping[str, File] | None, "no_download": bool,
+    "trust_first_download": bool, "accept_licence": str | Sequence[str] | None,
+}, total=False)
+"""Where networks come from and where they run; None and False mean "not given", here and below."""
+_RestoreOptions = TypedDict("_RestoreOptions", {
+    "version": str | float | None, "fidelity": float | None, "strength": float | None, "match_color": bool, "keep_tone": bool,
+    "upscale": float | None, "aligned": bool, "background": str | None, "background_path": File | None, "tile": int | None,
+    "tile_overlap": int | None, "high_quality": bool, "memory_efficient": bool, "ensemble_backends": Sequence[str] | None,
+    "ensemble_weights": Sequence[float] | None, "restored": File | None, "mapping": File | None, "seed": int | None,
+    "detector": str | None, "detector_path": File | None, "detection_threshold": float | None, "detect_size": int | None,
+    "only_center_face": bool, "faces": str | int | None, "min_face": float | None, "min_eye_distance": float | None,
+    "min_score": float | None, "leave_alone": Sequence[Box] | None, "identity_min": float | None, "identity_path": File | None,
+    "mask": str | None, "mask_path": File | None, "model_path": File | None, "precision": str | None, "engine": str | None,
+    "compile": bool, "threads": int | None, "face_batch": int | None,
+}, total=False)
+_RunOptions = TypedDict("_RunOptions", {
+    "recursive": bool, "source": str | None, "reference": File | None, "limit": int | None, "experiment": str | None,
+    "resume": bool, "overwrite": bool, "ext": str | None, "suffix": str | None, "strip_metadata": bool, "save_faces": bool,
+    "metrics": str | Sequence[str] | None, "require_metrics": bool, "tracking": str | None, "tracking_uri": str | None,
+    "no_report": bool, "devices": int | str | None, "num_nodes": int | None, "cache": bool, "no_cache": bool,
+}, total=False)
+# fmt: on
 
-    device: str | None
-    weights_dir: File | None
-    weights_file: Mapping[str, File] | None
-    no_download: bool
-    trust_first_download: bool
-    accept_licence: str | Sequence[str] | None
 
-
-class Options(WeightOptions, total=False):
+class Options(WeightOptions, _RestoreOptions, total=False):
     """How photos are restored. `gfpup run --help` says of each what it does."""
 
-    version: str | float | None
-    fidelity: float | None
-    strength: float | None
-    match_color: bool
-    keep_tone: bool
-    upscale: float | None
-    aligned: bool
-    background: str | None
-    background_path: File | None
-    tile: int | None
-    tile_overlap: int | None
-    high_quality: bool
-    memory_efficient: bool
-    ensemble_backends: Sequence[str] | None
-    ensemble_weights: Sequence[float] | None
-    restored: File | None
-    mapping: File | None
-    seed: int | None
-    detector: str | None
-    detector_path: File | None
-    detection_threshold: float | None
-    detect_size: int | None
-    only_center_face: bool
-    faces: str | int | None
-    min_face: float | None
-    min_eye_distance: float | None
-    min_score: float | None
-    leave_alone: Sequence[Box] | None
-    identity_min: float | None
-    identity_path: File | None
-    mask: str | None
-    mask_path: File | None
-    model_path: File | None
-    precision: str | None
-    engine: str | None
-    compile: bool
-    threads: int | None
-    face_batch: int | None
 
-
-class RunOptions(Options, total=False):
+class RunOptions(Options, _RunOptions, total=False):
     """How a run goes through a folder: what it takes, measures, writes and logs."""
 
-    recursive: bool
-    source: str | None
-    reference: File | None
-    limit: int | None
-    experiment: str | None
-    resume: bool
-    overwrite: bool
-    ext: str | None
-    suffix: str | None
-    strip_metadata: bool
-    save_faces: bool
-    metrics: str | Sequence[str] | None
-    require_metrics: bool
-    tracking: str | None
-    tracking_uri: str | None
-    no_report: bool
-    devices: int | str | None
-    num_nodes: int | None
-    cache: bool
-    no_cache: bool
 
-
-SCOPES: Final[Mapping[type, tuple[str, ...]]] = {
-    WeightOptions: ("weights",),
-    Options: ("weights", "restore"),
-    RunOptions: ("weights", "restore", "run"),
-}
+SCOPES: Final[Mapping[type, str]] = {WeightOptions: "weights", Options: "weights restore", RunOptions: "weights restore run"}
 
 
 @cache
 def table(options: type) -> Mapping[str, tuple[Flag, Option]]:
     """The keywords of one of the dictionaries above, each with the flag of that name and its option."""
-    return {
-        flag.keyword: (flag, wanted)
-        for name, (flag, wanted) in FLAGS.items()
-        if name == flag.name and wanted.scope_of(flag) in SCOPES[options]
-    }
+    allowed = SCOPES[options].split()
+    return {row[0].keyword: row for row in FLAGS.values() if (row[0].scope or row[1].scope) in allowed}
 
 
 def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Options, *, dry_run: bool = False) -> Settings:
@@ -128,15 +76,14 @@ def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Option
     Raises:
         GfpupError: an unknown option, with the nearest one, or an invalid value.
     """
-    given = checked(options, allowed)
-    rows = table(allowed)
+    given, rows = checked(options, allowed), table(allowed)
     names = {rows[name][1].key: name for name in given}
     groups = [f"backend={backends.canonical(backend)}"]
     for name in [name for name in given if rows[name][1].kind == "group"]:
-        value = given.pop(name)
+        value, key = given.pop(name), rows[name][1].key
         if not re.fullmatch(r"[\w.-]+", str(value)):
-            raise invalid(rows[name][1].key, value, "a name", names=names)
-        groups.append(f"{rows[name][1].key}={value}")
+            raise invalid(key, value, "a name", names=names)
+        groups.append(f"{key}={value}")
     config = compose(groups)
     config["source"]["paths"] = ["."]  # photos come one by one, from the caller
     config["dry_run"] = dry_run
@@ -152,20 +99,20 @@ def words_of(options: Mapping[str, Any], *, sweeping: bool = False) -> list[str]
     Raises:
         GfpupError: an unknown option, or several values where one is expected.
     """
-    rows = table(RunOptions)
     words: list[str] = []
     for name, value in checked(options, RunOptions, sweeping=sweeping).items():
-        flag, wanted = rows[name]
+        flag, wanted = table(RunOptions)[name]
         if flag.is_switch:
             words.append(flag.name)
-        elif wanted.kind == "list":
-            words += [word for item in _plain(value, flag, wanted) for word in (flag.name, item)]
+            continue
+        values = [value]
+        if wanted.kind == "list":
+            values = _plain(value, flag, wanted)
         elif wanted.kind == "boxes":
-            words += [word for box in value for word in (flag.name, ",".join(f"{number:.9g}" for number in box))]
+            values = [",".join(f"{number:.9g}" for number in box) for box in value]
         elif wanted.kind in ("names", "metrics") or _is_several(value):
-            words += [flag.name, ",".join(str(_one(item)) for item in ([value] if isinstance(value, str) else value))]
-        else:
-            words += [flag.name, str(_one(value))]
+            values = [",".join(str(_one(item)) for item in ([value] if isinstance(value, str) else value))]
+        words += [word for item in values for word in (flag.name, str(_one(item)))]
     return words
 
 
@@ -175,9 +122,7 @@ def checked(options: Mapping[str, Any], allowed: type, *, sweeping: bool = False
     Raises:
         GfpupError: one of these does not hold.
     """
-    rows = table(allowed)
-    seen: dict[str, str] = {}
-    given = {}
+    rows, seen, given = table(allowed), dict[str, str](), dict[str, Any]()
     for name, value in options.items():
         if name not in rows:
             raise GfpupError(_unknown(name, rows))
@@ -188,9 +133,8 @@ def checked(options: Mapping[str, Any], allowed: type, *, sweeping: bool = False
             continue
         if not flag.is_switch and wanted.kind in ("value", "text", "group") and _is_several(value) and not sweeping:
             raise GfpupError(f"invalid value {value!r} for {name}: expected one value; gfpup.sweep tries several.")
-        if wanted.key in seen:
-            raise GfpupError(f"{seen[wanted.key]} and {name} exclude each other: give one of them.")
-        seen[wanted.key] = name
+        if (other := seen.setdefault(wanted.key, name)) != name:
+            raise GfpupError(f"{other} and {name} exclude each other: give one of them.")
         given[name] = value
     return given
 
@@ -262,7 +206,7 @@ def _hydra_set_aside() -> Iterator[None]:
     from hydra.version import VersionBase
 
     singletons: dict[type, Any] = Singleton._instances
-    kept: dict[type, Any] = {kind: singletons.pop(kind) for kind in (GlobalHydra, VersionBase) if kind in singletons}
+    kept = {kind: singletons.pop(kind) for kind in (GlobalHydra, VersionBase) if kind in singletons}
     try:
         yield
     finally:

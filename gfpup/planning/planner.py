@@ -9,25 +9,25 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.plan import Decision, Encoding, Plan, Recipe
-from gfpup.machine import hardware
+from gfpup.core.plan import Decision, Encoding, FaceChoice, Plan, Recipe
+from gfpup.machine.hardware import Machine
 from gfpup.models import backends
+from gfpup.planning.memory_model import Placement
 from gfpup.planning.method import Method, plan_method
 from gfpup.planning.placement import place
-from gfpup.planning.resources import Placement
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
-from gfpup.restoration.select import FaceChoice
 from gfpup.weights.resolver import Progress, Resolver, open_store
 
 GPU_PHOTO_BATCH = 4
 """Photos whose faces share forwards on a GPU."""
+Reasons = tuple[Decision[Any], ...]
 
 
 def make_plan(
     settings: Settings,
-    machine: hardware.Machine,
+    machine: Machine,
     resolver: Resolver,
     *,
     sweeping: bool = False,
@@ -35,27 +35,26 @@ def make_plan(
 ) -> tuple[Plan, Method]:
     """Decide everything that can be decided without a photo; `resolver` afterwards holds the checkpoints it takes.
 
-    In a sweep, parameters that mean nothing to a backend are dropped with a reason; in a single run they are refused.
+    In a sweep, parameters that do not apply to a backend are dropped with a reason; in a single run they are refused.
     `earlier` is the recorded recipe of results that are to be added to, for `place`.
 
     Raises:
         GfpupError: the request cannot be carried out, with what to change.
     """
     settings, left_out = _leave_out_unused(settings, sweeping=sweeping)
+    asked = settings
+    method: Method | None = None
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, resolver, sweeping=sweeping)
-        members = tuple(member.name for member in method.members)
-        placement = place(settings.changed({"ensemble.backends": members}), machine, sweeping=sweeping, earlier=earlier)
-    else:
-        placement = place(settings, machine, sweeping=sweeping, earlier=earlier)
-        method = plan_method(settings, resolver, sweeping=sweeping)
+        asked = settings.changed({"ensemble.backends": tuple(member.name for member in method.members)})
+    placement = place(asked, machine, sweeping=sweeping, earlier=earlier)
+    method = method or plan_method(settings, resolver, sweeping=sweeping)
     detector = _plan_detector(settings, resolver)
     mask = _plan_mask(settings, resolver, method)
     guard = _plan_guard(settings, resolver)
     background = _plan_background(settings, resolver, placement)
     tiles = _plan_tiles(settings, background.value, placement)
-    workers = _plan_workers(settings, machine)
-    threads = _plan_threads(settings, machine)
+    workers, threads = _plan_workers(settings, machine), _plan_threads(settings, machine)
     recipe = Recipe(
         **method.recipe(),
         damage=(settings.source.protocol, settings.source.seed) if settings.source.kind == "synthetic" else None,
@@ -82,6 +81,8 @@ def make_plan(
         checkpoints=dict(sorted(resolver.digests.items())),
         write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
     )
+    before: Reasons = (placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine)
+    after: Reasons = (detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory)
     plan = Plan(
         recipe=recipe,
         device=placement.device.value,
@@ -89,10 +90,7 @@ def make_plan(
         photo_batch=min(GPU_PHOTO_BATCH, placement.face_batch.value),
         workers=workers.value,
         threads=threads.value,
-        reasons=(
-            *(placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine),
-            *(detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory),
-        ),
+        reasons=before + after,
         warnings=(*resolver.warnings, *placement.warnings),
         missing=tuple(resolver.missing),
     )
@@ -117,8 +115,8 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         if settings.background.name == "realesrgan":
             unused["--background realesrgan"] = {"background.name": "auto"}
     if whole and name == "upstream":
-        which = "center" if settings.faces.which == "center" else "all"
-        unused["a choice of faces other than all and center"] = {"faces": FaceChoice(which)}
+        usual = FaceChoice("center" if settings.faces.which == "center" else "all")
+        unused["a choice of faces other than all and center"] = {"faces": replace(settings.faces, **asdict(usual))}
         if settings.detect.name == "cascade":
             unused["--detector cascade"] = {"detect.name": "auto"}
     why = "which restores nothing" if name == "identity" else "which delivers whole photos"
@@ -128,7 +126,7 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         if changed == settings:
             continue
         if not sweeping:
-            raise GfpupError(f"{flag} means nothing to backend {name!r}, {why}; leave it out.")
+            raise GfpupError(f"{flag} does not apply to backend {name!r}, {why}; leave it out.")
         settings = changed
         left_out.extend(Decision(key, None, f"has no effect on {name}, {why}") for key in neutral)
     return settings, left_out
@@ -164,42 +162,34 @@ def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
 
 def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decision[str]:
     """A parsed face follows hair and hats; only a learned method changes enough for that to matter."""
+    asked, official = settings.paste.mask, settings.backend.name == "upstream"
     facts = [backends.facts(one.name) for one in (method, *method.members)]
     if settings.restore.aligned:
         return Decision("mask", "none", "nothing is pasted")
     if settings.backend.name == "precomputed":
         return Decision("mask", "none", "the results are pasted already")
-    if settings.backend.name == "upstream":
-        return _plan_official_mask(settings, resolver)
-    if settings.paste.mask in ("bisenet", "parsenet"):
-        resolver.use("mask", settings.paste.mask, settings.paste.mask_path)
-        return Decision("mask", settings.paste.mask, "asked for")
-    if settings.paste.mask == "feather":
-        return Decision("mask", "feather", "asked for")
-    if not any(one.versions or one.own_file for one in facts) and settings.backend.name != "ensemble":
-        names = " and ".join(one.name for one in method.members or (method,))
-        changes = "changes" if len(method.members) < 2 else "change"
-        return Decision("mask", "feather", f"{names} {changes} too little for a parsed mask to matter")
-    unavailable = resolver.try_published("mask", "bisenet")
+    if official and asked == "bisenet":
+        raise GfpupError("--mask bisenet does not apply to backend 'upstream', whose own is parsenet; use that or feather.")
+    if asked in ("bisenet", "parsenet"):
+        resolver.use("mask", asked, settings.paste.mask_path)
+    if asked != "auto":
+        return Decision("mask", asked, "asked for")
+    if not official and settings.backend.name != "ensemble" and not any(one.versions or one.own_file for one in facts):
+        names = [one.name for one in method.members or (method,)]
+        changes = "changes" if len(names) < 2 else "change"
+        return Decision("mask", "feather", f"{' and '.join(names)} {changes} too little for a parsed mask to matter")
+    usual = "parsenet" if official else "bisenet"
+    unavailable = resolver.try_published("mask", usual)
     if unavailable is None:
-        return Decision("mask", "bisenet", "the parsed face: hair, hats and background stay")
-    resolver.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {unavailable}")
+        return Decision("mask", usual, "the official one" if official else "the parsed face: hair, hats and background stay")
+    if not official:
+        resolver.warnings.append(f"faces are pasted with a feathered square mask, not a parsed one. {unavailable}")
     return Decision("mask", "feather", unavailable)
-
-
-def _plan_official_mask(settings: Settings, resolver: Resolver) -> Decision[str]:
-    if settings.paste.mask == "bisenet":
-        raise GfpupError("--mask bisenet means nothing to backend 'upstream', whose own is parsenet; use that or feather.")
-    if settings.paste.mask == "parsenet":
-        resolver.use("mask", "parsenet", settings.paste.mask_path)
-        return Decision("mask", "parsenet", "asked for")
-    unavailable = "asked for" if settings.paste.mask == "feather" else resolver.try_published("mask", "parsenet")
-    return Decision("mask", "parsenet", "the official one") if unavailable is None else Decision("mask", "feather", unavailable)
 
 
 def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None]:
     if settings.guard.identity_min is None:
-        return Decision("identity_min", None, "no face is held to its likeness; --identity-min does")
+        return Decision("identity_min", None, "no face has to stay like its input; --identity-min sets how much")
     resolver.use("guard", "arcface-ir-se50", settings.guard.path)
     return Decision("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
 
@@ -235,21 +225,21 @@ def _plan_tiles(settings: Settings, background: str, placement: Placement) -> De
     if background == "spandrel":
         return Decision("tiles", (settings.background.tile_px, overlap), "as asked for, or as its architecture allows")
     if background != "realesrgan":
-        return Decision(
-            "tiles", None, "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles"
-        )
+        why = "there is nothing to tile" if settings.background.tile_px is None else "Lanczos needs no tiles"
+        return Decision("tiles", None, why)
     return Decision("tiles", (placement.tile_px.value, overlap), placement.tile_px.why)
 
 
-def _plan_workers(settings: Settings, machine: hardware.Machine) -> Decision[int]:
-    if settings.hardware.workers is not None:
-        return Decision("workers", settings.hardware.workers, "asked for")
-    if settings.mode == "memory-efficient":
+def _plan_workers(settings: Settings, machine: Machine) -> Decision[int]:
+    asked = settings.hardware.workers
+    if asked is None and settings.mode == "memory-efficient":
         return Decision("workers", 0, "no photo is read ahead, for memory")
-    return Decision("workers", 1 if machine.cores <= 4 else 2, "reading ahead is cheap beside restoring")
+    usual = 1 if machine.cores <= 4 else 2
+    why = "reading ahead is cheap beside restoring" if asked is None else "asked for"
+    return Decision("workers", usual if asked is None else asked, why)
 
 
-def _plan_threads(settings: Settings, machine: hardware.Machine) -> Decision[int]:
+def _plan_threads(settings: Settings, machine: Machine) -> Decision[int]:
     """Threads of one forward: the cores that this process may use, and no more than OMP_NUM_THREADS says."""
     if settings.hardware.threads is not None:
         return Decision("threads", settings.hardware.threads, "asked for")
@@ -267,20 +257,15 @@ def fingerprint(plan: Plan) -> str:
 
 def open_resolver(settings: Settings, *, progress: Progress | None = None) -> Resolver:
     """The checkpoints of a request: from the store it names; consents given with it are remembered, but for a dry run."""
+    asked = settings.weights
     store = open_store(
-        settings.weights.dir,
-        accept=settings.weights.accept_licences,
+        asked.dir,
+        accept=asked.accept_licences,
         remember=not settings.dry_run,
-        offline=not settings.weights.download,
-        trust_first_download=settings.weights.trust_first_download,
+        offline=not asked.download,
+        trust_first_download=asked.trust_first_download,
     )
-    return Resolver(
-        store,
-        accepted=settings.weights.accept_licences,
-        dry_run=settings.dry_run,
-        progress=progress,
-        files=settings.weights.files,
-    )
+    return Resolver(store, asked.accept_licences, settings.dry_run, progress, asked.files)
 
 
 def decide(plan: Plan, settings: Settings, *, sweeping: bool) -> Plan:

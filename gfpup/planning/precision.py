@@ -11,15 +11,13 @@ from gfpup.planning.settings import Settings
 from gfpup.planning.tiers import gpu_of
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-
 WITHOUT_NETWORK = ("identity", "classical")
 """They compute alike in whatever precision is asked for: there is nothing to lower."""
-
 USUAL = ("float32", "bfloat16")
 """What every network here runs in. float16 ends at 65,504; a plug-in whose class lists it as one of its `precisions` may."""
-
 OVERFLOWS = ("gfpgan", "codeformer")
 """Known to exceed float16. Source: the official repositories' reports of black and NaN faces in half precision."""
+
 
 REDONE = "a face whose output is not finite is redone in float32"
 
@@ -41,9 +39,8 @@ def plan_dtype(settings: Settings, machine: Machine, device: Device, *, sweeping
     facts = backends.facts(name)
     if facts.whole_photos:
         if asked not in ("auto", "fp32") and not sweeping:
-            raise GfpupError(
-                f"--precision {asked} means nothing to backend {name!r}, which delivers whole photos; leave it out."
-            )
+            flag = f"--precision {asked}"
+            raise GfpupError(f"{flag} does not apply to backend {name!r}, which delivers whole photos; leave it out.")
         if settings.mode != "standard":
             return Decision("dtype", "float32", f"{settings.mode} changes nothing of {name}, which delivers whole photos")
         return Decision("dtype", "float32", f"{name} delivers whole photos and computes as it was made to")
@@ -65,26 +62,36 @@ def plan_dtype(settings: Settings, machine: Machine, device: Device, *, sweeping
     if not all("bfloat16" in precisions(method) for method in methods_of(settings)):
         return Decision("dtype", "float32", f"{name} does not compute in bfloat16")
     saved = "for memory; " if settings.mode == "memory-efficient" else ""
-    if all(method in WITHOUT_NETWORK for method in methods_of(settings)):
-        return Decision("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {name} has no network that it would lower")
-    return Decision("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {REDONE}")
+    return Decision("dtype", "bfloat16", f"{saved}{gpu.name} computes in it; {_lowered(settings)}")
+
+
+def _lowered(settings: Settings) -> str:
+    """What a lower precision does to the method."""
+    if all(name in WITHOUT_NETWORK for name in methods_of(settings)):
+        return f"{settings.backend.name} has no network that it would lower"
+    return REDONE
 
 
 def _asked(settings: Settings, machine: Machine, device: Device) -> Decision[str]:
-    dtype = DTYPES[settings.hardware.precision]
+    asked = settings.hardware.precision
+    dtype = DTYPES[asked]
     for name in methods_of(settings):
         if dtype not in precisions(name):
-            raise GfpupError(_refusal(name, settings.hardware.precision, precisions(name)))
+            why = ""
+            if asked == "fp16" and name in backends.TABLE:
+                whose = "its values exceed" if name in OVERFLOWS else "networks of its kind exceed"
+                why = f": float16 ends at 65,504, which {whose}"
+            flags = " or ".join(flag for flag, known in DTYPES.items() if known in precisions(name))
+            raise GfpupError(f"backend {name!r} does not compute in {asked}{why}; use --precision {flags}.")
     if dtype == "float16" and settings.background.name in ("realesrgan", "spandrel"):
         raise GfpupError(f"--background {settings.background.name} does not run in float16; use --precision bf16 or fp32.")
     if dtype == "float32":
         return Decision("dtype", dtype, "asked for; exact")
-    if all(name in WITHOUT_NETWORK for name in methods_of(settings)):
-        return Decision("dtype", dtype, f"asked for; {settings.backend.name} has no network that it would lower")
-    gpu = gpu_of(device, machine)
-    has_it = dtype == "float16" or device == "mps" or (machine.bfloat16 if gpu is None else gpu.bfloat16)
-    slower = "" if has_it else "; this processor only imitates it, slowly" if gpu is None else f"; {gpu.name} only imitates it"
-    return Decision("dtype", dtype, f"asked for; {REDONE}{slower}")
+    gpu, lowered = gpu_of(device, machine), _lowered(settings)
+    native = dtype == "float16" or device == "mps" or (machine.bfloat16 if gpu is None else gpu.bfloat16)
+    if not native and lowered == REDONE:
+        lowered += "; this processor only imitates it, slowly" if gpu is None else f"; {gpu.name} only imitates it"
+    return Decision("dtype", dtype, f"asked for; {lowered}")
 
 
 def precisions(name: str) -> tuple[str, ...]:
@@ -94,15 +101,6 @@ def precisions(name: str) -> tuple[str, ...]:
     if name in backends.TABLE:
         return USUAL
     return tuple(getattr(registry.resolve("backend", name, {}), "precisions", USUAL))
-
-
-def _refusal(name: str, asked: str, allowed: tuple[str, ...]) -> str:
-    why = ""
-    if asked == "fp16" and name in backends.TABLE:
-        whose = "its values exceed" if name in OVERFLOWS else "networks of its kind exceed"
-        why = f": float16 ends at 65,504, which {whose}"
-    flags = [flag for flag, dtype in DTYPES.items() if dtype in allowed]
-    return f"backend {name!r} does not compute in {asked}{why}; use --precision {' or '.join(flags)}."
 
 
 def plan_engine(settings: Settings, device: Device, *, dtype: str, sweeping: bool) -> Decision[str]:
@@ -123,8 +121,8 @@ def plan_engine(settings: Settings, device: Device, *, dtype: str, sweeping: boo
     if not networks or backends.facts(settings.backend.name).whole_photos:
         lack = f"{settings.backend.name} runs no network of gfpup's"
         if settings.hardware.compile or sweeping:
-            return Decision("engine", "eager", f"{wanted} means nothing here: {lack}")
-        raise GfpupError(f"--engine {wanted} means nothing here, as {lack}; leave it out.")
+            return Decision("engine", "eager", f"{wanted} has no effect: {lack}")
+        raise GfpupError(f"--engine {wanted} has no effect, as {lack}; leave it out.")
     missing = engines.available(wanted, device=device, dtype=dtype)
     if missing is None:
         return Decision("engine", wanted, f"asked for; {engines.difference(wanted, dtype=dtype)}")

@@ -25,7 +25,6 @@ Box = tuple[float, float, float, float]
 
 # fmt: off
 
-
 @dataclass(frozen=True)
 class Source:
     """Which photos, and their references."""
@@ -40,7 +39,6 @@ class Source:
     seed: int = option(0, low=0)
     limit: int | None = option(None, Flag("--limit", "stop after N photos", "N"), low=1)
 
-
 @dataclass(frozen=True)
 class Write:
     """How results are written."""
@@ -54,12 +52,10 @@ class Write:
     layout: str = option("flat", choices=("flat", "gfpgan"))
     compare: bool = option(True)
 
-
 @dataclass(frozen=True)
 class Backend:
     """The method."""
     name: str = option("gfpgan")
-
 
 @dataclass(frozen=True)
 class Restore:
@@ -78,7 +74,6 @@ class Restore:
     aligned: bool = option(False, Flag("--aligned", "treat each photo as one aligned face; paste nothing", sets=True))
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-
 @dataclass(frozen=True)
 class Background:
     """How the rest of the photo is enlarged."""
@@ -89,7 +84,6 @@ class Background:
     tile_overlap_px: int | None = option(
         None, Flag("--tile-overlap", "let neighbouring tiles overlap by this much", "PX"), low=0, unit="px", shown="32")
 
-
 @dataclass(frozen=True)
 class Ensemble:
     """The members of an ensemble."""
@@ -99,13 +93,11 @@ class Ensemble:
     weights: tuple[float, ...] = option(
         [], Flag("--ensemble-weights", "weight them by these numbers", "W,W"), kind="names", shown="equal weights")
 
-
 @dataclass(frozen=True)
 class PrecomputedResults:
     """Where another tool's results lie."""
     folder: Path | None = option(None, Flag("--restored", "use another tool's results (with --backend precomputed)", "DIR"))
     mapping: Path | None = option(None, Flag("--mapping", "match them by this CSV file of input,restored", "FILE"))
-
 
 @dataclass(frozen=True)
 class Detect:
@@ -115,7 +107,6 @@ class Detect:
     threshold: float = option(0.97, Flag("--detection-threshold", "accept faces from this score", "X"), low=0, high=1)
     size: int | None = option(
         640, Flag("--detect-size", "search photos reduced to this short side, 0 for full size", "PX"), low=0, unit="px")
-
 
 @dataclass(frozen=True)
 class Faces(FaceChoice):
@@ -130,7 +121,6 @@ class Faces(FaceChoice):
     leave_alone: tuple[Box, ...] = option(
         [], Flag("--leave-alone", "skip faces in this box of the photo, in px; repeat for more", "X0,Y0,X1,Y1"), kind="boxes")
 
-
 @dataclass(frozen=True)
 class Guard:
     """How like its input a restored face has to stay."""
@@ -138,14 +128,12 @@ class Guard:
         None, Flag("--identity-min", "blend each face back until it is this similar to its input", "X"), low=0, high=1)
     path: Path | None = option(None, Flag("--identity-path", "measure that with this ArcFace IR-SE50 checkpoint", "FILE"))
 
-
 @dataclass(frozen=True)
 class Paste:
     """How faces are pasted."""
     mask: str = option(
         "auto", Flag("--mask", "paste faces with this mask", "NAME"), choices=("auto", "feather", "bisenet", "parsenet"))
     mask_path: Path | None = option(None, Flag("--mask-path", "parse faces with this checkpoint", "FILE"))
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -163,13 +151,11 @@ class Weights:
     accept_licences: tuple[str, ...] = option(
         [], Flag("--accept-licence", "consent to a licence, once; repeat for more", "ID"), kind="list", suggest="licences")
 
-
 @dataclass(frozen=True)
 class Metrics:
     """What is measured."""
     names: tuple[str, ...] = option([], kind="metrics")
     require: bool = option(False, Flag("--require-metrics", "refuse to start if a metric cannot be computed", sets=True))
-
 
 @dataclass(frozen=True)
 class Tracking:
@@ -179,7 +165,6 @@ class Tracking:
     experiment: str = option("gfpup")
     max_images: int = option(20, low=0)
     image_px: int = option(512, low=1, unit="px")
-
 
 @dataclass(frozen=True)
 class Hardware:
@@ -204,7 +189,6 @@ class Hardware:
     face_batch: int | None = option(
         None, Flag("--face-batch", "restore N faces at once on a GPU", "N"), low=1, shown="as many as fit")
 
-
 @dataclass(frozen=True)
 class Cache:
     """The stages shared with other runs."""
@@ -214,14 +198,12 @@ class Cache:
     dir: Path | None = option(None)
     max_gb: float = option(4.0, low=0.001, unit="GB")
 
-
 @dataclass(frozen=True)
 class Screen:
     """What is printed."""
     json: bool = option(False, Flag("--json", "print the summary, or the plan, as JSON on stdout", sets=True))
     verbose: bool = option(False, Flag("--verbose", "print the plan before the run", sets=True))
     quiet: bool = option(False, Flag("--quiet", "print errors only", sets=True, short="-q"))
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -283,7 +265,6 @@ class Settings:
             name, _, inside = key.partition(".")
             settings = replace(settings, **{name: replace(getattr(settings, name), **{inside: value}) if inside else value})
         return settings
-
 
 @dataclass(frozen=True)
 class Study:

@@ -81,11 +81,7 @@ class _RefusedError(ValueError):
 
 
 def _read(wanted: Option, value: Any) -> Any:
-    """The value in the type that the code reads.
-
-    Raises:
-        _RefusedError: it is not one of those.
-    """
+    """The value in the type that the code reads; raises `_RefusedError` where it has another."""
     if wanted.key in _OWN_READERS:
         return _OWN_READERS[wanted.key](value)
     if value is None and wanted.optional:
@@ -93,7 +89,7 @@ def _read(wanted: Option, value: Any) -> Any:
     if wanted.choices and value not in wanted.choices:
         raise _RefusedError(value)
     if wanted.kind in ("list", "names", "metrics"):
-        kind = float if "float" in str(wanted.type) else str
+        kind: type = float if "float" in str(wanted.type) else str
         if not isinstance(value, list | tuple) or not all(_is(kind, item) for item in value):
             raise _RefusedError(value)
         return tuple(kind(item) for item in value)
@@ -159,16 +155,12 @@ _OWN_READERS: Final[Mapping[str, Any]] = {
 
 
 def _parameters(given: Mapping[str, Any], read: Mapping[str, Any], backend: str) -> dict[str, Any]:
-    """The method's own parameters that were given: those of the schema, and others that some method declares.
-
-    Raises:
-        GfpupError: no method has a parameter of that name.
-    """
+    """The method's own parameters that were given: those of the schema, and others that some method declares."""
     own = {key: read[key] for key in ("version", "fidelity") if read[key] is not None}
     others = {str(key): value for key, value in given.items() if f"restore.{key}" not in OPTIONS and value is not None}
     if others:
         known = set(_declared(backend))
-        for key in others.keys() - known:
+        for key in sorted(others.keys() - known):
             options = {name.partition(".")[2] for name in OPTIONS if name.startswith("restore.")}
             raise GfpupError(registry.unknown("key of restore", key, options | known))
     return own | others

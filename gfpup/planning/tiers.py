@@ -12,7 +12,6 @@ from gfpup.models.engines import ENGINES
 from gfpup.planning.settings import Settings
 
 GB = 10**9
-
 OTHERS_BYTES = 1 * GB
 """A GPU of which more than this is taken is shared, and what is free decides its tier; less is a desktop, and this process."""
 
@@ -63,36 +62,32 @@ def choose(settings: Settings, machine: Machine) -> tuple[Decision[str], Decisio
     Raises:
         GfpupError: a device that is not there, or one that is not of the tier asked for.
     """
-    device = _device(settings, machine)
-    gpu = gpu_of(device.value, machine)
-    if settings.hardware.tier == "auto":
-        if gpu is None:
-            kind = device.value.kind
-            why = "an Apple GPU, which shares the machine's memory" if kind == "mps" else "no GPU is used"
-            return Decision("tier", kind, why), device
+    device, asked = _device(settings, machine), settings.hardware.tier
+    gpu, kind = gpu_of(device.value, machine), device.value.kind
+    if asked in GPU_TIERS:
+        return _that_fits(asked, gpu, device), device
+    if asked != "auto" and device.value != asked:
+        clash = f"hardware={asked} does not go with --device {settings.hardware.device}"
+        raise GfpupError(f"{clash}; leave out one of the two.")
+    if asked != "auto":
+        return Decision("tier", asked, "asked for"), device
+    if gpu is not None:
         return Decision("tier", tier_of(gpu), _describe(gpu)), device
-    if settings.hardware.tier in GPU_TIERS:
-        return _that_fits(settings.hardware.tier, gpu, device), device
-    if device.value != settings.hardware.tier:
-        raise GfpupError(
-            f"hardware={settings.hardware.tier} does not go with --device {settings.hardware.device}; leave out one of the two."
-        )
-    return Decision("tier", settings.hardware.tier, "asked for"), device
+    why = "an Apple GPU, which shares the machine's memory" if kind == "mps" else "no GPU is used"
+    return Decision("tier", kind, why), device
 
 
 def _device(settings: Settings, machine: Machine) -> Decision[Device]:
-    request = settings.hardware.device
+    request, engine = settings.hardware.device, settings.hardware.engine
     if request == "auto" and settings.hardware.tier in ("cpu", "mps"):
         request = settings.hardware.tier
-    on_processor = settings.hardware.engine in ENGINES and ENGINES[settings.hardware.engine].devices == ("cpu",)
+    on_processor = engine in ENGINES and ENGINES[engine].devices == ("cpu",)
     if request == "auto" and on_processor and settings.hardware.tier == "auto":
-        return Decision("device", Device("cpu"), f"engine {settings.hardware.engine} computes on the processor")
+        return Decision("device", Device("cpu"), f"engine {engine} computes on the processor")
     device = hardware.choose_device(request, machine)
     if on_processor and device.value != "cpu":
-        raise GfpupError(
-            f"engine {settings.hardware.engine} computes on the processor, not on {device.value}; "
-            "use --device cpu or another --engine."
-        )
+        clash = f"engine {engine} computes on the processor, not on {device.value}"
+        raise GfpupError(f"{clash}; use --device cpu or another --engine.")
     return device
 
 
@@ -102,9 +97,8 @@ def _that_fits(tier: str, gpu: Gpu | None, device: Decision[Device]) -> Decision
     A smaller tier than the GPU's own holds the run to less memory; a larger one would promise what is not there.
     """
     if gpu is None:
-        return Decision(
-            "tier", device.value.kind, f"{tier} was asked for, and no CUDA GPU is used here: it falls back to {device.value}"
-        )
+        why = f"{tier} was asked for, and no CUDA GPU is used here: it falls back to {device.value}"
+        return Decision("tier", device.value.kind, why)
     if _size(gpu) < TIERS[tier].least_bytes:
         return Decision("tier", tier_of(gpu), f"{tier} was asked for, but {_describe(gpu)}: it falls back to {tier_of(gpu)}")
     return Decision("tier", tier, f"asked for; {_describe(gpu)}")
@@ -113,7 +107,6 @@ def _that_fits(tier: str, gpu: Gpu | None, device: Decision[Device]) -> Decision
 def _describe(gpu: Gpu) -> str:
     if not gpu.total_bytes:
         return f"{gpu.name} does not tell its memory and is taken for a small one"
-    total, taken = gpu.total_bytes / GB, (gpu.total_bytes - gpu.free_bytes) / GB
-    if taken * GB > OTHERS_BYTES:
-        return f"{gpu.name} has {total:.1f} GB, of which {taken:.1f} are in use by others"
-    return f"{gpu.name} has {total:.1f} GB"
+    total, taken = gpu.total_bytes, gpu.total_bytes - gpu.free_bytes
+    others = f", of which {taken / GB:.1f} are in use by others" if taken > OTHERS_BYTES else ""
+    return f"{gpu.name} has {total / GB:.1f} GB{others}"

@@ -82,7 +82,7 @@ def test_the_example_restores_a_photo(gfpup: Gfpup, photo: np.ndarray, tmp_path:
 def test_a_parameter_that_it_does_not_have_is_refused(gfpup: Gfpup, photo: np.ndarray, tmp_path: Path) -> None:
     done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "restore.fidelity=0.5")
     assert done.returncode == 2
-    assert "restore.fidelity means nothing to backend 'unsharp', which has amount" in done.stderr
+    assert "restore.fidelity does not apply to backend 'unsharp', which has amount" in done.stderr
     done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "restore.amount=much")
     assert done.returncode == 2 and "restore.amount='much'" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "out" / "photo.png").exists()

@@ -235,7 +235,7 @@ def test_what_a_method_does_not_use_is_left_out_in_a_sweep_and_refused_in_a_run(
     results = ("backend=precomputed", f"precomputed.folder='{tmp_path}'")
     once, twice = plan(NO_GPU, *results), plan(NO_GPU, *results, "restore.strength=0.5", sweeping=True)
     assert once.recipe == twice.recipe and "has no effect on precomputed" in why(twice, "restore.strength").why
-    with pytest.raises(GfpupError, match="--strength means nothing to backend 'precomputed'"):
+    with pytest.raises(GfpupError, match="--strength does not apply to backend 'precomputed'"):
         plan(NO_GPU, *results, "restore.strength=0.5")
     half = ("backend=identity", "restore.strength=0.5")
     assert plan(NO_GPU, *half, sweeping=True).recipe == plan(NO_GPU, "backend=identity").recipe

@@ -12,8 +12,8 @@ from machines import GB, NO_GPU, gpu, machine, request
 from gfpup.core.errors import GfpupError
 from gfpup.machine.hardware import Machine
 from gfpup.planning import memory_model
+from gfpup.planning.memory_model import Placement
 from gfpup.planning.placement import place
-from gfpup.planning.resources import Placement
 from gfpup.planning.tiers import GPU_TIERS, TIERS, tier_of
 from gfpup.restoration import detect
 

@@ -156,11 +156,11 @@ def test_memory_and_precision_are_planned_for_the_methods_that_are_in(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("run -i a.png --auto --fidelity 0.5", "--fidelity means nothing to backend 'auto'"),
-        ("run -i a.png --auto --version 1.3", "--version means nothing to backend 'auto'"),
+        ("run -i a.png --auto --fidelity 0.5", "--fidelity does not apply to backend 'auto'"),
+        ("run -i a.png --auto --version 1.3", "--version does not apply to backend 'auto'"),
         ("run -i a.png --auto --model-path a.png", "leave out --model-path"),
         ("run -i a.png --auto --backend gfpgan", "--auto and --backend exclude each other"),
-        ("run -i a.png --auto --ensemble-backends gfpgan", "mean nothing to backend 'auto'"),
+        ("run -i a.png --auto --ensemble-backends gfpgan", "do not apply to backend 'auto'"),
         ("run -i a.png --backend ensemble --ensemble-backends auto,classical", "'auto' cannot be a member"),
         ("run -i a.png --auto --engine compile", "runs no network"),
         ("bench --backend auto", "backend 'auto' cannot be measured"),
@@ -193,7 +193,7 @@ def test_in_a_sweep_it_stands_beside_the_others_and_shares_their_stages(gfpup: R
     assert gfpup("run", "-i", "in/soft.png", "-i", "in/none.png", "-o", "out", *words, "--metrics", "seconds") == 0
     first, auto = (manifest(tmp_path / f"out/backend={name}") for name in ("classical", "auto"))
     dropped = next(reason for reason in auto["plan"]["reasons"] if reason["setting"] == "restore.fidelity")
-    assert dropped["why"] == "means nothing to auto"
+    assert dropped["why"] == "does not apply to auto"
     assert {stage: entry["photos"] for stage, entry in auto["reused"].items()} == {"detect": 2, "align": 1, "background": 2}
     for line, other in zip(auto["photos"], first["photos"], strict=True):
         assert 0 < line["reused"]["detect"] <= other["seconds"]["detect"] + 1e-3
