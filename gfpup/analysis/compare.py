@@ -6,7 +6,7 @@ import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
         if base in columns and key not in repeated:
             values = _shared_values(key, list(columns.values()), shared, notes)
             better = columns[base].higher_is_better
-            facts = {"confidence": confidence, "seed": seed, "seconds": seconds, "higher_is_better": better}
+            facts: dict[str, Any] = {"confidence": confidence, "seed": seed, "seconds": seconds, "higher_is_better": better}
             lines += _lines(key, values, list(columns), base, **facts) if len(values) else []
     if not lines:
         raise GfpupError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -77,7 +77,8 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
     deep, tiff = bits_of(image) == 16, image.format == "TIFF"
     block = _tiff_exif(image) if tiff else None
     # The decoders of the other formats print nothing, so that no thread has to wait for another.
-    with collected_stderr() if deep or tiff else nullcontext([]) as printed:
+    silent: AbstractContextManager[list[str]] = collected_stderr() if deep or tiff else nullcontext([])
+    with silent as printed:
         image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
         deep_pixels = _deep_pixels(image, file, path) if deep else None
     said += printed

@@ -206,7 +206,7 @@ def _hydra_set_aside() -> Iterator[None]:
     from hydra.version import VersionBase
 
     singletons: dict[type, Any] = Singleton._instances
-    kept = {kind: singletons.pop(kind) for kind in (GlobalHydra, VersionBase) if kind in singletons}
+    kept: dict[type, Any] = {kind: singletons.pop(kind) for kind in (GlobalHydra, VersionBase) if kind in singletons}
     try:
         yield
     finally:

@@ -286,5 +286,5 @@ def load_detector(
     found, state = _read(path)
     if found != name:
         raise CheckpointError(f"{path} holds {found}, but the detector {name} was asked for: ask for {found}, or give its file")
-    network = load_network(lambda: RetinaFace(BACKBONES[name]), path, name=name, device=device, state=state)
+    network = load_network(lambda: RetinaFace(BACKBONES[name]), path, name=name, device=str(device), state=state)
     return RetinaFaceDetector(network, threshold=threshold, detect_size=detect_size, device=device)

@@ -63,7 +63,8 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
-    mask = load_mask(recipe.mask, paths["mask"], device=plan.device) if "mask" in paths else None
+    kind: Any = recipe.mask
+    mask = load_mask(kind, paths["mask"], device=plan.device) if "mask" in paths else None
     guard = None
     if recipe.identity_min is not None:
         guard = load_guard(paths["guard"], minimum=recipe.identity_min, device=plan.device)

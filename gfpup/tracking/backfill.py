@@ -15,7 +15,8 @@ from gfpup.core.errors import GfpupError
 from gfpup.records.layout import DOCUMENT
 from gfpup.records.run_record import RunRecord, folders_with, read_record
 from gfpup.tracking import facts
-from gfpup.tracking.store import PARENT, TrackingError, end_sweep, opened, prepare_store, start_sweep
+from gfpup.tracking.local_store import TrackingError
+from gfpup.tracking.store import PARENT, end_sweep, opened, prepare_store, start_sweep
 from gfpup.tracking.target import Target
 from gfpup.tracking.tracker import Tracker
 from gfpup.tracking.ui_view import SWEEP
@@ -75,8 +76,9 @@ def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str
         parent = start_sweep(target.uri, experiment_id, title=folder.absolute().name, argv=argv, output=folder)
     target = replace(target, experiment_id=experiment_id, parent_run_id=parent)
     ids = [track(run, target) for run in runs]
-    jobs = [{"output": str(record.folder), "status": int(record.status != "done")} for record in records]
-    end_sweep(target.uri, parent, jobs=jobs, status=max(job["status"] for job in jobs))
+    statuses = [int(record.status != "done") for record in records]
+    jobs = [{"output": str(record.folder), "status": status} for record, status in zip(records, statuses, strict=True)]
+    end_sweep(target.uri, parent, jobs=jobs, status=max(statuses))
     return parent, ids
 
 

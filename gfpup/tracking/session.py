@@ -32,7 +32,8 @@ def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -
     tracking = config["tracking"]
     if tracking["name"] not in ("auto", "mlflow") or config["dry_run"] is True:
         return None
-    from gfpup.tracking.store import TrackingError, prepare_store, start_sweep, store_uri
+    from gfpup.tracking.local_store import TrackingError
+    from gfpup.tracking.store import prepare_store, start_sweep, store_uri
 
     try:
         uri, experiment = store_uri(tracking["uri"]), str(tracking["experiment"])
@@ -50,11 +51,12 @@ def begin_sweep(config: Mapping[str, Any], root: Path, *, argv: Sequence[str]) -
 def end_sweep(sweep: Target, *, jobs: Sequence[Mapping[str, Any]], status: int, files: Sequence[Path]) -> None:
     """Close the sweep's run."""
     from gfpup.tracking import store
+    from gfpup.tracking.local_store import TrackingError
 
     os.environ.pop(VARIABLE, None)
     try:
         store.end_sweep(sweep.uri, str(sweep.parent_run_id), jobs=jobs, status=status, files=files)
-    except store.TrackingError as error:
+    except TrackingError as error:
         _warn(str(error))
 
 
@@ -95,7 +97,7 @@ def _target(settings: Settings, *, sweeping: bool) -> Target:
     from gfpup.tracking.store import store_uri
 
     handed = os.environ.get(VARIABLE) if sweeping else None
-    pictures = {"max_images": settings.tracking.max_images, "image_px": settings.tracking.image_px}
+    pictures: dict[str, Any] = {"max_images": settings.tracking.max_images, "image_px": settings.tracking.image_px}
     if handed:
         return replace(Target(*json.loads(handed)), **pictures)
     return Target(store_uri(settings.tracking.uri), settings.tracking.experiment, **pictures)

@@ -80,7 +80,7 @@ def from_runs(
     eligible = [name for name in first.by_run(key) if name not in refused]
     if not eligible:
         raise GfpupError("none of these runs can be advised: " + "; ".join(f"{name}: {why}" for name, why in refused.items()))
-    pick, why = _pick(measured, first, eligible, priority)
+    pick, reasons_of_pick = _pick(measured, first, eligible, priority)
     chosen, against, by_guide = candidates[pick], measured.against(pick), guide.recommend(question, hardware)
     known = chosen.guide_method
     _, where, fits = guide.fit(known, hardware) if known else ("", "whole", "")
@@ -89,7 +89,7 @@ def from_runs(
     photos = f"{against.by_run(key)[pick].n} photos that all runs share"
     if against.by_run(key)[pick].n != against.photos:
         photos = f"{against.by_run(key)[pick].n} of {against.photos} photos that have it in all runs"
-    reasons = [f"decided by {named(*key)} and seconds a photo, on the {photos}", *why]
+    reasons = [f"decided by {named(*key)} and seconds a photo, on the {photos}", *reasons_of_pick]
     reasons += [f"{name} is left out: {reason}" for name, reason in refused.items()]
     reasons += _beside_the_guide(measured, by_guide.guide, pick, against, priority)
     reasons += [note for note in against.notes if "too few" in note or "left out" in note]

@@ -39,8 +39,8 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
     files = [target, *(folder / f"photos-{i:03d}.html" for i in range(2, len(groups) + 1))]
     on_sheet = set(contact_sheet.chosen(subject.photos))
     rows: dict[str, Views] = {}
-    runs = str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
-    common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {runs}", "gallery": gallery}
+    title = str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
+    common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {title}", "gallery": gallery}
     # The report itself is written last, so that everything it links to exists.
     for i in reversed(range(len(groups))):
         cards = [scores.card(seen) for seen in views(subject, groups[i], limits_for(len(groups[i]), len(versions)))]

@@ -69,7 +69,8 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     folders = {folder.resolve(): folder for path in given for folder in _folders(path)}
     if not folders:
         raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
-    records, runs, lost, notes = [], [], [], []
+    records, runs, lost = [], [], []
+    notes: list[str] = []
     for folder in folders.values():
         try:
             bare = not (folder / DOCUMENT).is_file()

@@ -35,7 +35,7 @@ def read_scored(folder: Path, photos: Sequence[str]) -> tuple[dict[str, Any], li
     argv += [word for what, path in partners.items() if path is not None for word in (f"--{what}", str(path))]
     argv += ["--metrics", ",".join(metrics)] if metrics else []
     nothing: dict[str, Any] = {"seconds": {}, "warnings": [], "notes": []}
-    document = {
+    document: dict[str, Any] = {
         "status": "done",
         "title": f"the pictures in {restored}",
         "started": scored,

@@ -44,7 +44,7 @@ class Table:
     name: str
     caption: str
     heads: Sequence[str]
-    cells: Iterable[Sequence[Cell | str | int]]
+    cells: Iterable[Sequence[Any]]
 
     @cached_property
     def rows(self) -> list[list[Cell]]:

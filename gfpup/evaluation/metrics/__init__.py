@@ -155,7 +155,7 @@ def _facts_of_plugin(name: str, entry: str) -> MetricFacts:
     defaults = {"bounds": (None, None), "implementation": f"plug-in, {entry}", "weights": (), "licence_id": "unknown"}
     found: dict[str, Any] = {key: getattr(cls, key, value) for key, value in defaults.items()}
     meaning = getattr(cls, "meaning", (cls.__doc__ or name).strip().splitlines()[0])
-    level = getattr(cls, "level", "photo and faces")
+    level: Any = getattr(cls, "level", "photo and faces")
     found["weights"] = tuple(found["weights"])
     return MetricFacts(name, kind, better, meaning=meaning, entry=entry, level=level, **found)
 

@@ -69,7 +69,7 @@ class PictureMetric(ABC):
 class NetworkMetric(PictureMetric):
     """A metric computed by `network`, which lies on `device`."""
 
-    largest_pixels = NETWORK_PIXELS
+    largest_pixels: ClassVar[int | None] = NETWORK_PIXELS
 
     def __init__(self, network: Callable[..., Any], device: str) -> None:
         self.network, self.device = network, device

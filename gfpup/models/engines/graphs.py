@@ -152,6 +152,7 @@ def _array(tensor: torch.Tensor) -> Any:
 @contextmanager
 def _making(engine: str, *failures: type[Exception]) -> Iterator[None]:
     """Keep the exporters' deprecation notes from the user, who can do nothing about them, and name a failure's first line."""
+    caught: tuple[type[Exception], ...] = (RuntimeError, *failures)
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [each.level for each in loggers]
     for each in loggers:
@@ -160,7 +161,7 @@ def _making(engine: str, *failures: type[Exception]) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (RuntimeError, *failures) as error:
+    except caught as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise GfpupError(f"engine {engine!r} cannot make a graph of this network ({first}): use engine eager.") from error
     finally:

@@ -56,8 +56,15 @@ _embedding = _named("embedding")
 _anchors = _named("loc", "conf", "landmarks")
 
 _RRDB = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
-_GFPGAN = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8, "narrow": 1, "sft_half": True}
-_GFPGAN |= {"decoder_load_path": None, "fix_decoder": False, "input_is_latent": True, "different_w": True}
+_GFPGAN: dict[str, object] = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8}
+_GFPGAN |= {
+    "narrow": 1,
+    "sft_half": True,
+    "decoder_load_path": None,
+    "fix_decoder": False,
+    "input_is_latent": True,
+    "different_w": True,
+}
 _FACEXLIB = "facexlib.detection.retinaface"
 _ARCFACE = {"block": "IRBlock", "layers": (2, 2, 2, 2), "use_se": False}
 _IR_SE50 = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
