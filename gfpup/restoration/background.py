@@ -163,6 +163,7 @@ class RealESRGAN(TiledUpsampler):
     def _compute(self, tile: torch.Tensor) -> torch.Tensor:
         import torch
 
-        x = tile.to(next(self._network.parameters()).dtype, memory_format=torch.channels_last)
-        out: torch.Tensor = self._network(x).float()
+        from gfpup.models.nets.loading import DTYPES
+
+        out: torch.Tensor = self._network(tile.to(DTYPES[self._dtype], memory_format=torch.channels_last)).float()
         return out
