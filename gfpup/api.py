@@ -154,8 +154,8 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
     `backend` is a name or an alias of `gfpup backends`. What the plan has to say beforehand comes as Python warnings.
 
     Raises:
-        GfpupError: an unknown method or option, with the nearest one; a value that means nothing; weights or a consent that
-            cannot be had.
+        GfpupError: an unknown method or option, with the nearest one; an invalid value; weights or a consent that are
+            missing.
     """
     settings = settings_of(backend, options)
     from gfpup.machine import hardware
@@ -186,10 +186,10 @@ def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
 
 
 def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightOptions]) -> Scorer:
-    """Load metrics by name, or a preset: "fast", "full". What cannot be had is missing in the scores, with its reason.
+    """Load metrics by name, or a preset: "fast", "full". What is not available is missing from the scores, with its reason.
 
     Raises:
-        GfpupError: no metric has one of the names, or an option means nothing.
+        GfpupError: no metric has one of the names, or an option is invalid.
     """
     from gfpup.evaluation.metrics import expand, facts
     from gfpup.machine import hardware
@@ -219,7 +219,7 @@ def score(
     """Score one picture; of many, `load_scorer` loads the metrics once. See `Scorer` for what is taken against what.
 
     Raises:
-        GfpupError: no metric has one of the names, an option means nothing, or a file cannot be read.
+        GfpupError: no metric has one of the names, an option is invalid, or a file cannot be read.
     """
     return load_scorer(metrics, **options)(restored, reference, degraded=degraded)
 

@@ -65,7 +65,7 @@ def choose(damage: Damage, available: Collection[str], *, given: Mapping[str, An
     facts = table["methods"][method]
     why = f"{'; '.join(held) or 'no rule for damage holds'}; {rule['because']}"
     if method != rule["take"][0]:
-        why += f"; {rule['take'][0]} cannot run here, so it is {method}"
+        why += f"; {rule['take'][0]} cannot run here, so {method} is used"
     return Choice(method, facts["backend"], dict(facts["parameters"]), rule["name"], f"{method} was chosen: {why}")
 
 

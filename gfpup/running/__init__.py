@@ -1,4 +1,4 @@
-"""The runner. Lightning imports torchvision where it is installed, so what ails that is cured before anything here is."""
+"""Runs and sweeps. Lightning imports torchvision where it is installed, so its import is repaired first."""
 
 from gfpup.core.torchvision_shim import cure
 

@@ -76,7 +76,7 @@ def test_each_photo_gets_its_method_and_the_reason(
     }.items():
         (note,) = lines[name]["notes"]
         assert note.startswith(f"{lines[name]['method']} was chosen: ") and said in note
-    assert "codeformer-0.5 cannot run here, so it is classical" in lines["strong.png"]["notes"][0]
+    assert "codeformer-0.5 cannot run here, so classical is used" in lines["strong.png"]["notes"][0]
     assert not any("was chosen" in warning for line in lines.values() for warning in line["warnings"])
     assert set(lines["clean.png"]["seconds"]) >= {"read", "detect", "choose", "align", "restore", "paste", "write"}
 
