@@ -105,7 +105,8 @@ def _arguments(overrides: Sequence[str], begun: Path) -> list[str]:
 
     The results of a dry sweep go to the folder of `begun`, which is temporary.
     """
-    arguments = [] if {"--cfg", "-c"} & set(overrides) else [f"hydra.callbacks.sweep.begun='{begun}'"]
+    no_run = {"--cfg", "-c", "--shell-completion", "-sc"} & set(overrides)
+    arguments = [] if no_run else [f"hydra.callbacks.sweep.begun='{begun}'"]
     if not {"-m", "--multirun"} & set(overrides):
         return arguments
     parsed = OverridesParser.create().parse_overrides([text for text in overrides if "=" in text and not text.startswith("-")])
