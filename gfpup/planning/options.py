@@ -193,7 +193,10 @@ def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
         try:
             config = OmegaConf.to_container(hydra.compose("run", overrides=list(overrides)), resolve=True)
         except HydraException as error:
-            raise GfpupError(" ".join(str(error).split())) from error
+            text = " ".join(str(error).split())
+            if found := re.search(r"Could not find '([\w/-]+)/([^'/]+)' Available options in '\S+': ([\w. -]+) Config ", text):
+                raise GfpupError(registry.unknown(found[1], found[2], found[3].split())) from None
+            raise GfpupError(text) from error
     assert isinstance(config, dict)
     return {str(key): value for key, value in config.items()}
 
