@@ -226,7 +226,7 @@ def test_pictures_of_others_are_scored_too(tmp_path: Path) -> None:
     for metrics, options, message in (("psrn", {}, "did you mean 'psnr'"), ("off", {}, "names no metric")):
         with pytest.raises(gfpup.GfpupError, match=message):
             gfpup.load_scorer(metrics, **options)
-    with pytest.raises(gfpup.GfpupError, match=r"belongs to restoring; give it to gfpup\.load"):
+    with pytest.raises(gfpup.GfpupError, match=r"belongs to restoring: give it to gfpup\.load"):
         gfpup.load_scorer("psnr", fidelity=0.5)  # type: ignore[call-arg]
 
 

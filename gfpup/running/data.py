@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import lightning
 from torch.utils.data import DataLoader, Dataset
 
 from gfpup import photos
@@ -18,6 +17,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.types import Photo, UInt8
 from gfpup.photos.opening import photo_sha256
 from gfpup.photos.pairs import synthesise
+from gfpup.running.lightning_import import lightning
 from gfpup.running.process import leave_signals_to_parent, leave_with_parent
 
 

@@ -87,7 +87,8 @@ def _in_short(error: Exception) -> GfpupError:
         return invalid(key, written[1].strip("'") if written else of_file[1] if of_file else "null")
     if key in NODES:
         return GfpupError(f"{key} cannot be replaced by one value: set its keys, such as {NODES[key]}.")
-    if re.search(r"Could not override '|Key '.*' not in '", text):
+    if found := re.search(r"Could not override '([^']*)|Key '([^']*)' not in '", text):
+        key = key or found[1] or found[2]  # a key of the top level comes without its place
         near = difflib.get_close_matches(key, OPTIONS, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]!r}?" if near else "gfpup run --cfg job prints all keys."
         return GfpupError(f"there is no key {key!r} in the configuration: {hint}")

@@ -11,8 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from lightning.pytorch.callbacks import BasePredictionWriter
-
 from gfpup import photos
 from gfpup.core.errors import PhotoError
 from gfpup.core.files import write_atomic
@@ -24,6 +22,7 @@ from gfpup.records.scores import ScoreWriter
 from gfpup.records.shards import Part
 from gfpup.records.written import Encoded
 from gfpup.running.data import Loaded
+from gfpup.running.lightning_import import BasePredictionWriter
 
 HELD_BYTES: Final = 400_000_000
 """Photos that take more (27 megapixels at 2x) are written before the next is begun: memory is worth more than time there."""

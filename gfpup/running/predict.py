@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import lightning
-
 from gfpup.core.errors import PhotoError
 from gfpup.core.types import Photo, RestoredPhoto, as_8_bit
 from gfpup.evaluation.metrics.cost import unshared
@@ -27,6 +25,7 @@ from gfpup.records.written import encoded, file_kind
 from gfpup.running.data import Loaded, PhotoData, Task, load
 from gfpup.running.distributed.callback import Team
 from gfpup.running.distributed.processes import started
+from gfpup.running.lightning_import import lightning
 from gfpup.running.photo_writer import Outcome, PhotoWriter
 
 if TYPE_CHECKING:

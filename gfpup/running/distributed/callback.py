@@ -13,9 +13,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.strategies import DDPStrategy
 
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.plan import Plan
@@ -24,6 +21,7 @@ from gfpup.records.shards import Growth, Part
 from gfpup.running.data import Task
 from gfpup.running.distributed.processes import Crew
 from gfpup.running.distributed.rank import Rank, found_environment
+from gfpup.running.lightning_import import Callback, DDPStrategy, LightningEnvironment
 
 WAIT = timedelta(days=1)
 """How long ranks wait for each other: rank 0 reads every photo of a resumed folder first, and shares are not equally long."""

@@ -122,9 +122,7 @@ def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
     Raises:
         GfpupError: they started other ranks than were asked for.
     """
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from gfpup.running.lightning_import import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 
     environment: ClusterEnvironment
     try:
