@@ -168,17 +168,19 @@ def fake_graphs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Replace the engines by one that keeps the factor in a file, so that the cache is tested everywhere; returns its calls."""
     calls = []
 
-    def write(network: nn.Module, inputs: object, *, engine: str, folder: Path) -> None:
-        calls.append(engine)
-        (folder / "factor").write_text(str(float(network(torch.ones(())))))
+    def fake(engine: str) -> graphs.Format:
+        def write(network: nn.Module, inputs: object, path: Path) -> None:
+            calls.append(engine)
+            path.write_text(str(float(network(torch.ones(())))))
 
-    def load(folder: Path, *, engine: str, dtype: str) -> Callable[..., tuple[torch.Tensor, ...]]:
-        factor = float((folder / "factor").read_text())
-        return lambda x: (x * factor,)
+        def load(path: Path, dtype: str) -> Callable[..., tuple[torch.Tensor, ...]]:
+            factor = float(path.read_text())
+            return lambda x: (x * factor,)
+
+        return graphs.Format("factor", write, load)
 
     monkeypatch.setattr(engines, "available", lambda *_, **__: None)
-    monkeypatch.setattr(graphs, "write", write)
-    monkeypatch.setattr(graphs, "load", load)
+    monkeypatch.setattr(graphs, "FORMATS", {engine: fake(engine) for engine in graphs.FORMATS})
     return calls
 
 
@@ -198,7 +200,7 @@ def test_a_graph_is_made_once_for_its_weights_settings_shape_and_engine(monkeypa
     assert compute(Scale(3.0), dtype="bfloat16") == 3.0 and len(calls) == 5
     monkeypatch.setattr(cache, "_machine", lambda: "another processor")
     assert compute(Scale(3.0)) == 3.0 and len(calls) == 6
-    monkeypatch.setattr(cache, "_version", lambda package: "99")
+    monkeypatch.setattr(cache, "versions", lambda packages: dict.fromkeys(packages, "99"))
     assert compute(Scale(3.0)) == 3.0 and len(calls) == 7 == len(entries(folder))
 
 
@@ -222,11 +224,11 @@ def test_a_damaged_entry_is_made_again(damage: str, monkeypatch: pytest.MonkeyPa
 def test_a_making_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     fake_graphs(monkeypatch)
 
-    def write(network: object, inputs: object, *, engine: str, folder: Path) -> None:
-        (folder / "half").write_text("written")
+    def write(network: object, inputs: object, path: Path) -> None:
+        path.write_text("half")
         raise GfpupError("stopped")
 
-    monkeypatch.setattr(graphs, "write", write)
+    monkeypatch.setitem(graphs.FORMATS, "openvino", graphs.Format("factor", write, graphs.FORMATS["openvino"].load))
     with pytest.raises(GfpupError, match="stopped"):
         compute(Scale(3.0))
     assert [path for path in folder.iterdir() if path.suffix != ".lock"] == []
