@@ -85,13 +85,13 @@ def test_each_photo_gets_its_method_and_the_reason(
         np.testing.assert_array_equal(read(tmp_path / "out" / name), read(tmp_path / "one" / name))
     assert {(line["method"], *line["notes"]) for line in manifest(tmp_path / "one")["photos"]} == {(None,)}
 
-    before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in DAMAGED}
+    before = {name: (tmp_path / "out" / name).stat().st_ctime_ns for name in DAMAGED}
     (tmp_path / "out/soft.png").unlink()
     capsys.readouterr()
     assert gfpup(*words, "-o", "out", "--save-faces", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["skipped"] == len(DAMAGED) - 1 and facts["methods"] == {"classical": 6, "identity": 1}
-    after = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in DAMAGED}
+    after = {name: (tmp_path / "out" / name).stat().st_ctime_ns for name in DAMAGED}
     assert {name for name in DAMAGED if before[name] != after[name]} == {"soft.png"}
     assert {line["name"]: line["notes"] for line in manifest(tmp_path / "out")["photos"]} == {
         name: line["notes"] for name, line in lines.items()
@@ -164,7 +164,7 @@ def test_memory_and_precision_are_planned_for_the_methods_that_are_in(
         ("run -i a.png --backend ensemble --ensemble-backends auto,classical", "'auto' cannot be a member"),
         ("run -i a.png --auto --engine compile", "runs no network"),
         ("bench --backend auto", "backend 'auto' cannot be measured"),
-        ("verify auto", "'auto' has no network of its own"),
+        ("verify auto", "'auto' does not have a network of its own"),
         ("export --backend auto --format onnx", "'auto' has no network to export"),
     ],
 )

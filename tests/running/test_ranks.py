@@ -109,11 +109,11 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tm
     restored = {line["name"] for line in torn["photos"]}
     assert 2 <= len(restored) < 8
     assert {"01.png", "03.png"} <= restored, "what the killed rank had done is in the record"
-    before = {name: (out / name).stat().st_mtime_ns for name in restored}
+    before = {name: (out / name).stat().st_ctime_ns for name in restored}
     resumed = run(album, out, "--devices", "2", "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["skipped"] == len(restored)
-    assert {name: (out / name).stat().st_mtime_ns for name in restored} == before
+    assert {name: (out / name).stat().st_ctime_ns for name in restored} == before
     assert [line["name"] for line in manifest(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
     assert sorted(pictures(out)) == [f"{i:02d}.png" for i in range(8)]
 
@@ -130,10 +130,10 @@ def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, album
     while _is_rank(child):
         assert time.monotonic() < deadline, "rank 1 outlives the run"
         time.sleep(0.1)
-    half = {path.name: path.stat().st_mtime_ns for path in out.glob("*.png") if _recorded(out, path.name)}
+    half = {path.name: path.stat().st_ctime_ns for path in out.glob("*.png") if _recorded(out, path.name)}
     assert {"01.png", "03.png"} <= set(half)
     assert gfpup("run", "-i", album, "-o", out, *COMMON, "-q") == 0
-    assert {name: (out / name).stat().st_mtime_ns for name in half} == half
+    assert {name: (out / name).stat().st_ctime_ns for name in half} == half
     assert [line["name"] for line in manifest(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
     assert gfpup("run", "-i", album, "-o", tmp_path / "one", *COMMON, "-q") == 0
     assert pictures(out) == pictures(tmp_path / "one")

@@ -121,12 +121,12 @@ def test_failures_are_told_at_the_end_and_repaired_by_the_same_command(
     assert gfpup(*words) == 1
     said = capfd.readouterr().err
     assert "3 of the 3 jobs begun failed" in said and "1 of 2 photos failed" in said and "forbids commercial use" in said
-    first = (tmp_path / "out" / "backend=identity" / "one.png").stat().st_mtime_ns
+    first = (tmp_path / "out" / "backend=identity" / "one.png").stat().st_ctime_ns
     (faces / "two.png").write_bytes(good)
     assert gfpup(*words) == 1, "codeformer is refused still"
     said = capfd.readouterr().err
     assert "1 of the 3 jobs begun failed" in said and "1 of 2 photos failed" not in said
-    assert (tmp_path / "out" / "backend=identity" / "one.png").stat().st_mtime_ns == first
+    assert (tmp_path / "out" / "backend=identity" / "one.png").stat().st_ctime_ns == first
     assert (tmp_path / "out" / "backend=classical" / "two.png").is_file()
 
 
@@ -178,9 +178,9 @@ def test_what_is_there_is_not_loaded_again(gfpup: Run, faces: Path, tmp_path: Pa
         patch.setattr("gfpup.running.components.load", None)
         assert gfpup(*words, "psnr") == 0, "nothing is missing: nothing is loaded"
     assert (tmp_path / "out" / "manifest.json").read_bytes() == before
-    restored = (tmp_path / "out" / "one.png").stat().st_mtime_ns
+    restored = (tmp_path / "out" / "one.png").stat().st_ctime_ns
     assert gfpup(*words, "psnr,ssim") == 0, "one metric is missing: scored from the files"
-    assert (tmp_path / "out" / "one.png").stat().st_mtime_ns == restored
+    assert (tmp_path / "out" / "one.png").stat().st_ctime_ns == restored
     found = {(row.photo, row.metric) for row in scores.read(tmp_path / "out" / "scores.csv") if row.face is None}
     assert found == {(photo, metric) for photo in ("one.png", "two.png") for metric in ("psnr_to_input", "ssim_to_input")}
 
