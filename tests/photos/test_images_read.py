@@ -345,7 +345,7 @@ def test_cut_off_16_bits_are_refused(tmp_path: Path) -> None:
         (b"", "empty"),
         (b"\0" * 100, "it is not a picture"),
         (b"<!DOCTYPE html><html><body>404</body></html>", "text"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEI[CF]"),
         (b"\xff\xd8\xff\xe0", "JPEG"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "it is not a picture"),
     ],
