@@ -38,7 +38,7 @@ def arm(moment: int) -> None:
 
     around(os, "replace")
     around(Path, "replace")
-    around(Manifest, "_append")
+    around(Manifest, "add")
 
 
 def child(words: list[str], moment: int | None) -> int:

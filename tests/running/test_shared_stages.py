@@ -67,7 +67,8 @@ def again(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def seconds_of(folder: Path) -> dict[str, float]:
     with (folder / "scores.csv").open() as file:
-        return {row["photo"]: float(row["value"]) for row in csv.DictReader(file) if row["metric"] == "seconds"}
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "seconds"]
+        return {row["photo"]: float(row["value"]) for row in rows if row["value"]}
 
 
 def test_five_backends_cost_one_detection_a_photo(
@@ -97,7 +98,9 @@ def test_five_backends_cost_one_detection_a_photo(
             counted = sum(
                 {**line["seconds"], **line["reused"]}.get(s, 0) for s in line["seconds"] if s not in ("read", "write", "score")
             )
-            assert seconds_of(shared)[line["name"]] == pytest.approx(counted, abs=1e-3)
+            if backend != "precomputed":  # another tool's time is not known
+                assert seconds_of(shared)[line["name"]] == pytest.approx(counted, abs=1e-3)
+        assert bool(seconds_of(shared)) == (backend != "precomputed")
         reasons = {reason["setting"]: reason["value"] for reason in document["plan"]["reasons"]}
         assert reasons["shared_stages"] is True
     first, last = (manifest(tmp_path / f"shared/backend={backend}")["photos"] for backend in ("identity", "classical"))
