@@ -59,7 +59,7 @@ def test_a_check_is_a_row_and_its_remedy_a_line() -> None:
     check = Check("weights", "bisenet", "warning", "is not here", "gfpup weights fetch bisenet")
     first, second = doctor.as_text(check, width=120).splitlines()
     assert first.split() == ["warning", "weights", "bisenet", "is", "not", "here"]
-    assert second.strip() == "-> gfpup weights fetch bisenet" and second.index("->") == first.index("is")
+    assert second.strip() == "-> gfpup weights fetch bisenet" and second.index("->") == first.index("is not here")
     assert doctor.as_text(check, width=30).splitlines() == [
         "warning  weights: bisenet",
         "         is not here",

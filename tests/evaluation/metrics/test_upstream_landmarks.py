@@ -51,5 +51,5 @@ def test_the_network_is_facexlibs_and_filled_strictly(tmp_path: Path) -> None:
     assert score.value is not None and 0 < score.value < 512 * 2**0.5 and not score.higher_is_better
     assert metric.score(a, None).missing_reason
     torch.save({"state_dict": {"conv1.weight": torch.zeros(1)}}, path)
-    with pytest.raises(MetricError, match="does not hold the landmark network"):
+    with pytest.raises(MetricError, match="does not hold the network of lmd"):
         metrics.load("lmd", {"alignment-wflw-4hg": path})
