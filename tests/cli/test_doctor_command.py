@@ -79,9 +79,10 @@ def test_json_is_one_object_with_every_check(capsys: pytest.CaptureFixture[str])
 def test_problems_alone_and_other_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").touch()
     assert doctor.run(["--offline", "--problems", "--output", "taken", "--weights-dir", str(tmp_path / "w")]) == 1
-    rows = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if not line.startswith(" ")]
     assert rows and not any(row.startswith("ok") for row in rows)
-    assert any("taken is a file" in row for row in rows)
+    assert "taken is a file" in " ".join(printed.split())  # wrapped where the folder's name is long
 
 
 def test_unknown_flags_are_refused_and_help_ends_in_three_commands(capsys: pytest.CaptureFixture[str]) -> None:

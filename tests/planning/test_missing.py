@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from machines import NO_GPU, request
 
 from gfpup.cli.main import main
 from gfpup.core.errors import CheckpointError
 from gfpup.planning.missing import missing_checkpoints, plan_or_name_missing
 from gfpup.planning.planner import open_resolver
 from gfpup.weights.download import DownloadError
-from tests.machines import NO_GPU, request
 
 
 def names(*overrides: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hydra
 import pytest
+from machines import request
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
 
@@ -17,7 +18,6 @@ from gfpup.planning.option import describe, expected
 from gfpup.planning.schema import FLAGS, OPTIONS, SECTIONS, Faces
 from gfpup.planning.settings import ARGV_VARIABLE, read_settings
 from gfpup.planning.structured import SCHEMA, register
-from tests.machines import request
 
 CHOSEN = {
     "source": "folder",
