@@ -343,3 +343,9 @@ def test_the_mean_face_in_a_window_is_upright_and_scales_with_it() -> None:
     np.testing.assert_allclose(two, 2 * one + [10, 20])
     affine = fit_similarity(one)
     assert affine is not None and abs(affine[1, 0]) < 1e-5 and affine[0, 0] == pytest.approx(512 / (50 * 1.6))
+
+
+def test_a_box_is_part_of_a_larger_face_from_nine_tenths_inside_it() -> None:
+    face = [0.0, 0.0, 100.0, 100.0]
+    for inside, kept in ((0.55, [0, 1]), (0.85, [0, 1]), (0.95, [0]), (1.0, [0])):
+        assert detect.drop_contained(np.array([face, [100 - 40 * inside, 20, 140 - 40 * inside, 60]])) == kept, inside

@@ -58,7 +58,7 @@ def test_a_face_that_is_not_finite_is_redone_then_named_and_never_pasted() -> No
 
 
 def test_strength_blends_the_face_with_its_input() -> None:
-    for strength, level in ((1.0, 200), (0.5, 150), (0.0, 100)):
+    for strength, level in ((1.0, 200), (0.9, 190), (0.75, 175), (0.5, 150), (0.25, 125), (0.0, 100)):
         result = Restorer(Paint(200 / 255), Found((10, 10)), upscale=1, strength=strength)([photo()])[0]
         assert abs(int(result.pixels[138, 138, 0]) - level) <= 1
 

@@ -1,0 +1,209 @@
+"""Change the code in small ways and see whether the tests of its folder notice.
+
+python experiments/016-mutants/run.py --folder ops             # draw, run, write results-ops.csv
+python experiments/016-mutants/run.py --folder ops --again     # run the survivors against the tests as they are now
+
+Needs `pip install cosmic-ray==8.7.0 coverage`. The changes are made in a scratch copy of the work tree. A mutant is run against
+the tests of its folder that execute the changed line, fastest first, until one fails. A call that is cut off goes on where it
+stopped; `--limit` bounds the mutants of one call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import difflib
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from places import Mutant, draw
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+COLUMNS = ("file", "line", "operator", "occurrence", "change", "outcome", "seconds", "test", "outcome_after", "test_after")
+MOST_SECONDS = 60.0
+"""Tests beyond this sum of their ordinary seconds are not tried; a mutant is stopped after twice as long and 20 s."""
+
+
+class Recorder:
+    """A pytest plug-in: runs tests in the order given, notes their seconds and failures, and tells coverage which test runs."""
+
+    def __init__(self, order: list[str], coverage: Any = None) -> None:
+        self.places = {name: place for place, name in enumerate(order)}
+        self.coverage = coverage
+        self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []
+        self.skipped: list[str] = []
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        session.items.sort(key=lambda item: self.places.get(item.nodeid, len(self.places)))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        if self.coverage is not None:
+            self.coverage.switch_context(nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + report.duration
+        if report.failed:
+            self.failed.append(report.nodeid)
+        elif report.skipped:
+            self.skipped.append(report.nodeid)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.failed.append(f"{report.nodeid} (import)")
+
+
+def in_child(work: Callable[[], Any], scratch: Path, limit_s: float) -> Any:
+    """What `work` returns in a forked process whose working folder is `scratch`; None where it took more than `limit_s`."""
+    answer = scratch / "answer.json"
+    answer.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os.chdir(scratch)
+        sys.path[:0] = [str(scratch)]
+        quiet = os.open(scratch / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        try:
+            answer.write_text(json.dumps(work()))
+        finally:
+            os._exit(0)
+    end = time.monotonic() + limit_s
+    while os.waitpid(child, os.WNOHANG)[0] == 0:
+        if time.monotonic() > end:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return None
+        time.sleep(0.02)
+    return json.loads(answer.read_text()) if answer.exists() else {"failed": ["the process ended"]}
+
+
+def run_tests(tests: list[str], scratch: Path, *options: str, coverage: Any = None) -> dict[str, Any]:
+    import pytest
+
+    recorder = Recorder(tests, coverage)
+    words = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={scratch}/tmp", *options, *tests]
+    status = int(pytest.main(words, plugins=[recorder]))
+    if status > 1 and not recorder.failed:
+        recorder.failed.append("collection")
+    return {"failed": recorder.failed, "skipped": recorder.skipped, "seconds": recorder.seconds}
+
+
+def baseline(folder: str, scratch: Path) -> dict[str, Any]:
+    """The seconds of a folder's tests that pass, and the tests that execute each line."""
+
+    def work() -> dict[str, Any]:
+        import coverage
+
+        tracer = coverage.Coverage(data_file=None, source=[str(scratch / "gfpup")], config_file=False)
+        tracer.start()
+        result = run_tests([f"tests/{folder}"], scratch, coverage=tracer)
+        tracer.stop()
+        data = tracer.get_data()
+        lines = {str(Path(name).relative_to(scratch)): data.contexts_by_lineno(name) for name in data.measured_files()}
+        return {**result, "lines": lines}
+
+    kept = scratch / f"baseline-{folder}.json"
+    newest = max(path.stat().st_mtime for path in (ROOT / "tests" / folder).rglob("*.py"))
+    if not kept.exists() or kept.stat().st_mtime < newest:
+        kept.write_text(json.dumps(in_child(work, scratch, 900)))
+    return dict(json.loads(kept.read_text()))
+
+
+def tests_of(mutant: Mutant, measured: dict[str, Any]) -> list[str]:
+    """The passing tests that execute the changed lines, fastest first; for lines run at import, those of the whole file."""
+    lines = measured["lines"].get(mutant.file, {})
+    numbers = [str(n) for n in range(mutant.start[0], mutant.end[0] + 1)]
+    found = {test for n in numbers for test in lines.get(n, ())}
+    if "" in found or not found:
+        found |= {test for tests in lines.values() for test in tests}
+    unused = {*measured["failed"], *measured["skipped"]}
+    fine = sorted((measured["seconds"][test], test) for test in found if test and test not in unused)
+    chosen, total = [], 0.0
+    for seconds, test in fine:
+        total += seconds
+        if total > MOST_SECONDS and chosen:
+            break
+        chosen.append(test)
+    return chosen
+
+
+def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path) -> dict[str, Any]:
+    code = (ROOT / mutant.file).read_text()
+    changed = mutant.apply(code)
+    tests = tests_of(mutant, measured)
+    began = time.monotonic()
+    outcome, noticed = "survived", ""
+    if tests:
+        (scratch / mutant.file).write_text(changed)
+        limit_s = 20 + 2 * sum(measured["seconds"][test] for test in tests)
+        result = in_child(lambda: run_tests(tests, scratch, "-x"), scratch, limit_s)
+        (scratch / mutant.file).write_text(code)
+        if result is None:
+            outcome = "timed out"
+        elif result["failed"]:
+            outcome, noticed = "caught", result["failed"][0]
+    lines = [line for line in difflib.ndiff(code.splitlines(), changed.splitlines()) if line[:2] in ("- ", "+ ")]
+    change = " => ".join(" ".join(line[2:].strip() for line in lines if line[0] == sign) for sign in "-+")
+    seconds = f"{time.monotonic() - began:.1f}"
+    return dict(zip(COLUMNS, (*key(mutant), change, outcome, seconds, noticed or f"{len(tests)} tests", "", ""), strict=True))
+
+
+def key(mutant: Mutant) -> tuple[str, str, str, str]:
+    return mutant.file, str(mutant.start[0]), mutant.operator.removeprefix("core/"), str(mutant.occurrence)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", required=True)
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=16)
+    parser.add_argument("--limit", type=int, default=10**6)
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "gfpup-mutants")
+    asked = parser.parse_args()
+    scratch = (asked.scratch / asked.folder).resolve()
+    shutil.copytree(ROOT, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", "mlruns"))
+    os.environ |= {"PYTHONPATH": str(scratch), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    os.environ.setdefault("GFPUP_SHARED", str(ROOT.parent / "shared"))
+    sys.dont_write_bytecode = True  # or a changed file of the same size and second is taken for the one before it
+    for name in ("cv2", "hydra", "lightning", "matplotlib", "pytest", "scipy.stats", "skimage.data", "torch", "hypothesis"):
+        importlib.import_module(name)  # once, before the forks
+
+    mutants, places, left_out = draw(ROOT, asked.folder, asked.count, asked.seed)
+    print(f"{asked.folder}: {len(mutants)} of {places} places; left out: {dict(left_out)}", flush=True)
+    table = HERE / f"results-{asked.folder}.csv"
+    rows = list(csv.DictReader(table.open())) if table.exists() else []
+    known = {tuple(row[name] for name in COLUMNS[:4]): row for row in rows}
+    measured = baseline(asked.folder, scratch)
+    unused = measured["failed"] + measured["skipped"]
+    print(f"{len(measured['seconds'])} tests in {sum(measured['seconds'].values()):.0f} s; not used: {unused}", flush=True)
+    wanted = [
+        m for m in mutants if (known.get(key(m), {}).get("outcome") == "survived" if asked.again else key(m) not in known)
+    ]
+    for mutant in wanted[: asked.limit]:
+        row = try_mutant(mutant, measured, scratch)
+        if asked.again:
+            known[key(mutant)] |= {"outcome_after": row["outcome"], "test_after": row["test"]}
+        else:
+            rows.append(row)
+        print(row["outcome"], row["seconds"], row["file"], row["line"], row["change"], row["test"], flush=True)
+        with table.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(sorted(rows, key=lambda row: (row["file"], int(row["line"]))))
+
+
+if __name__ == "__main__":
+    main()
