@@ -96,11 +96,13 @@ def draw(root: Path, folder: str, count: int, seed: int) -> tuple[list[Mutant], 
     left_out: dict[tuple[Any, ...], str] = {}
     for path in sorted((root / "gfpup" / folder).rglob("*.py")):
         code = path.read_text()
+        lines = code.splitlines()
         parts = list(excluded(code))
         for mutant in every_mutant(str(path.relative_to(root)), code):
             place = (mutant.file, mutant.start, mutant.end, mutant.operator.split("_")[0])
-            if code.splitlines()[mutant.start[0] - 1][mutant.start[1] :].startswith("*,"):
-                left_out[place] = "the * before keyword-only parameters"
+            before, at = lines[mutant.start[0] - 1][: mutant.start[1]], lines[mutant.start[0] - 1][mutant.start[1] :]
+            if at.startswith("*") and (not before.strip() or before.rstrip()[-1] in "({[,"):
+                left_out[place] = "a star that is no operator"
             elif reason := reason_to_leave(mutant, parts):
                 left_out[place] = reason
             else:

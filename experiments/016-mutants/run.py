@@ -164,6 +164,13 @@ def key(mutant: Mutant) -> tuple[str, str, str, str]:
     return mutant.file, str(mutant.start[0]), mutant.operator.removeprefix("core/"), str(mutant.occurrence)
 
 
+def is_due(row: dict[str, str] | None, *, again: bool) -> bool:
+    """Whether a mutant is still to be run: each once, and with `again` those that no test has caught."""
+    if again:
+        return row is not None and row["outcome"] == "survived" and row["outcome_after"] in ("", "survived")
+    return row is None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", required=True)
@@ -189,9 +196,7 @@ def main() -> None:
     measured = baseline(asked.folder, scratch)
     unused = measured["failed"] + measured["skipped"]
     print(f"{len(measured['seconds'])} tests in {sum(measured['seconds'].values()):.0f} s; not used: {unused}", flush=True)
-    wanted = [
-        m for m in mutants if (known.get(key(m), {}).get("outcome") == "survived" if asked.again else key(m) not in known)
-    ]
+    wanted = [mutant for mutant in mutants if is_due(known.get(key(mutant)), again=asked.again)]
     for mutant in wanted[: asked.limit]:
         row = try_mutant(mutant, measured, scratch)
         if asked.again:
@@ -203,6 +208,8 @@ def main() -> None:
             writer = csv.DictWriter(handle, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(sorted(rows, key=lambda row: (row["file"], int(row["line"]))))
+    if len(wanted) <= asked.limit:
+        print("nothing left")
 
 
 if __name__ == "__main__":
