@@ -1,7 +1,7 @@
 """Change the code in small ways and see whether the tests of its folder notice.
 
-python experiments/016-mutants/run.py --folder ops             # draw, run, write results-ops.csv
-python experiments/016-mutants/run.py --folder ops --again     # run the survivors against the tests as they are now
+python experiments/016-mutants/run.py --folder ops --tests-of COMMIT  # draw, run, write results-ops.csv
+python experiments/016-mutants/run.py --folder ops --again            # run the survivors against the tests as they are now
 
 Needs `pip install cosmic-ray==8.7.0 coverage`. The changes are made in a scratch copy of the work tree. A mutant is run against
 the tests of its folder that execute the changed line, fastest first, until one fails. A call that is cut off goes on where it
@@ -18,6 +18,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -100,7 +101,7 @@ def run_tests(tests: list[str], scratch: Path, *options: str, coverage: Any = No
     return {"failed": recorder.failed, "skipped": recorder.skipped, "seconds": recorder.seconds}
 
 
-def baseline(folder: str, scratch: Path) -> dict[str, Any]:
+def baseline(folder: str, scratch: Path, *, revision: str | None) -> dict[str, Any]:
     """The seconds of a folder's tests that pass, and the tests that execute each line."""
 
     def work() -> dict[str, Any]:
@@ -114,9 +115,9 @@ def baseline(folder: str, scratch: Path) -> dict[str, Any]:
         lines = {str(Path(name).relative_to(scratch)): data.contexts_by_lineno(name) for name in data.measured_files()}
         return {**result, "lines": lines}
 
-    kept = scratch / f"baseline-{folder}.json"
+    kept = scratch / f"baseline-{revision or 'now'}.json"
     newest = max(path.stat().st_mtime for path in (ROOT / "tests" / folder).rglob("*.py"))
-    if not kept.exists() or kept.stat().st_mtime < newest:
+    if not kept.exists() or (revision is None and kept.stat().st_mtime < newest):
         kept.write_text(json.dumps(in_child(work, scratch, 900)))
     return dict(json.loads(kept.read_text()))
 
@@ -178,14 +179,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--limit", type=int, default=10**6)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--tests-of", metavar="COMMIT", help="take the tests from this commit")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "gfpup-mutants")
     asked = parser.parse_args()
     scratch = (asked.scratch / asked.folder).resolve()
+    shutil.rmtree(scratch / "tests", ignore_errors=True)
     shutil.copytree(ROOT, scratch, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".venv", ".git", "__pycache__", "mlruns"))
+    if asked.tests_of:
+        shutil.rmtree(scratch / "tests")
+        archive = subprocess.run(["git", "archive", asked.tests_of, "tests"], cwd=ROOT, check=True, capture_output=True).stdout
+        subprocess.run(["tar", "-x"], cwd=scratch, check=True, input=archive)
     os.environ |= {"PYTHONPATH": str(scratch), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     os.environ.setdefault("GFPUP_SHARED", str(ROOT.parent / "shared"))
     sys.dont_write_bytecode = True  # or a changed file of the same size and second is taken for the one before it
-    for name in ("cv2", "hydra", "lightning", "matplotlib", "pytest", "scipy.stats", "skimage.data", "torch", "hypothesis"):
+    for name in ("cv2", "hydra", "pytest", "scipy.stats", "skimage.data", "torch", "hypothesis"):
         importlib.import_module(name)  # once, before the forks
 
     mutants, places, left_out = draw(ROOT, asked.folder, asked.count, asked.seed)
@@ -193,7 +200,7 @@ def main() -> None:
     table = HERE / f"results-{asked.folder}.csv"
     rows = list(csv.DictReader(table.open())) if table.exists() else []
     known = {tuple(row[name] for name in COLUMNS[:4]): row for row in rows}
-    measured = baseline(asked.folder, scratch)
+    measured = baseline(asked.folder, scratch, revision=asked.tests_of)
     unused = measured["failed"] + measured["skipped"]
     print(f"{len(measured['seconds'])} tests in {sum(measured['seconds'].values()):.0f} s; not used: {unused}", flush=True)
     wanted = [mutant for mutant in mutants if is_due(known.get(key(mutant)), again=asked.again)]
