@@ -216,3 +216,36 @@ def test_an_aligned_photo_is_measured_once_and_said_of_both() -> None:
     assert scores["psnr_to_input", None].value == scores["psnr_to_input", 0].value
     scorer(Pictures(restored, degraded, affines={0: AFFINE}))
     assert len(metric.seen) == 3
+
+
+def test_a_photo_that_cannot_be_measured_has_a_reason_for_each_score() -> None:
+    scorer = Scorer({}, {}, ["psnr", "identity", "niqe", "seconds", "fid", "peak_memory"], device="cpu")
+    alone = scorer.unmeasured("a.png", "torn", referenced=False)
+    assert [score.metric for score in alone] == ["psnr_to_input", "identity_to_input", "niqe", "seconds"]
+    assert {(score.photo, score.value, score.missing_reason) for score in alone} == {("a.png", None, "torn")}
+    assert [score.higher_is_better for score in alone] == [True, True, False, False]
+    paired = scorer.unmeasured("a.png", "torn", referenced=True)
+    assert [score.metric for score in paired] == ["psnr", "identity", "identity_to_input", "niqe", "seconds"]
+
+
+def test_guarded_faces_are_scored_though_they_were_not_restored() -> None:
+    faces = [
+        {"restored": False, "guarded": True, "affine": AFFINE.tolist()},
+        {"restored": True, "guarded": False, "affine": None},
+    ]
+    assert list(affines_of_line({"faces": faces})) == [0]
+
+
+def test_seconds_that_cannot_be_given_have_their_reason() -> None:
+    scorer = Scorer({}, {"seconds": "not timed"}, ["seconds"], device="cpu")
+    (score,) = scorer(Pictures(picture(32, 32, 1), stages={"detect": 0.5}, photo="a.png"))
+    assert (score.value, score.missing_reason, score.photo) == (None, "not timed", "a.png")
+
+
+def test_pictures_of_nearly_one_shape_are_compared() -> None:
+    restored, reference = picture(200, 300, 1), picture(100, 150, 2)
+    (same,) = scorer_of("psnr")(Pictures(restored, None, reference))
+    assert same.value is not None
+    for shape in ((100, 140), (100, 160)):
+        (other,) = scorer_of("psnr")(Pictures(restored, None, picture(*shape, 2)))
+        assert other.value is None and "different shape" in str(other.missing_reason)

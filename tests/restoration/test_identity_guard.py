@@ -278,3 +278,10 @@ def test_another_checkpoint_is_refused(tmp_path: Path) -> None:
         load_guard(path, minimum=0.5)
     with pytest.raises(GfpupError, match="from 0 to 1"):
         load_guard(path, minimum=1.5)
+
+
+def test_a_likeness_of_exactly_the_minimum_passes() -> None:
+    one = np.array([1.0, 0.0])
+    _, note = IdentityGuard(lambda face: one, minimum=1.0)(flat(DARK), painted(BRIGHT))
+    assert (note.share, note.changed) == (1.0, False)
+    assert IdentityGuard(lambda face: one, minimum=0.25).minimum == 0.25

@@ -165,3 +165,21 @@ def test_photos_with_colours_are_not_touched() -> None:
     for keep in (False, True):
         result = Restorer(Blush(), Found((10, 10)), upscale=1, keep_tone=keep)([vivid])[0]
         assert np.ptp(result.pixels, axis=2).max() > 50 and not result.warnings
+
+
+def test_what_overshoots_is_clipped_before_it_is_blended() -> None:
+    for value, level in ((2.0, 178), (-1.0, 50)):
+        result = Restorer(Paint(value), Found((10, 10)), upscale=1, strength=0.5)([photo()])[0]
+        assert abs(int(result.pixels[138, 138, 0]) - level) <= 1
+
+
+def test_a_face_that_failed_says_so_and_leaves_its_neighbour() -> None:
+    class FirstFails:
+        def restore(self, crops: torch.Tensor) -> torch.Tensor:
+            out = torch.zeros_like(crops)
+            out[0] = float("nan")
+            return out
+
+    result = Restorer(FirstFails(), Found((10, 10), (300, 10)), upscale=1, face_batch=2)([photo()])[0]
+    assert [(face.restored, face.failed) for face in result.faces] == [(False, True), (True, False)]
+    assert result.faces[0].output is None and result.pixels[138, 138, 0] == 100 and result.pixels[138, 428, 0] == 0

@@ -38,3 +38,37 @@ def test_every_refusal_says_why() -> None:
     reasons = select_faces(FACES, SIZE, FaceChoice("largest", min_px=50))
     assert reasons == [None, "not the largest one", "its box is 30 px, under the minimum of 50"]
     assert select_faces([], SIZE, FaceChoice("center")) == []
+
+
+def test_limits_are_inclusive_and_measured_on_the_shorter_side_and_the_eyes() -> None:
+    eyes = np.array([[10.0, 10.0], [13.0, 14.0], [0, 0], [0, 0], [0, 0]])
+    found = Face((0.0, 0.0, 40.0, 50.0), 0.9, eyes)
+
+    def reason(**limits: float) -> str | None:
+        return select_faces([found], SIZE, FaceChoice(**limits))[0]  # type: ignore[arg-type]
+
+    assert reason(min_px=40) is None and reason(min_score=0.9) is None and reason(min_eye_distance_px=5) is None
+    assert reason(min_px=40.5) == "its box is 40 px, under the minimum of 40.5"
+    assert reason(min_eye_distance_px=5.5) == "its eyes are 5 px apart, under the minimum of 5.5"
+    assert reason(min_score=0.91) == "its score is 0.90, under the minimum of 0.91"
+
+
+def test_a_region_holds_the_faces_whose_centres_lie_in_it() -> None:
+    found = [Face((100.0, 20.0, 140.0, 60.0), 0.9, np.zeros((5, 2)))]
+    for region, left_alone in (
+        ((120, 40, 130, 50), True), ((110, 30, 120, 40), True), ((121, 30, 130, 50), False), ((110, 41, 130, 50), False),
+        ((100, 30, 119, 50), False), ((100, 30, 130, 39), False),
+    ):  # fmt: skip
+        (reason,) = select_faces(found, SIZE, FaceChoice(leave_alone=(region,)))
+        assert (reason is not None and "left alone" in reason) == left_alone, region
+
+
+def test_the_centre_is_that_of_the_photo_whatever_its_shape() -> None:
+    found = [face(0, 0, 20), face(90, 40, 20), face(190, 80, 20)]
+    assert select_faces(found, (100, 200), FaceChoice("center")) == ["not the center one", None, "not the center one"]
+    assert select_faces([face(140, 50, 20), face(50, 140, 20)], (100, 300), FaceChoice("center"))[0] is None
+
+
+def test_the_largest_is_the_one_of_the_largest_area() -> None:
+    wide, square = Face((0.0, 0.0, 90.0, 10.0), 0.9, np.zeros((5, 2))), face(0, 0, 40)
+    assert select_faces([wide, square], SIZE, FaceChoice("largest")) == ["not the largest one", None]

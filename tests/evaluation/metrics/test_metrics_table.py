@@ -111,3 +111,50 @@ def test_a_plug_in_that_does_not_declare_itself_is_refused() -> None:
         metrics.facts("undeclared")
     with pytest.raises(MetricError, match="did you mean 'brightness'"):
         metrics.expand(["brightnes"])
+
+
+def test_directions_and_bounds_are_those_of_the_definitions() -> None:
+    """Written down a second time, because a sign here turns every ranking round."""
+    higher = {"psnr", "ssim", "ms_ssim", "identity", "musiq", "maniqa", "clipiqa", "topiq"}
+    assert {row.name for row in TABLE.values() if row.higher_is_better} == higher
+    shares, cosines = ("ms_ssim", "dists", "maniqa", "clipiqa", "topiq"), ("ssim", "identity")
+    bounds = dict.fromkeys(TABLE, (0, None)) | dict.fromkeys(shares, (0, 1)) | dict.fromkeys(cosines, (-1, 1))
+    bounds |= {"deg": (0, 180), "musiq": (0, 100), "kid": (None, None)}
+    assert {row.name: row.bounds for row in TABLE.values()} == bounds
+
+
+class HalfDeclared(Brightness):
+    """Says its kind, and not which way is better.
+
+    This is not part of what it means.
+    """
+
+    higher_is_better = "yes"  # type: ignore[assignment]
+
+
+class WithoutWords(Brightness):
+    kind = "full_reference"
+    weights = ("vgg16",)
+
+
+WithoutWords.__doc__ = None
+
+
+class SeveralLines(Brightness):
+    """how bright it is
+
+    This is not part of what it means.
+    """
+
+
+def test_a_plug_in_is_described_by_the_first_line_of_its_docstring_or_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = {"half": HalfDeclared, "silent": WithoutWords, "several": SeveralLines}
+    points = [EntryPoint(name, f"{__name__}:{cls.__name__}", "gfpup.metrics") for name, cls in classes.items()]
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point for point in points if point.group == group])
+    assert metrics.facts("several").meaning == "how bright it is"
+    silent = metrics.facts("silent")
+    assert (silent.meaning, silent.weights, silent.level, silent.licence_id) == (
+        "silent", ("vgg16",), "photo and faces", "unknown",
+    )  # fmt: skip
+    with pytest.raises(MetricError, match="higher_is_better"):
+        metrics.facts("half")

@@ -151,3 +151,16 @@ def test_inceptions_features_are_torchmetrics(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, path)
     with pytest.raises(MetricError, match="does not hold the Inception network"):
         metrics.load("fid", {"inception-fid": path})
+
+
+def test_fid_needs_a_hundred_faces_a_set_and_kid_fifty() -> None:
+    for name, least in (("fid", 100), ("kid", 50)):
+        enough, few = list(features(least, 4, 1)), list(features(least - 1, 4, 1))
+        assert set_score(name, enough, enough).value is not None
+        assert set_score(name, few, enough).value is None and set_score(name, enough, few).value is None
+
+
+def test_two_rows_are_enough_for_a_distance() -> None:
+    a, b = np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[3.0, 0.0], [5.0, 0.0]])
+    assert frechet_distance(a, b) == pytest.approx(9.0)
+    assert kernel_distance(a, b) == pytest.approx(1.0 + 8.5**3 - (1 + 1 + 4**3 + 6**3) / 2)

@@ -53,3 +53,13 @@ def test_the_network_is_facexlibs_and_filled_strictly(tmp_path: Path) -> None:
     torch.save({"state_dict": {"conv1.weight": torch.zeros(1)}}, path)
     with pytest.raises(MetricError, match="does not hold the network of lmd"):
         metrics.load("lmd", {"alignment-wflw-4hg": path})
+
+
+def test_peaks_look_at_both_neighbours_next_to_the_border() -> None:
+    heatmaps = np.zeros((4, 8, 8))
+    heatmaps[:, 1, 1] = 1.0
+    heatmaps[0, 1, 0] = heatmaps[1, 0, 1] = heatmaps[2, 1, 2] = heatmaps[3, 2, 1] = 0.5
+    assert peaks(heatmaps).tolist() == [[1.25, 1.5], [1.5, 1.25], [1.75, 1.5], [1.5, 1.75]]
+    heatmaps[:, 6, 6] = 2.0
+    heatmaps[0, 6, 7] = heatmaps[1, 7, 6] = heatmaps[2, 6, 5] = heatmaps[3, 5, 6] = 0.5
+    assert peaks(heatmaps).tolist() == [[6.75, 6.5], [6.5, 6.75], [6.25, 6.5], [6.5, 6.25]]

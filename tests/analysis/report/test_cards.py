@@ -1,0 +1,118 @@
+"""A card shows one photo's scores beside each other, marks the best and says how far the runs are apart."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gfpup.analysis.compare import Line
+from gfpup.analysis.report.cards import Order, PhotoScores
+from gfpup.analysis.report.data import ReportedRun, Subject
+from gfpup.analysis.report.pictures import Views
+from gfpup.analysis.report.tables import failures, gaps, runs_table
+from gfpup.core.types import Score
+
+
+def line(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "error": None, "warnings": [], "faces": [], "seconds": {"detect": 1.0, "restore": 2.0}, **more}
+
+
+def run_of(name: str, lines: list[dict[str, Any]], scores: list[Score]) -> ReportedRun:
+    document = {"status": "done", "photos": lines}
+    return ReportedRun(Path(name), document, tuple(scores), name, {}, {each["name"][:-4]: each for each in lines})
+
+
+def score(metric: str, value: float | None, photo: str, *, better: bool = True, face: int | None = None) -> Score:
+    return Score(metric, value, better, "no consent" if value is None else None, f"{photo}.png", face)
+
+
+@pytest.fixture
+def subject() -> Subject:
+    """Two runs over three photos: `a` is alike in both, `b` differs most, `c` failed in one."""
+    one = run_of(
+        "one",
+        [line("a.png"), line("b.png", notes=["a note"], warnings=["odd"]), line("c.png")],
+        [score("lpips", 0.2, "a", better=False), score("lpips", 0.9, "b", better=False), score("lpips", 0.3, "c", better=False),
+         score("psnr_to_input", 30.0, "a"), score("psnr_to_input", math.inf, "b"), score("psnr_to_input", 10.0, "c"),
+         score("identity", 0.5, "a", face=0), score("niqe", None, "a"), score("niqe", None, "b")],
+    )  # fmt: skip
+    faces = [{"failed": True, "restored": False, "reason": "not finite"}, {"failed": False, "restored": True, "reason": None}]
+    two = run_of(
+        "two",
+        [line("a.png", warnings=["odd"], faces=faces), line("b.png", warnings=["odd"]), line("c.png", error="torn")],
+        [score("lpips", 0.25, "a", better=False), score("lpips", 0.1, "b", better=False),
+         score("psnr_to_input", 20.0, "a"), score("psnr_to_input", 40.0, "b"), score("niqe", None, "a"),
+         Score("fid", 12.5, False)],
+    )  # fmt: skip
+    keys = [("identity", "faces", True), ("lpips", "photo", False), ("psnr_to_input", "photo", True)]
+    lines = [Line(metric, level, better, run, 3, 0.5, 1) for metric, level, better in keys for run in ("one", "two")]
+    return Subject((one, two), ("a", "b", "c"), "one", tuple(lines), None, (), (("job 3", "no weights"),))
+
+
+def card(subject: Subject, photo: str) -> Any:
+    return PhotoScores(subject).card(Views(photo, (30, 20), ((0.1, 0.1, 0.2, 0.2), (0, 0, 0.9, 0.9)), {}))
+
+
+def test_scores_of_photos_come_before_those_of_faces(subject: Subject) -> None:
+    scores = PhotoScores(subject)
+    assert scores.keys == [("lpips", "photo"), ("psnr_to_input", "photo"), ("identity", "faces")]
+    assert scores.numbers == {"a": 1, "b": 2, "c": 3}
+    assert scores.row(("lpips", "photo"), "b") == [0.9, 0.1] and scores.row(("lpips", "photo"), "c") == [0.3, None]
+
+
+def test_the_best_is_marked_and_never_what_is_nearest_the_input(subject: Subject) -> None:
+    shown = card(subject, "b")
+    assert shown.scores == [
+        ("lpips ↓", [("0.9", False), ("0.1", True)], "0.8"),
+        ("psnr_to_input", [("∞", False), ("40", False)], ""),
+    ]
+    assert json.loads(shown.values) == [[0.9, 0.1], [None, 40.0], [None, None]]
+    assert card(subject, "c").scores[0] == ("lpips ↓", [("0.3", False), ("none", False)], "")
+    assert [name for name, _, _ in card(subject, "a").scores] == ["lpips ↓", "psnr_to_input", "identity of faces ↑"]
+
+
+def test_a_card_says_what_happened_once_for_all_runs_and_by_number_for_some(subject: Subject) -> None:
+    assert card(subject, "b").notes == [("a note", [0], False), ("odd", [], False)]
+    assert card(subject, "a").notes == [("odd", [1], False), ("face 1: not finite", [1], False)]
+    assert card(subject, "c").notes == [("torn", [1], True)]
+    assert card(subject, "a").facts == "0 or 2 faces, 30×20 px" and card(subject, "c").facts == "0 faces, 30×20 px"
+    assert (card(subject, "b").number, card(subject, "b").name) == (2, "b.png")
+    assert card(subject, "b").faces == ((0.1, 0.1, 0.2, 0.2),), "a face that fills its picture has no button"
+
+
+def test_photos_can_be_sorted_by_difference_and_worst_first(subject: Subject) -> None:
+    scores = PhotoScores(subject)
+    orders = scores.orders()
+    assert {heading: [order.label for order in found] for heading, found in orders.items()} == {
+        "Largest difference first": ["difference in lpips", "difference in psnr_to_input"],
+        "Worst score first": ["worst lpips", "worst identity of faces"],
+        "Most changed first": ["most changed by psnr_to_input"],
+        "Name": ["name"],
+    }
+    assert [order.value for order in orders["Largest difference first"]] == ["difference 0 lower", "difference 1 higher"]
+    assert scores.sorted_photos(orders["Largest difference first"][0]) == ["b", "a", "c"]
+    assert scores.sorted_photos(orders["Worst score first"][0]) == ["b", "c", "a"]
+    assert scores.sorted_photos(orders["Most changed first"][0]) == ["c", "a", "b"]
+    assert scores.sorted_photos(Order("name", "name")) == ["a", "b", "c"]
+
+
+def test_tables_count_failures_gaps_and_faces(subject: Subject) -> None:
+    assert [[cell.text for cell in row] for row in failures(subject).rows] == [
+        ["job 3", "", "job", "no weights"],
+        ["two", "a.png", "face 1", "not finite"],
+        ["two", "c.png", "photo", "torn"],
+    ]
+    assert [[cell.text for cell in row] for row in gaps(subject).rows] == [
+        ["one", "psnr_to_input", "1", "the pictures are identical"],
+        ["all 2 runs", "niqe", "3", "no consent"],
+    ]
+    table = runs_table(subject)
+    assert table.heads[:5] == ["run", "photos", "failed", "faces", "seconds per photo"] and table.heads[-1] == "fid of the run"
+    one, two = ([cell.text for cell in row] for row in table.rows)
+    assert one[:5] == ["one", "3", "0", "0 of 0", "3"] and two[:4] == ["two", "3", "1", "1 of 2"]
+    assert one[-1] == "none" and two[-1] == "12.5"
+    assert table.kinds[:3] == ["text", "number", "number"]
