@@ -58,3 +58,24 @@ def test_levels_scale_to_values() -> None:
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="one size"):
         match_color(to_float(_picture(1)), to_float(_picture(1))[:50])
+
+
+def test_detail_and_colour_are_parted_by_five_levels() -> None:
+    x = np.arange(512)
+
+    def kept(period_px: int) -> float:
+        wave = np.broadcast_to((0.5 + 0.2 * np.sin(2 * np.pi * x / period_px))[None, :, None], (96, 512, 3)).astype(np.float32)
+        matched = match_color(wave, np.full_like(wave, 0.5))[48, 128:384, 0]
+        return float(np.ptp(matched)) / 0.4
+
+    for period_px in (16, 64, 128, 256):
+        # The response of [1 2 1]/4 with holes of h pixels to a wave of p pixels is cos²(pi h / p).
+        low = np.prod([np.cos(np.pi * hole / period_px) ** 2 for hole in (1, 2, 4, 8, 16)])
+        assert kept(period_px) == pytest.approx(1 - low, abs=0.01)
+    point = np.zeros((129, 129, 3), np.float32)
+    point[64, 64] = 1.0
+    spread = np.full_like(point, 0.5) - match_color(np.full_like(point, 0.5), 0.5 - 0.5 * point) + 0  # half the low frequencies
+    rows, columns = np.nonzero(spread[..., 0] > 1e-7)
+    # Five kernels of 2, 4, 8, 16 and 32 pixels' reach on either side.
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (33, 95, 33, 95)
+    assert spread.sum() / 3 == pytest.approx(0.5, rel=1e-4)

@@ -209,3 +209,52 @@ def test_more_damage_leaves_less(face: np.ndarray) -> None:
 
     for worse in ({"sigma_xy": (4.0, 4.0)}, {"scale": 6.0}, {"noise": 15.0}, {"jpeg": 20}):
         assert error(replace(NOTHING, **worse)) > 2 * error(NOTHING)
+
+
+def test_each_value_has_its_own_place_among_the_random_numbers() -> None:
+    """So that a protocol that adds something, or draws it from another range, shifts nothing else."""
+    protocol, name = (
+        PROTOCOLS["restoreformerpp"],
+        next(str(i) for i in range(500) if draw("restoreformerpp", seed=4, name=str(i)).patch is not None),
+    )
+    digest = hashlib.sha256(f"4\0{name}".encode()).digest()
+    u = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big"))).random(29)
+    drawn = draw("restoreformerpp", seed=4, name=name)
+    assert drawn.patch is not None and drawn.colour_shift == (0.0, 0.0, 0.0) and u[15] < protocol.uneven
+    assert drawn.patch.side_px == int(128 + 128 * u[16]) and drawn.patch.place_xy == (u[17], u[18])
+    for damage, own in ((drawn, [*u[:7], *u[12:15]]), (drawn.patch.damage, u[19:29])):
+        sigma = (0.1 + 9.9 * own[0], 0.1 + 9.9 * own[1])
+        turned = own[3] < 0.5
+        assert damage.sigma_xy == pytest.approx(sigma if turned else (sigma[0], sigma[0]))
+        assert damage.angle == pytest.approx(math.pi * (2 * own[2] - 1) if turned else 0.0)
+        assert (damage.scale, damage.noise) == (pytest.approx(0.8 + 7.2 * own[4]), pytest.approx(20 * own[5]))
+        assert (damage.jpeg, damage.kernel_px) == (int(60 + 40 * own[6]), 39 if own[7] < 0.5 else 41)
+        assert damage.haze == (pytest.approx(0.05 + 0.2 * own[9]) if own[8] < protocol.haze else 0.0)
+    assert drawn.patch.damage.noise_seed == int.from_bytes(digest[24:], "big")
+    shifted = next(d for i in range(99) if any((d := draw("gfpgan", seed=4, name=str(i))).colour_shift))
+    at = next(i for i in range(99) if draw("gfpgan", seed=4, name=str(i)) == shifted)
+    digest = hashlib.sha256(f"4\0{at}".encode()).digest()
+    u = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big"))).random(29)
+    assert u[7] < 0.3 and shifted.colour_shift == pytest.approx([40 * value - 20 for value in u[8:11]])
+
+
+def test_a_shift_is_counted_in_levels_and_grey_by_bt601() -> None:
+    black = np.zeros((64, 64, 3), np.uint8)
+    shifted = apply(black, replace(NOTHING, colour_shift=(200.0, 100.0, -5.0)))
+    assert (shifted == [200, 100, 0]).all()
+    assert (apply(black, replace(NOTHING, colour_shift=(250.0, 200.0, 100.0), gray=True)) == 204).all()
+    assert (apply(black, replace(NOTHING, haze=0.2)) == 51).all()
+
+
+def test_a_patch_lies_where_it_was_drawn() -> None:
+    black = np.zeros((60, 100, 3), np.uint8)
+    for place, (x, y) in (((0.0, 0.0), (0, 0)), ((0.999, 0.0), (80, 0)), ((0.0, 0.999), (0, 40)), ((0.5, 0.5), (40, 20))):
+        made = apply(black, replace(NOTHING, patch=Patch(20, place, replace(NOTHING, haze=0.4))))
+        rows, columns = np.nonzero(made[..., 0])
+        assert (columns.min(), rows.min(), columns.max(), rows.max()) == (x, y, x + 19, y + 19)
+
+
+def test_the_test_grid_is_always_turned_to_one_of_four_angles() -> None:
+    drawn = [draw("difface-test-grid", seed=0, name=str(i)) for i in range(300)]
+    assert {round(d.angle / math.pi, 9) for d in drawn} == {0.0, 0.25, 0.5, 0.75}
+    assert len({d.sigma_xy for d in drawn}) == 16

@@ -102,3 +102,44 @@ def test_warp_beyond_the_edge_shows_the_border() -> None:
     moved = geometry.warp(picture, geometry.shift(np.eye(2, 3), (30, 0)), (50, 50), border=(1.0, 2.0, 3.0))
     assert moved[25, 10].tolist() == [1, 2, 3]
     assert moved[25, 45].tolist() == [200, 200, 200]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_reducing_keeps_dtype_levels_and_channels(dtype: type, channels: int | None) -> None:
+    unit = 257 if dtype == np.uint16 else 1
+    ramp = np.tile(np.linspace(20, 220, 120), (60, 1))
+    picture = ramp if channels is None else np.stack([ramp / (i + 1) for i in range(channels)], axis=2)
+    if channels == 1 and dtype == np.uint8:
+        picture = picture[..., 0]
+    reduced = geometry.reduce((picture * unit).astype(dtype), 3.0)
+    assert reduced.dtype == dtype and reduced.shape == (20, 40, *picture.shape[2:])
+    expected = picture.reshape(20, 3, 40, 3, *picture.shape[2:]).mean(axis=(1, 3))
+    assert np.abs(reduced / unit - expected)[:, 2:-2].max() < 1.0
+    assert geometry.reduce((picture * unit).astype(dtype), 500.0).shape[:2] == (1, 1)
+
+
+def test_a_reduced_16_bit_picture_stays_in_range() -> None:
+    step = np.repeat(np.array([0, 65535], np.uint16), 60)[None].repeat(60, axis=0)
+    reduced = geometry.reduce(step, 3.0)
+    assert reduced[:, :10].max() < 9000 and reduced[:, -10:].min() > 56000, "what overshoots is cut and does not wrap round"
+
+
+def test_a_crop_may_touch_the_photo_at_its_last_pixel() -> None:
+    touched = geometry.touched_rectangle
+    for by, expected in (((599, 0), (599, 0, 600, 10)), ((0, 399), (0, 399, 10, 400)), ((-9, -9), (0, 0, 1, 1))):
+        assert touched(geometry.shift(np.eye(2, 3), by), (10, 10), (400, 600)) == expected
+    for by in ((600, 0), (0, 400), (-10, 0), (0, -10)):
+        assert touched(geometry.shift(np.eye(2, 3), by), (10, 10), (400, 600)) is None
+
+
+def test_resizing_by_different_factors_each_way() -> None:
+    affine = geometry.resize_affine((10, 20), (30, 100))
+    np.testing.assert_allclose(affine, [[5.0, 0, 2.0], [0, 3.0, 1.0]])
+
+
+def test_warp_shows_a_single_pixel_where_the_affine_puts_it() -> None:
+    picture = np.zeros((80, 120, 3), np.uint8)
+    picture[30, 70] = 255
+    moved = geometry.warp(picture, geometry.shift(np.eye(2, 3), (-60, -25)), (20, 40))
+    assert moved.shape == (20, 40, 3) and np.argwhere(moved[..., 0]).tolist() == [[5, 10]]

@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 
 from gfpup.ops.color import luma
-from gfpup.ops.tone import GREY, is_grey, keep_tone, tone_of
+from gfpup.ops.tone import GREY, Tone, is_grey, keep_tone, tone_of
 
 COLOUR = np.ascontiguousarray(skimage.data.astronaut()[:300, :200])
 SHADES = np.rint(luma(COLOUR.astype(np.float32))).astype(np.uint8)
@@ -53,3 +53,20 @@ def test_what_lies_within_the_tone_is_left_alone() -> None:
     for picture in (GREY_PHOTO, GREY_PHOTO.astype(np.uint16) * 257):
         kept, changed = keep_tone(picture, GREY)
         assert kept is picture and not changed
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [(np.uint8, 1), (np.uint16, 257), (np.float32, 1)])
+def test_white_and_black_keep_their_brightness_and_halves_round_upwards(dtype: type, unit: int) -> None:
+    levels = np.array([[[255, 255, 240], [0, 20, 0], [255, 255, 255], [10, 14, 10]]], np.float32)
+    grey, changed = keep_tone((levels * unit).astype(dtype), GREY)
+    expected = luma(levels) * unit
+    assert changed and np.abs(grey[..., 0] - (expected if dtype == np.float32 else np.floor(expected + 0.5))).max() < 0.02
+    assert grey[0, 2].tolist() == [255 * unit] * 3
+
+
+def test_a_tone_that_leaves_the_range_is_cut() -> None:
+    tone = tone_of(sepia(GREY_PHOTO))
+    assert tone is not None
+    bright = Tone("toned", tone.offsets + np.array([40, 0, -40], np.float32))
+    made, _ = keep_tone(np.array([[[255, 255, 255], [0, 0, 0]]], np.uint8), bright)
+    assert made[0, 0, 0] == 255 and made[0, 1, 2] == 0 and made[0, 0, 2] < 255 and made[0, 1, 0] > 0
