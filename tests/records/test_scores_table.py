@@ -10,7 +10,7 @@ import pytest
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Metadata, Photo, RestoredPhoto, Score
-from gfpup.records.scores import COLUMNS, ScoreWriter, as_csv, per_photo, read, summarise, write
+from gfpup.records.scores import COLUMNS, ScoreWriter, as_csv, per_photo, read, read_summary, summarise, write
 
 ROWS = [
     Score("psnr", float("inf"), True, photo='b, "c"\n10.png'),
@@ -89,3 +89,76 @@ def test_a_killed_run_keeps_its_scores_and_a_photo_done_again_replaces_them(tmp_
     fresh = ScoreWriter(tmp_path, fresh=True)
     fresh.run_done({})
     assert read(tmp_path / "scores.csv") == []
+
+
+def test_a_mean_is_of_one_kind_of_pixels_and_says_of_which() -> None:
+    def row(photo: str, value: float | None, taken_from: str, metric: str = "psnr") -> Score:
+        return Score(metric, value, True, "no" if value is None else None, photo=photo, taken_from=taken_from)
+
+    mixed = [row("a.jpg", 10.0, "memory"), row("b.jpg", 20.0, "JPEG 95"), row("c.jpg", 40.0, "JPEG 90"), row("d.jpg", None, "")]
+    memory, files = summarise(mixed)["scores"]
+    assert (memory["taken_from"], memory["mean"], memory["n"], memory["missing"]) == ("memory", 10.0, 1, {"no": 1})
+    assert (files["taken_from"], files["mean"], files["n"], files["missing"]) == ("file", 30.0, 2, {})
+    unknown, known = summarise([row("a.jpg", 10.0, ""), row("b.jpg", 20.0, "JPEG 95")])["scores"]
+    assert (unknown["taken_from"], known["taken_from"]) == ("unknown", "file")
+    for alike in (
+        [row("a.png", 10.0, "memory"), row("b.jpg", 20.0, "JPEG 95")],  # a file without loss holds what was in memory
+        [row("a.jpg", 10.0, ""), row("b.png", 20.0, "")],  # of an earlier version, which did not say
+        [row("a.jpg", 10.0, "memory", "seconds"), row("b.jpg", 20.0, "JPEG 95", "seconds")],
+        [row("", 10.0, "memory", "fid"), row("", 20.0, "JPEG 95", "fid")],
+    ):
+        (line,) = summarise(alike)["scores"]
+        assert "taken_from" not in line
+
+
+class Unmeasured:
+    def unmeasured(self, photo: str, reason: str, *, referenced: bool) -> tuple[Score, ...]:
+        return (Score("psnr" if referenced else "psnr_to_input", None, True, reason, photo),)
+
+
+def test_a_photo_that_failed_has_a_line_a_metric_with_the_reason(tmp_path: Path) -> None:
+    writer = ScoreWriter(tmp_path, scorer=Unmeasured(), referenced=True)  # type: ignore[arg-type]
+    writer.photo_done({"name": "a.png", "error": "torn"}, None)
+    writer.photo_done({"name": "b.png"}, None)
+    writer.photo_done({"name": "c.png"}, restored(Score("psnr", 30.0, True)))
+    rows = {row.photo: (row.metric, row.value, row.missing_reason) for row in read(tmp_path / "scores.csv")}
+    assert rows == {
+        "a.png": ("psnr", None, "torn"), "b.png": ("psnr", None, "it was not restored"), "c.png": ("psnr", 30.0, None)
+    }  # fmt: skip
+
+
+def test_a_photo_lacks_what_has_no_line_and_what_was_not_measured_on_its_file(tmp_path: Path) -> None:
+    writer = ScoreWriter(tmp_path)
+    writer.keep("a.jpg", [Score("psnr_to_input", 30.0, True, taken_from="JPEG 95"), Score("seconds", 1.0, False)])
+    writer.keep("b.jpg", [Score("psnr_to_input", 30.0, True, taken_from="memory")])
+    writer.keep("c.jpg", [Score("psnr_to_input", None, True, "no", taken_from="memory")])
+    assert not writer.lacks("a.jpg", ["psnr", "seconds"]) and writer.lacks("a.jpg", ["psnr", "ssim"])
+    assert writer.lacks("b.jpg", ["psnr"]) and not writer.lacks("c.jpg", ["psnr"])
+    assert writer.lacks("unknown.jpg", ["psnr"]) and not writer.lacks("unknown.jpg", [])
+
+
+def test_scores_of_the_run_stay_apart_and_come_last(tmp_path: Path) -> None:
+    write(tmp_path, [Score("fid", 3.0, False), Score("psnr", 30.0, True, photo="a.png")])
+    writer = ScoreWriter(tmp_path)
+    assert writer.earlier_run == [Score("fid", 3.0, False)] and list(writer.rows) == ["a.png"]
+    assert ScoreWriter(tmp_path, fresh=True).rows == {}
+    writer.keep("10.png", [])
+    writer.keep("9.png", [Score("psnr", 20.0, True)])
+    writer.run_scores([Score("kid", 1.0, False)])
+    writer.run_done({})
+    assert [(row.photo, row.metric) for row in read(tmp_path / "scores.csv")] == [
+        ("9.png", "psnr"), ("a.png", "psnr"), ("", "kid"),
+    ]  # fmt: skip
+    assert read_summary(tmp_path)["scores"][0]["mean"] == 25.0 and read_summary(tmp_path / "none") == {}
+
+
+def test_tables_of_earlier_versions_have_no_last_column(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    head = "photo,face,metric,value,higher_is_better,missing_reason"
+    path.write_text(f"{head}\na.jpg,2,psnr,30.5,true,\na.jpg,,niqe,,false,why\n")
+    assert read(path) == [Score("psnr", 30.5, True, photo="a.jpg", face=2), Score("niqe", None, False, "why", photo="a.jpg")]
+    path.write_text("photo,face,metric,value,higher_is_better\n")
+    with pytest.raises(GfpupError, match="not a table of scores"):
+        read(path)
+    with pytest.raises(GfpupError, match="no scores found at"):
+        read(tmp_path / "none.csv")
