@@ -267,3 +267,48 @@ def test_scores_against_the_input_are_not_called_better() -> None:
     near = run("b", {photo: value + 0.2 for photo, value in base.items()}, metric="ssim_to_input")
     comparison = compare([run("a", base, metric="ssim_to_input"), near])
     assert verdict(line_of(comparison, "b", "ssim_to_input")) == "nearer the input"
+
+
+def test_what_is_missing_from_some_runs_is_named_once_for_all_its_metrics() -> None:
+    def more(name: str, *metrics: str) -> RunRecord:
+        return run_of(name, tuple(s for m in ("ssim", *metrics) for s in run(name, noisy(0.5, 12, 1), metric=m).scores))
+
+    notes = compare([more("a", "psnr", "lpips"), more("b"), more("c", "niqe")]).notes
+    assert "psnr, lpips are not compared: missing from b, c" in notes
+    assert "niqe is not compared: missing from a, b" in notes
+    assert not any("infinite" in note or "formats" in note or "Pareto" in note for note in notes)
+
+
+def test_results_of_several_formats_are_compared_with_a_word_of_warning() -> None:
+    def written(name: str, kind: str) -> RunRecord:
+        made = run(name, {f"{i}.jpg": float(i) for i in range(12)})
+        return replace(made, scores=tuple(replace(score, taken_from=kind) for score in made.scores))
+
+    (note,) = compare([written("a", "JPEG 95"), written("b", "JPEG 80")]).notes
+    assert note.endswith("(a: JPEG 95; b: JPEG 80)") and "different formats" in note
+    assert compare([written("a", "JPEG 95"), written("b", "JPEG 95")]).notes == ()
+
+
+def test_seconds_are_means_of_the_photos_that_all_timed_runs_share() -> None:
+    a = run("a", noisy(0.5, 12, 1), seconds=2.0)
+    b = run("b", noisy(0.6, 12, 2))
+    b = run_of("b", (*b.scores, *(Score("seconds", 1.0 if i else 99.0, False, photo=f"{i}.png") for i in range(12))))
+    a = run_of("a", tuple(score for score in a.scores if (score.metric, score.photo) != ("seconds", "0.png")))
+    comparison = compare([a, b])
+    assert line_of(comparison, "b", "seconds").mean == 1.0 and line_of(comparison, "a", "seconds").n == 11
+    assert line_of(comparison, "b").on_front and not line_of(comparison, "a").on_front
+
+
+def test_costs_are_corrected_among_themselves() -> None:
+    values = [noisy(0.5, 12, seed) for seed in range(3)]
+    times = [{photo: 1.0 + 0.1 * seed + 0.05 * value for photo, value in noisy(0.0, 12, 9 + seed).items()} for seed in range(3)]
+    runs = [
+        run_of(name, run(name, v).scores + run(name, t, metric="seconds", better=False).scores)
+        for name, v, t in zip("abc", values, times, strict=True)
+    ]
+    every = compare(runs)
+    alone = compare([run_of(r.name, tuple(s for s in r.scores if s.metric == "ssim")) for r in runs])
+    for name in "bc":
+        assert line_of(every, name).p_value == line_of(alone, name).p_value
+    lines = [line_of(every, name, "seconds") for name in "bc"]
+    assert all(line.p_value is not None and line.p_value >= 2 * 2 / 2**12 for line in lines)

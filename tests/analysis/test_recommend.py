@@ -381,3 +381,70 @@ def test_an_experiment_decides_as_its_folders_do(sweep: list[Path], tmp_path: Pa
     prepare_store(uri, "empty")
     with pytest.raises(GfpupError, match="has no scored run"):
         fetch("empty", str(tmp_path / "mlruns"), tmp_path / "there")
+
+
+def test_a_command_repeats_every_setting_of_its_run_and_no_default(tmp_path: Path) -> None:
+    values = list(np.linspace(0.2, 0.4, 12))
+    other = finished(tmp_path / "other", "restoreformerpp", [value + 0.1 for value in values], 3.0)
+    plain = finished(tmp_path / "plain", "gfpgan", values, 2.0, upscale=2, strength=1, identity_min=None, mode="standard")
+    assert from_runs([plain, other], Question(priority="quality"), LARGE).command == (
+        "gfpup", "run", "--input", "photos/", "--backend", "gfpgan", "--output", "out/",
+    )  # fmt: skip
+    rich = finished(
+        tmp_path / "rich", "gfpgan", values, 2.0, parameters={"version": "1.3", "clip": 3}, upscale=1.5, strength=0.7,
+        identity_min=0.4, aligned=True, match_color=True, mode="memory-efficient", precision="fp16",
+    )  # fmt: skip
+    advice = from_runs([rich, other], Question(priority="quality"), LARGE)
+    for flag, value in (
+        ("--version", "1.3"), ("--upscale", "1.5"), ("--strength", "0.7"), ("--identity-min", "0.4"), ("--precision", "fp16"),
+    ):  # fmt: skip
+        assert value_of(advice, flag) == value
+    assert {"--aligned", "--match-color", "--memory-efficient", "restore.clip=3"} <= set(advice.command)
+    assert "--engine" not in advice.command and "--compile" not in advice.command
+
+
+def test_seconds_of_failed_photos_do_not_count_and_without_any_the_run_is_refused(tmp_path: Path) -> None:
+    folder = finished(tmp_path / "run", "classical", [0.3, 0.4, 0.5], 1.0)
+    document = json.loads((folder / "manifest.json").read_text())
+    for line, took in zip(document["photos"], (1.0, 2.0, 50.0), strict=True):
+        line["seconds"] = {"restore": took}
+    document["photos"][2]["error"] = "torn"
+    (folder / "manifest.json").write_text(json.dumps(document))
+    rows = {row.photo: row.value for row in timed(read_record(folder)).scores if row.metric == "seconds"}
+    assert rows == {"0.png": 1.0, "1.png": 2.0}
+    for line in document["photos"]:
+        line["error"] = "torn"
+    (folder / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(GfpupError, match="has no seconds"):
+        timed(read_record(folder))
+
+
+def test_memory_that_a_run_took_is_said_and_the_guides_claim_only_without_it(tmp_path: Path) -> None:
+    values = list(np.linspace(0.2, 0.4, 12))
+    folders = [
+        finished(tmp_path / "a", "restoreformerpp", values, 2.0, peak_gb=2.5),
+        finished(tmp_path / "b", "gfpgan", [value + 0.1 for value in values], 1.0),
+    ]
+    advice = from_runs(folders, Question(priority="quality"), Hardware(0, 0, 4))
+    assert "its run took 2.5 GB of memory on a CPU" in advice.reasons and not any("claims" in w for w in advice.warnings)
+    for folder in folders:
+        write(folder, [row for row in read_record(folder).scores if row.metric != "peak_memory"])
+    advice = from_runs(folders, Question(priority="quality"), Hardware(0, 0, 4))
+    assert any("the guide claims" in warning and "here are 4 GB" in warning for warning in advice.warnings)
+
+
+def test_runs_of_several_machines_or_devices_are_not_comparable_by_seconds(tmp_path: Path) -> None:
+    values = list(np.linspace(0.2, 0.4, 12))
+
+    def warned(name: str, *, cores: int, device: str, machine: Machine | None = None) -> bool:
+        folders = [
+            finished(tmp_path / name / "a", "gfpgan", values, 1.0),
+            finished(tmp_path / name / "b", "restoreformerpp", values, 2.0, cores=cores, device=device),
+        ]
+        warnings = from_runs(folders, Question(priority="quality"), LARGE, machine=machine).warnings
+        assert any("made elsewhere" in warning for warning in warnings) == (machine is not None and machine.cores == 2)
+        return any("different machines or devices" in warning for warning in warnings)
+
+    assert not warned("same", cores=4, device="cpu", machine=Machine(4, 16 * 10**9))
+    assert warned("cores", cores=8, device="cpu") and warned("device", cores=4, device="cuda:0")
+    assert not warned("here", cores=4, device="cpu", machine=Machine(2, 16 * 10**9))

@@ -96,3 +96,39 @@ def test_pareto() -> None:
     assert pareto(points, higher_is_better=True) == [0, 1, 4]
     assert pareto(points, higher_is_better=False) == [4]
     assert pareto([(1.0, 1.0), (1.0, 1.0)], higher_is_better=True) == [0, 1]
+
+
+def test_many_photos_are_resampled_in_parts_to_the_same_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(5).normal(2.0, 1.0, size=(40, 2))
+    whole, p_value = intervals(values, seed=3), sign_flip(values[:, 0] - 2.0, seed=3)
+    monkeypatch.setattr("gfpup.analysis.statistics._CHUNK_VALUES", 40 * 333)
+    parts, p_part = intervals(values, seed=3), sign_flip(values[:, 0] - 2.0, seed=3)
+    for one, other in zip(whole, parts, strict=True):
+        assert one is not None and other is not None and other == pytest.approx(one, abs=0.05)
+    assert p_part == pytest.approx(p_value, abs=0.02)
+
+
+def test_an_interval_is_that_of_the_studentised_bootstrap_written_out() -> None:
+    values = np.random.default_rng(9).gamma(2.0, size=12)
+    rng = np.random.default_rng(1)
+    mean, spread = values.mean(), values.std()
+    drawn = values[rng.integers(0, 12, (20_000, 12))]
+    ratios = (drawn.mean(axis=1) - mean) / drawn.std(axis=1)
+    low, high = np.quantile(ratios, [0.05, 0.95])
+    (bounds,) = intervals(values[:, None], confidence=0.9)
+    assert bounds == pytest.approx((mean - high * spread, mean - low * spread), rel=0.03)
+
+
+def test_values_that_differ_by_rounding_alone_are_equal_and_small_ones_are_not() -> None:
+    tiny = np.random.default_rng(2).normal(1e-9, 1e-9, (20, 1))
+    ((low, high),) = intervals(tiny)  # type: ignore[misc]
+    assert low < tiny.mean() < high and high - low > 1e-10
+    rounded = 1e6 * (1 + 1e-15 * np.arange(20.0))[:, None]
+    ((low, high),) = intervals(rounded)  # type: ignore[misc]
+    assert low == high
+
+
+def test_up_to_fourteen_differences_every_sign_is_counted() -> None:
+    for n in (1, 4, 13, 14):
+        assert sign_flip(np.ones(n)) == 2 / 2**n
+    assert sign_flip(np.ones(15)) == pytest.approx(1 / 10_001, abs=5e-4) and sign_flip(np.zeros(0)) == 1.0
