@@ -14,11 +14,11 @@ import argparse
 import csv
 import difflib
 import importlib
+import itertools
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 COLUMNS = ("file", "line", "operator", "occurrence", "change", "outcome", "seconds", "test", "outcome_after", "test_after")
 MOST_SECONDS = 60.0
 """Tests beyond this sum of their ordinary seconds are not tried; a mutant is stopped after twice as long and 20 s."""
+
+STAMPS = itertools.count(int(time.time()))
 
 
 def baseline(folder: str, scratch: Path, *, revision: str | None) -> dict[str, Any]:
@@ -73,6 +75,13 @@ def tests_of(mutant: Mutant, measured: dict[str, Any]) -> list[str]:
     return chosen
 
 
+def put(path: Path, code: str) -> None:
+    """Write a file with a time of its own: Python takes bytecode for current that has a file's size and whole second."""
+    path.write_text(code)
+    stamp = next(STAMPS)
+    os.utime(path, (stamp, stamp))
+
+
 def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path) -> dict[str, Any]:
     code = (ROOT / mutant.file).read_text()
     changed = mutant.apply(code)
@@ -80,10 +89,10 @@ def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path) -> dict[
     began = time.monotonic()
     outcome, noticed = "survived", ""
     if tests:
-        (scratch / mutant.file).write_text(changed)
+        put(scratch / mutant.file, changed)
         limit_s = 20 + 2 * sum(measured["seconds"][test] for test in tests)
         result = in_child(lambda: run_tests(tests, scratch, "-x"), scratch, limit_s)
-        (scratch / mutant.file).write_text(code)
+        put(scratch / mutant.file, code)
         if result is None:
             outcome = "timed out"
         elif result["failed"]:
@@ -122,9 +131,8 @@ def main() -> None:
         shutil.rmtree(scratch / "tests")
         archive = subprocess.run(["git", "archive", asked.tests_of, "tests"], cwd=ROOT, check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x"], cwd=scratch, check=True, input=archive)
-    os.environ |= {"PYTHONPATH": str(scratch), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    os.environ |= {"PYTHONPATH": str(scratch), "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     os.environ.setdefault("GFPUP_SHARED", str(ROOT.parent / "shared"))
-    sys.dont_write_bytecode = True  # or a changed file of the same size and second is taken for the one before it
     for name in ("cv2", "hydra", "pytest", "scipy.stats", "skimage.data", "torch", "hypothesis"):
         importlib.import_module(name)  # once, before the forks
 

@@ -71,7 +71,7 @@ def run_tests(tests: list[str], scratch: Path, *options: str, coverage: Any = No
     import pytest
 
     recorder = Recorder(tests, coverage)
-    words = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={scratch}/tmp", *options, *tests]
+    words = ["-q", "-p", "no:cacheprovider", "--assert=plain", f"--basetemp={scratch}/tmp", *options, *tests]
     status = int(pytest.main(words, plugins=[recorder]))
     if status > 1 and not recorder.failed:
         recorder.failed.append("collection")
