@@ -253,3 +253,11 @@ def test_rules_without_an_end_are_refused() -> None:
 
 def test_tables_scale_as_libjpeg_scales_them() -> None:
     assert jpeg_quality._table(50)[0] == 16 and jpeg_quality._table(100).max() == 1 and jpeg_quality._table(25)[0] == 32
+
+
+@pytest.mark.parametrize(("side", "measured_there"), [(31, False), (32, True), (60, True)])
+def test_blocks_are_looked_for_where_a_face_has_four_of_them(side: int, measured_there: bool) -> None:
+    picture = cv2.resize(scene(), (side, side), interpolation=cv2.INTER_AREA)
+    face = Face((0, 0, side - 1, side - 1), 0.9, TEMPLATE_512_XY * (side / 512))
+    damage = measure_damage(picture, [face])
+    assert (damage.blockiness is not None) == measured_there and damage.face_px == side - 1

@@ -114,3 +114,40 @@ def test_only_the_rectangle_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(geometry, "warp", lambda p, a, hw, **k: sizes.append(hw) or real(p, a, hw, **k))
     paste_faces(np.zeros((3000, 4000, 3), np.uint8), [patch(np.zeros((512, 512, 3)), affine(0.2, 0, 1000, 1000))])
     assert sizes == [(103, 103)] or max(sizes[0]) <= 104
+
+
+def test_faces_that_only_touch_do_not_share() -> None:
+    """Side by side, one above the other, and corner to corner: each is pasted as it would be alone."""
+    for second in ((100.0, 0.0), (0.0, 100.0), (100.0, 100.0), (101.0, 50.0)):
+        patches = [
+            Patch(
+                np.full((100, 100, 3), level, np.float32),
+                np.full((100, 100), 0.5, np.float32),
+                geometry.shift(np.eye(2, 3), at),
+            )
+            for level, at in ((200.0, (0.0, 0.0)), (100.0, second))
+        ]
+        together, alone = np.zeros((220, 220, 3), np.uint8), np.zeros((220, 220, 3), np.uint8)
+        paste_faces(together, patches)
+        for patch in patches:
+            paste_faces(alone, [patch])
+        np.testing.assert_array_equal(together, alone)
+        assert together[50, 50, 0] == 100 and together[int(second[1]) + 60, int(second[0]) + 60, 0] == 50
+
+
+def test_where_faces_overlap_the_nearer_centre_has_the_larger_share() -> None:
+    ones = np.ones((100, 100), np.float32)
+    patches = [
+        Patch(np.full((100, 100, 3), level, np.float32), ones, geometry.shift(np.eye(2, 3), (x, 0.0)))
+        for level, x in ((200.0, 0.0), (100.0, 60.0))
+    ]
+    made = []
+    for order in (patches, patches[::-1]):
+        canvas = np.zeros((100, 160, 3), np.uint8)
+        paste_faces(canvas, order)
+        made.append(canvas[..., 0].astype(int))
+    assert np.abs(made[0] - made[1]).max() <= 1
+    row = made[0][50]
+    assert row[30] == 200 and row[130] == 100 and (np.diff(row[60:100]) <= 0).all() and row[62] > 170 and row[97] < 130
+    assert row[79:81] == pytest.approx(150, abs=13), "in the middle both have half"
+    assert made[0][:, 60:100].min() >= 100, "shares add up to one"
