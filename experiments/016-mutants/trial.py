@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+WHOLE_RUNS = ("test_a_run_with_a_broken", "test_an_interrupted_run", "test_a_sweep_is_run", "test_report_browser")
+"""Tests that start gfpup or a browser in processes of their own: slow, and coverage does not see what they execute."""
+
 
 class Recorder:
     """A pytest plug-in: runs tests in the order given, notes their seconds and failures, and tells coverage which test runs."""
@@ -23,6 +26,7 @@ class Recorder:
         self.skipped: list[str] = []
 
     def pytest_collection_finish(self, session: Any) -> None:
+        session.items[:] = [item for item in session.items if not any(name in item.nodeid for name in WHOLE_RUNS)]
         session.items.sort(key=lambda item: self.places.get(item.nodeid, len(self.places)))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
