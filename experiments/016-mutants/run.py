@@ -30,6 +30,8 @@ from trial import in_child, run_tests
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 COLUMNS = ("file", "line", "operator", "occurrence", "change", "outcome", "seconds", "test", "outcome_after", "test_after")
+HEAVY = ("cv2", "hydra", "hypothesis", "jinja2", "jsonschema", "PIL.Image", "pytest", "safetensors.torch", "scipy.ndimage",
+         "scipy.stats", "skimage.data", "skimage.feature", "skimage.metrics", "torch", "yaml")  # fmt: skip
 MOST_SECONDS = 20.0
 """Tests beyond this sum of their ordinary seconds are not tried; a mutant is stopped after twice as long and 20 s."""
 
@@ -134,7 +136,7 @@ def main() -> None:
         subprocess.run(["tar", "-x"], cwd=scratch, check=True, input=archive)
     os.environ |= {"PYTHONPATH": str(scratch), "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     os.environ.setdefault("GFPUP_SHARED", str(ROOT.parent / "shared"))
-    for name in ("cv2", "hydra", "pytest", "scipy.stats", "skimage.data", "torch", "hypothesis"):
+    for name in HEAVY:
         importlib.import_module(name)  # once, before the forks
 
     mutants, places, left_out = draw(ROOT, asked.folder, asked.count, asked.seed)

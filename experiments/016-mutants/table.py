@@ -24,31 +24,36 @@ def shown(caught: int, of: int) -> str:
     return f"{caught} ({caught / of:.0%}, {low:.0%} to {high:.0%})"
 
 
+def read(folder: str) -> list[dict[str, str]]:
+    with (HERE / f"results-{folder}.csv").open() as handle:
+        return list(csv.DictReader(handle))
+
+
+def survived(row: dict[str, str], *, again: bool) -> bool:
+    return ((again and row["outcome_after"]) or row["outcome"]) == "survived"
+
+
 def main() -> None:
+    """Print both tables; "before" is known where survivors were run again."""
     print("| folder | places | mutants | caught before | caught now |\n|---|---|---|---|---|")
-    totals, places_of, shares = [0, 0, 0], {}, {}
-    for folder in FOLDERS:
-        rows = list(csv.DictReader((HERE / f"results-{folder}.csv").open()))
-        before = sum(row["outcome"] != "survived" for row in rows)
-        now = sum((row["outcome_after"] or row["outcome"]) != "survived" for row in rows)
-        _, places_of[folder], _ = draw(ROOT, folder, 0, 16)
-        shares[folder] = before / len(rows), now / len(rows), len(rows)
-        totals = [total + more for total, more in zip(totals, (len(rows), before, now), strict=True)]
-        print(f"| {folder} | {places_of[folder]} | {len(rows)} | {shown(before, len(rows))} | {shown(now, len(rows))} |")
-    every = sum(places_of.values())
-    print(f"| all | {every} | {totals[0]} | {shown(totals[1], totals[0])} | {shown(totals[2], totals[0])} |\n")
-    for at, when in enumerate(("before", "now")):
-        share = sum(places_of[folder] / every * shares[folder][at] for folder in FOLDERS)
-        variance = sum((places_of[f] / every) ** 2 * (p := shares[f][at]) * (1 - p) / shares[f][2] for f in FOLDERS)
-        print(f"Weighted by the places of each folder, {when}: {share:.1%} ± {1.96 * math.sqrt(variance):.1%}")
+    tables = {folder: read(folder) for folder in FOLDERS if (HERE / f"results-{folder}.csv").exists()}
+    places = {folder: draw(ROOT, folder, 0, 16)[1] for folder in tables}
+    every, share, variance = sum(places.values()), 0.0, 0.0
+    for folder, rows in tables.items():
+        before, now = (sum(not survived(row, again=again) for row in rows) for again in (False, True))
+        known = any(row["outcome_after"] for row in rows)
+        first = shown(before, len(rows)) if known else "not measured"
+        print(f"| {folder} | {places[folder]} | {len(rows)} | {first} | {shown(now, len(rows))} |")
+        weight, part = places[folder] / every, now / len(rows)
+        share, variance = share + weight * part, variance + weight**2 * part * (1 - part) / len(rows)
+    rows = [row for table in tables.values() for row in table]
+    print(f"| all | {every} | {len(rows)} | | {shown(sum(not survived(row, again=True) for row in rows), len(rows))} |\n")
+    print(f"Weighted by places: {share:.0%} ± {1.96 * math.sqrt(variance):.0%} now")
     print("\n| place | change | tests |\n|---|---|---|")
-    for folder in FOLDERS:
-        for row in csv.DictReader((HERE / f"results-{folder}.csv").open()):
-            if (row["outcome_after"] or row["outcome"]) == "survived":
-                change = row["change"].replace("|", "\\|")
-                print(
-                    f"| {row['file'].removeprefix('gfpup/')}:{row['line']} | `{change}` | {row['test_after'] or row['test']} |"
-                )
+    for row in rows:
+        if survived(row, again=True):
+            change = row["change"].replace("|", "\\|")
+            print(f"| {row['file'].removeprefix('gfpup/')}:{row['line']} | `{change}` | {row['test_after'] or row['test']} |")
 
 
 if __name__ == "__main__":
