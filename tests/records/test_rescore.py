@@ -13,7 +13,7 @@ from pictures import save
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Score
-from gfpup.evaluation.scorer import load_scorer
+from gfpup.evaluation.scorer import Scorer, load_scorer
 from gfpup.photos import pairs
 from gfpup.records import rescore
 from gfpup.records.items import Item
@@ -129,3 +129,22 @@ def test_metrics_of_the_whole_run_are_told_from_those_of_photos() -> None:
     fid, memory = Score("fid", 1.0, False), Score("peak_memory", 1.0, False)
     assert rescore.has_run_scores(["psnr", "fid"], [fid, memory]) and rescore.has_run_scores(["psnr"], [])
     assert not rescore.has_run_scores(["fid", "peak_memory"], [fid])
+
+
+class Never:
+    """A metric of faces that is not asked, because there are none."""
+
+    def score(self, restored: Any, reference: Any) -> Score:
+        raise AssertionError("there is no face")
+
+
+def test_faces_are_missing_for_the_reason_that_the_item_gives_and_whole_photos_for_their_own(tmp_path: Path) -> None:
+    small, other = picture(tmp_path / "a.png", 1, height=9, width=9), picture(tmp_path / "b.png", 2, height=9, width=9)
+    item = Item("a.png", small, other, affines={}, no_faces="the input has moved")
+    faces = Scorer({"identity": Never()}, {}, ["identity"], device="cpu")
+    (row,) = rescore.score_items([item], faces).rows
+    assert (row.metric, row.missing_reason) == ("identity_to_input", "the input has moved")
+    (row,) = scores_of([item], "ssim").rows
+    assert row.metric == "ssim_to_input" and "11 pixels" in str(row.missing_reason)
+    (row,) = scores_of([Item("a.png", small, None, other, True, no_input="no input")], "ssim").rows
+    assert row.metric == "ssim" and "11 pixels" in str(row.missing_reason)
