@@ -78,6 +78,15 @@ def tests_of(mutant: Mutant, measured: dict[str, Any]) -> list[str]:
     return chosen
 
 
+def mirrored(mutant: Mutant) -> list[str]:
+    """The test files of a module's folder that import it, its own first: without a measurement."""
+    _, folder, *_, name = Path(mutant.file).with_suffix("").parts
+    dotted = ".".join(Path(mutant.file).with_suffix("").parts).removesuffix(".__init__")
+    words = (f"from {dotted} import", f"from {dotted.rpartition('.')[0]} import {name}")
+    files = sorted((ROOT / "tests" / folder).rglob("test_*.py"), key=lambda path: (name not in path.stem, path.stat().st_size))
+    return [str(path.relative_to(ROOT)) for path in files if any(word in path.read_text() for word in words)]
+
+
 def put(path: Path, code: str) -> None:
     """Write a file with a time of its own: Python takes bytecode for current that has a file's size and whole second."""
     path.write_text(code)
@@ -88,12 +97,12 @@ def put(path: Path, code: str) -> None:
 def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path) -> dict[str, Any]:
     code = (ROOT / mutant.file).read_text()
     changed = mutant.apply(code)
-    tests = tests_of(mutant, measured)
+    tests = tests_of(mutant, measured) if measured else mirrored(mutant)
     began = time.monotonic()
     outcome, noticed = "survived", ""
     if tests:
         put(scratch / mutant.file, changed)
-        limit_s = 20 + 2 * sum(measured["seconds"][test] for test in tests)
+        limit_s = 20 + 2 * sum(measured["seconds"][test] for test in tests) if measured else 150
         result = in_child(lambda: run_tests(tests, scratch, "-x"), scratch, limit_s)
         put(scratch / mutant.file, code)
         if result is None:
@@ -124,6 +133,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=16)
     parser.add_argument("--limit", type=int, default=10**6)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument(
+        "--mirrored", action="store_true", help="measure nothing first: run the test files that import the module"
+    )
     parser.add_argument("--tests-of", metavar="COMMIT", help="take the tests from this commit")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "gfpup-mutants")
     asked = parser.parse_args()
@@ -144,9 +156,11 @@ def main() -> None:
     table = HERE / f"results-{asked.folder}.csv"
     rows = list(csv.DictReader(table.open())) if table.exists() else []
     known = {tuple(row[name] for name in COLUMNS[:4]): row for row in rows}
-    measured = baseline(asked.folder, scratch, revision=asked.tests_of)
-    unused = measured["failed"] + measured["skipped"]
-    print(f"{len(measured['seconds'])} tests in {sum(measured['seconds'].values()):.0f} s; not used: {unused}", flush=True)
+    measured: dict[str, Any] = {}
+    if not asked.mirrored:
+        measured = baseline(asked.folder, scratch, revision=asked.tests_of)
+        unused, total = measured["failed"] + measured["skipped"], sum(measured["seconds"].values())
+        print(f"{len(measured['seconds'])} tests in {total:.0f} s; not used: {unused}", flush=True)
     wanted = [mutant for mutant in mutants if is_due(known.get(key(mutant)), again=asked.again)]
     for mutant in wanted[: asked.limit]:
         row = try_mutant(mutant, measured, scratch)
