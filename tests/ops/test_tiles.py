@@ -156,3 +156,20 @@ def test_impossible_tiles_are_refused_with_the_remedy(tile_px: int, overlap_px: 
 def test_a_function_of_another_scale_is_a_bug() -> None:
     with pytest.raises(ValueError, match="not scale 2"):
         run_tiled(lambda x: x, torch.zeros(1, 3, 8, 8), scale=2, tile_px=0, overlap_px=0)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_rows_of_tiles_fade_as_columns_do(scale: int) -> None:
+    def painted(shape: tuple[int, int]) -> torch.Tensor:
+        calls = iter(range(100))
+        return run_tiled(
+            lambda x: torch.full((*x.shape[:2], x.shape[2] * scale, x.shape[3] * scale), float(next(calls) % 2)),
+            torch.zeros(1, 1, *shape),
+            scale=scale,
+            tile_px=40,
+            overlap_px=16,
+        )[0, 0]
+
+    down, across = painted((104, 8)), painted((8, 104))
+    torch.testing.assert_close(down, across.T)
+    assert down[:, 0].diff().abs().max() == pytest.approx(1 / (8 * scale))
