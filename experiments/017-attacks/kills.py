@@ -29,7 +29,6 @@ import skimage.data
 from PIL import Image
 from processes import processes_of
 
-
 from gfpup.tracking.store import client, store_uri
 
 COSTS = ("seconds", "peak_memory")
@@ -161,7 +160,7 @@ def misbehaviour(ended: Ended, number: int) -> list[str]:
 def attacked(
     name: str, words: list[str], place: Path, whole: dict[str, Any], *, seconds: float, draw: random.Random
 ) -> list[Any]:
-    """One run, attacked until a draw says that it is enough, then brought to its end and checked; returns lines of the table."""
+    """One run, attacked until a draw says that it is enough, then resumed and checked; returns lines of the table."""
     lines: list[list[Any]] = []
     while not lines or draw.random() < AGAIN:
         number, reaches, _ = draw.choices(SIGNALS, weights=[weight for *_, weight in SIGNALS])[0]
