@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from gfpup.core.errors import GfpupError, OutputError
+from gfpup.core.files import one_line
 from gfpup.planning.schema import OPTIONS
 from gfpup.planning.settings import ARGV_VARIABLE, invalid
 from gfpup.planning.structured import register
@@ -97,7 +98,7 @@ def _in_short(error: Exception) -> GfpupError:
 
 def refuse(error: GfpupError) -> int:
     """Say an error to the user; returns the exit status of a refusal."""
-    print(f"gfpup: {error}", file=sys.stderr)
+    print(f"gfpup: {one_line(str(error))}", file=sys.stderr)
     return 2
 
 
