@@ -31,6 +31,7 @@ from gfpup.photos.opening import (
     open_regular,
     unreadable,
 )
+from gfpup.photos.png import check_complete, check_length
 from gfpup.photos.stderr import collected_stderr, collected_warnings, told
 
 UInt16 = npt.NDArray[np.uint16]
@@ -82,7 +83,11 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
     # The decoders of the other formats print nothing, so that no thread has to wait for another.
     silent: AbstractContextManager[list[str]] = collected_stderr() if deep or tiff else nullcontext([])
     with silent as printed:
+        if image.format == "PNG":
+            check_length(file, path)
         image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
+        if image.format == "PNG":
+            check_complete(image, file, path)
         deep_pixels = _deep_pixels(image, file, path) if deep else None
     said += printed
     block = block if tiff else _exif(image)
