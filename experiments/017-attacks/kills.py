@@ -1,6 +1,6 @@
 """Kill runs at random moments, resume them, and compare what is left with an undisturbed run.
 
-python experiments/017-attacks/kills.py WORK [--kills 100] [--seed 0] [--only run ranks sweep] [-- FLAG ...]
+python experiments/017-attacks/kills.py WORK [--kills 100] [--seed 0] [--only run ranks sweep joblib] [-- FLAG ...]
 
 Each attack is a line in kills.csv, written when its run has been resumed to the end and checked. FLAGs after `--` go to every
 command (a detector, for example; without them faces are found by the cascade).
@@ -47,7 +47,8 @@ COMMANDS = {
     "ranks": ("run", *COMMON, "--device", "cpu", "--devices", "2", "--tracking", "none", "hardware.workers=0"),
     "sweep": ("sweep", *COMMON[2:], "--backend", "identity,classical", "--strength", "0.5,1", "hardware.workers=0"),
 }
-TRACKED = {"run": 1, "ranks": 0, "sweep": 4}
+COMMANDS["joblib"] = (*COMMANDS["sweep"], "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+TRACKED = {"run": 1, "ranks": 0, "sweep": 4, "joblib": 4}
 """Runs in MLflow at the end: of the sweep its own and three jobs; `identity` at the second strength folds into the first."""
 SETTLE_SECONDS = 30.0
 AGAIN = 0.2
