@@ -41,7 +41,7 @@ SIGNALS = (  # the signal, whom it reaches, and how often it is drawn
     (signal.SIGINT, "group", 1),
 )
 COLUMNS = ("command", "signal", "reaches", "second", "of_seconds", "resume", "status", "done_before", "found")
-COMMON = ("--backend", "classical", "--metrics", "psnr,ssim,seconds", "--quiet", "--threads", "1")
+COMMON = ("--backend", "classical", "--upscale", "1", "--metrics", "psnr,ssim,seconds", "--quiet", "--threads", "1")
 COMMANDS = {
     "run": ("run", *COMMON, "hardware.workers=1"),
     "ranks": ("run", *COMMON, "--device", "cpu", "--devices", "2", "--tracking", "none", "hardware.workers=0"),

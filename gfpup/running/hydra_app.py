@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -30,7 +31,7 @@ from gfpup.planning.settings import ARGV_VARIABLE, invalid
 from gfpup.planning.structured import register
 from gfpup.running import sweep
 from gfpup.running.composition import checked_composition
-from gfpup.running.process import Interrupted, interruptible
+from gfpup.running.process import Interrupted, interruptible, leave_with_parent
 from gfpup.running.run import execute
 
 NODES: Final = {key.partition(".")[0]: key for key in OPTIONS if "." in key}
@@ -154,6 +155,8 @@ def _run_job_of_sweep(config: DictConfig) -> float | None:
     root, subdir = Path(str(config.output)), str(hydra_config.sweep.subdir)
     job = sweep.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
     leave = partial(sweep.leave_status, job, list(hydra_config.overrides.task))
+    if multiprocessing.current_process().name != "MainProcess":
+        leave_with_parent()  # a process of joblib's would go on, and hold the folder against the command that resumes
     leave(status=None)
     if not (config.screen.quiet or config.screen.json):
         print(f"gfpup: job {job.number + 1}: {subdir or 'the only one'}", file=sys.stderr)

@@ -27,8 +27,13 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+_WATCHING: Final = "gfpup-parent"
+
+
 def leave_with_parent() -> None:
     """End this process when its parent is gone: a killed parent cannot tell us, and a full pipe would block us forever."""
+    if any(thread.name == _WATCHING for thread in threading.enumerate()):
+        return
     parent = os.getppid()
 
     def watch() -> None:
@@ -36,7 +41,7 @@ def leave_with_parent() -> None:
             time.sleep(1)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, name=_WATCHING, daemon=True).start()
 
 
 INTERRUPTING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
