@@ -138,7 +138,8 @@ def bombs() -> Iterator[File]:
     for number in range(6):
         yield f"promised {number}.png", png(15_900 - number, 15_900, rows=1, colour=2), "bad"
         yield f"promised {number}.tif", plain_tiff(15_900 - number, 15_900, data=bytes(64)), "bad"
-        yield f"deep promised {number}.png", png(15_900 - number, 15_900, rows=1, colour=2, depth=16), "bad"
+    yield "deep promised.png", png(10_000, 8_000, rows=1_000, colour=2, depth=16), "bad"
+    yield "promised.png", png(9_000, 9_000, rows=1_000, colour=2), "bad"
     gigabyte = zlib.compressobj(1)
     zeros = b"".join(gigabyte.compress(bytes(2**20)) for _ in range(512)) + gigabyte.flush()
     yield "profile bomb.png", png(64, 64, chunk(b"iCCP", b"x\0\0" + zeros), colour=2), "either"
@@ -148,13 +149,12 @@ def bombs() -> Iterator[File]:
     yield "many chunks.png", png(64, 64, *[chunk(b"abCd", b"")] * 200_000, colour=2), "either"
     for extension in ("jpg", "png", "webp", "lossless.webp", "tif", "avif", "gif", "jp2", "bmp"):
         whole = encoded(extension, portrait(7))
-        yield f"with a hole behind.{extension}", _sparse(whole, 3_900_000_000), "either"
+        yield f"with a hole behind.{extension}", _sparse(whole, 700_000_000), "either"
         yield f"too large.{extension}", _sparse(whole, 2**33), "bad"
     yield "deep with a hole behind.png", _sparse(png(64, 64, colour=2, depth=16), 3_900_000_000), "either"
     deep = plain_tiff(64, 64, bits=16, data=bytes(64 * 64 * 2))
     yield "deep with a hole behind.tif", _sparse(deep, 3_900_000_000), "either"
     yield "black 50 megapixels.png", png(8000, 6250, colour=2), "good"
-    yield "black 100 megapixels.png", png(10_000, 10_000), "either"
 
 
 def directories() -> Iterator[File]:

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ import skimage.data
 from PIL import Image
 from processes import processes_of
 
+from gfpup.cli.main import main as gfpup
+from gfpup.running import predict  # noqa: F401 (imported once, before the forks)
 from gfpup.tracking.store import client, store_uri
 
 COSTS = ("seconds", "peak_memory")
@@ -45,7 +48,16 @@ COMMON = ("--backend", "classical", "--upscale", "1", "--metrics", "psnr,ssim,se
 COMMANDS = {
     "run": ("run", *COMMON, "hardware.workers=1"),
     "ranks": ("run", *COMMON, "--device", "cpu", "--devices", "2", "--tracking", "none", "hardware.workers=0"),
-    "sweep": ("sweep", *COMMON[2:], "--backend", "identity,classical", "--strength", "0.5,1", "hardware.workers=0"),
+    "sweep": (
+        "sweep",
+        *COMMON[2:],
+        "--backend",
+        "identity,classical",
+        "--strength",
+        "0.5,1",
+        "--no-report",
+        "hardware.workers=0",
+    ),
 }
 COMMANDS["joblib"] = (*COMMANDS["sweep"], "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
 TRACKED = {"run": 1, "ranks": 0, "sweep": 4, "joblib": 4}
@@ -65,26 +77,50 @@ class Ended:
 
 
 def make_photos(folder: Path) -> None:
-    """Six small JPEG photos, no two alike, most with a face."""
+    """Four small JPEG photos, no two alike, most with a face."""
     folder.mkdir(parents=True)
     portrait = skimage.data.astronaut()[:256, 96:352]
-    for i in range(6):
+    for i in range(4):
         turned = np.roll(portrait, -8 * i, axis=0)[:, :: -1 if i % 2 else 1]
         Image.fromarray(np.ascontiguousarray(turned)).save(folder / f"photo {i}.jpg", quality=85 + i)
 
 
+def forked(words: list[str], place: Path, env: dict[str, str], screen: int) -> int:
+    """Run gfpup undisturbed in a fork of this process, which has imported everything: that halves the time; its exit status."""
+    process = os.fork()
+    if process == 0:
+        status = 70
+        try:
+            os.setsid()
+            os.chdir(place)
+            os.environ.clear()
+            os.environ.update(env)
+            os.dup2(screen, 1)
+            os.dup2(screen, 2)
+            status = gfpup(words)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
 def execute(words: list[str], place: Path, *, attack: tuple[float, int, str] | None = None) -> Ended:
-    """Run gfpup in `place`; `attack` is the second at which a signal is sent, which one, and to whom."""
+    """Run gfpup in `place`; `attack` is the second (infinite: never) at which a signal is sent, which one, and to whom."""
     place.mkdir(parents=True, exist_ok=True)
     env = {key: value for key, value in os.environ.items() if not key.startswith(("GFPUP_TRACKING", "MLFLOW_"))}
     env |= {"GFPUP_CACHE_DIR": str(place / "cache"), "OMP_NUM_THREADS": "1"}
     with (place / "stderr.txt").open("w+b") as said:
         began = time.monotonic()
+        if attack is None:
+            return Ended(forked(words, place, env, said.fileno()), (place / "stderr.txt").read_text(errors="replace"), 0.0)
         process = subprocess.Popen(
             [sys.executable, "-m", "gfpup", *words], cwd=place, env=env, stdout=said, stderr=said, start_new_session=True
         )
         status = None
-        if attack is not None:
+        if attack[0] < float("inf"):
             second, number, reaches = attack
             time.sleep(max(0.0, began + second - time.monotonic()))
             if process.poll() is not None:
@@ -208,7 +244,7 @@ def main() -> None:
             words, place = [COMMANDS[name][0], *common, *COMMANDS[name][1:]], work / f"{name}-{request.seed}" / "whole"
             if name not in undisturbed:
                 shutil.rmtree(place.parent, ignore_errors=True)
-                ended = execute(words, place)
+                ended = execute(words, place, attack=(float("inf"), 0, ""))
                 undisturbed[name] = results(place / "out") | {"MLflow": tracked(place)}, ended.seconds
                 assert not misbehaviour(ended, 0) and len(undisturbed[name][0]["MLflow"]) == TRACKED[name], ended.said
             whole, seconds = undisturbed[name]
