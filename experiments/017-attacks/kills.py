@@ -16,7 +16,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -32,7 +31,7 @@ from processes import processes_of
 
 from gfpup.cli.main import main as gfpup
 from gfpup.running import predict  # noqa: F401 (imported once, before the forks)
-from gfpup.tracking.store import client, store_uri
+from gfpup.tracking.store import client, prepare_store, store_uri
 
 COSTS = ("seconds", "peak_memory")
 SIGNALS = (  # the signal, whom it reaches, and how often it is drawn
@@ -43,10 +42,10 @@ SIGNALS = (  # the signal, whom it reaches, and how often it is drawn
     (signal.SIGINT, "parent", 1),
     (signal.SIGINT, "group", 1),
 )
-COLUMNS = ("command", "signal", "reaches", "second", "of_seconds", "resume", "status", "done_before", "found")
+COLUMNS = ("command", "signal", "reaches", "second", "of_seconds", "fresh", "resume", "status", "done_before", "found")
 COMMON = ("--backend", "classical", "--upscale", "1", "--metrics", "psnr,ssim,seconds", "--quiet", "--threads", "1")
 COMMANDS = {
-    "run": ("run", *COMMON, "hardware.workers=1"),
+    "run": ("run", *COMMON, "--tracking", "none", "hardware.workers=1"),
     "ranks": ("run", *COMMON, "--device", "cpu", "--devices", "2", "--tracking", "none", "hardware.workers=0"),
     "sweep": (
         "sweep",
@@ -60,11 +59,18 @@ COMMANDS = {
     ),
 }
 COMMANDS["joblib"] = (*COMMANDS["sweep"], "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-TRACKED = {"run": 1, "ranks": 0, "sweep": 4, "joblib": 4}
+TRACKED = {"run": 0, "ranks": 0, "sweep": 4, "joblib": 4}
 """Runs in MLflow at the end: of the sweep its own and three jobs; `identity` at the second strength folds into the first."""
 SETTLE_SECONDS = 30.0
 AGAIN = 0.2
 """How often the command that resumes a run is attacked as well."""
+
+
+FRESH = 0.2
+"""How often the attacked command is a new Python, which begins with its imports, and not a fork that has done them."""
+IMPORTS_SECONDS = 6.0
+MADE = 0.5
+"""How often MLflow's store is there before a sweep; it takes longer to make than all photos."""
 
 
 @dataclass
@@ -85,57 +91,58 @@ def make_photos(folder: Path) -> None:
         Image.fromarray(np.ascontiguousarray(turned)).save(folder / f"photo {i}.jpg", quality=85 + i)
 
 
-def forked(words: list[str], place: Path, env: dict[str, str], screen: int) -> int:
-    """Run gfpup undisturbed in a fork of this process, which has imported everything: that halves the time; its exit status."""
-    process = os.fork()
-    if process == 0:
-        status = 70
-        try:
-            os.setsid()
-            os.chdir(place)
-            os.environ.clear()
-            os.environ.update(env)
-            os.dup2(screen, 1)
-            os.dup2(screen, 2)
-            status = gfpup(words)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+def start(words: list[str], place: Path, screen: int, *, fresh: bool) -> int:
+    """Start gfpup in a process group of its own; returns its id.
 
-
-def execute(words: list[str], place: Path, *, attack: tuple[float, int, str] | None = None) -> Ended:
-    """Run gfpup in `place`; `attack` is the second (infinite: never) at which a signal is sent, which one, and to whom."""
-    place.mkdir(parents=True, exist_ok=True)
+    Unless it is to be `fresh`, it is a fork of this process, which has imported everything: a third of the time.
+    """
     env = {key: value for key, value in os.environ.items() if not key.startswith(("GFPUP_TRACKING", "MLFLOW_"))}
     env |= {"GFPUP_CACHE_DIR": str(place / "cache"), "OMP_NUM_THREADS": "1"}
+    process = os.fork()
+    if process != 0:
+        return process
+    status = 70
+    try:
+        os.setsid()
+        os.chdir(place)
+        os.dup2(screen, 1)
+        os.dup2(screen, 2)
+        if fresh:
+            os.execve(sys.executable, [sys.executable, "-m", "gfpup", *words], env)
+        os.environ.clear()
+        os.environ.update(env)
+        status = gfpup(words)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def execute(words: list[str], place: Path, *, attack: tuple[float, int, str] | None = None, fresh: bool = False) -> Ended:
+    """Run gfpup in `place`; `attack` is the second at which a signal is sent, which one, and to whom."""
+    place.mkdir(parents=True, exist_ok=True)
     with (place / "stderr.txt").open("w+b") as said:
         began = time.monotonic()
-        if attack is None:
-            return Ended(forked(words, place, env, said.fileno()), (place / "stderr.txt").read_text(errors="replace"), 0.0)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gfpup", *words], cwd=place, env=env, stdout=said, stderr=said, start_new_session=True
-        )
-        status = None
-        if attack[0] < float("inf"):
+        process = start(words, place, said.fileno(), fresh=fresh)
+        if attack is not None:
             second, number, reaches = attack
             time.sleep(max(0.0, began + second - time.monotonic()))
-            if process.poll() is not None:
-                return Ended(None, "", time.monotonic() - began)
-            (os.killpg if reaches == "group" else os.kill)(process.pid, number)
-        status = process.wait()
+            if os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                os.waitpid(process, 0)
+                return Ended(None, "", second)
+            (os.killpg if reaches == "group" else os.kill)(process, number)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         seconds = time.monotonic() - began
         until = time.monotonic() + SETTLE_SECONDS
-        while processes_of(process.pid) and time.monotonic() < until:
+        while processes_of(process) and time.monotonic() < until:
             time.sleep(0.1)
         said.seek(0)
         text = said.read().decode(errors="replace")
-    if left := processes_of(process.pid):
+    if left := processes_of(process):
         text += f"\nTraceback: {len(left)} processes outlive the command"
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(process, signal.SIGKILL)
     return Ended(status, text, seconds)
 
 
@@ -199,20 +206,34 @@ def attacked(
 ) -> list[Any]:
     """One run, attacked until a draw says that it is enough, then resumed and checked; returns lines of the table."""
     lines: list[list[Any]] = []
+    if TRACKED[name] and draw.random() < MADE:
+        shutil.copytree(place.parents[1] / "store", place / "mlruns")
     while not lines or draw.random() < AGAIN:
         number, reaches, _ = draw.choices(SIGNALS, weights=[weight for *_, weight in SIGNALS])[0]
         second = draw.uniform(0, seconds)
-        ended = execute(words, place, attack=(second, number, reaches))
+        fresh = name == "joblib" or draw.random() < FRESH
+        second += IMPORTS_SECONDS * draw.random() * fresh
+        ended = execute(words, place, attack=(second, number, reaches), fresh=fresh)
         if ended.status is None:
             if not lines:
-                shutil.rmtree(place, ignore_errors=True)
+                shutil.rmtree(place / "out", ignore_errors=True)
                 continue
             break
         before = len(list((place / "out").rglob("*.jpg"))) if (place / "out").exists() else 0
         found = misbehaviour(ended, number)
         if found:
             shutil.copy(place / "stderr.txt", place / f"attack{len(lines)}.txt")
-        sent = (name, signal.Signals(number).name, reaches, f"{second:.2f}", f"{seconds:.2f}", len(lines), ended.status, before)
+        sent = (
+            name,
+            signal.Signals(number).name,
+            reaches,
+            f"{second:.2f}",
+            f"{seconds:.2f}",
+            fresh,
+            len(lines),
+            ended.status,
+            before,
+        )
         lines.append([*sent, found])
     last = execute(words, place)
     wrong = misbehaviour(last, 0) or differences(whole, results(place / "out") | {"MLflow": tracked(place)})
@@ -233,6 +254,7 @@ def main() -> None:
     work, draw = request.work.absolute(), random.Random(request.seed)
     if not (work / "photos").exists():
         make_photos(work / "photos")
+        prepare_store(store_uri(str(work / "store")))
     common = ["--input", str(work / "photos"), "--output", "out", *(flags or ["--detector", "cascade"])]
     undisturbed: dict[str, tuple[dict[str, Any], float]] = {}
     counts: Counter[str] = Counter()
@@ -244,7 +266,7 @@ def main() -> None:
             words, place = [COMMANDS[name][0], *common, *COMMANDS[name][1:]], work / f"{name}-{request.seed}" / "whole"
             if name not in undisturbed:
                 shutil.rmtree(place.parent, ignore_errors=True)
-                ended = execute(words, place, attack=(float("inf"), 0, ""))
+                ended = execute(words, place, fresh=name == "joblib")
                 undisturbed[name] = results(place / "out") | {"MLflow": tracked(place)}, ended.seconds
                 assert not misbehaviour(ended, 0) and len(undisturbed[name][0]["MLflow"]) == TRACKED[name], ended.said
             whole, seconds = undisturbed[name]
