@@ -27,8 +27,8 @@ import hostile_files
 from processes import memory_bytes, processes_of
 
 LIMIT_BYTES = 3_000_000_000
-SAMPLE_SECONDS = 0.1
-LOOKS = 20
+SAMPLE_SECONDS = 0.25
+LOOKS = 8
 """Samples between looks for new processes."""
 
 

@@ -255,6 +255,10 @@ def main() -> None:
     if not (work / "photos").exists():
         make_photos(work / "photos")
         prepare_store(store_uri(str(work / "store")))
+    # Once here, so that forks have everything imported.
+    warm = ["--output", str(work / "warm"), "--input", str(work / "photos"), "--tracking-uri", str(work / "warm-store")]
+    shutil.copytree(work / "store", work / "warm-store", dirs_exist_ok=True)
+    gfpup([COMMANDS["sweep"][0], *warm, *(flags or ["--detector", "cascade"]), *COMMANDS["sweep"][1:]])
     common = ["--input", str(work / "photos"), "--output", "out", *(flags or ["--detector", "cascade"])]
     undisturbed: dict[str, tuple[dict[str, Any], float]] = {}
     counts: Counter[str] = Counter()
