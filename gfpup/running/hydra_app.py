@@ -31,7 +31,7 @@ from gfpup.planning.settings import ARGV_VARIABLE, invalid
 from gfpup.planning.structured import register
 from gfpup.running import sweep
 from gfpup.running.composition import checked_composition
-from gfpup.running.process import Interrupted, interruptible, leave_with_parent
+from gfpup.running.process import INTERRUPTED, Interrupted, interruptible, leave_with_parent
 from gfpup.running.run import execute
 
 NODES: Final = {key.partition(".")[0]: key for key in OPTIONS if "." in key}
@@ -67,7 +67,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
         return refuse(_in_short(error))
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):  # the terminal may be what ended
-            print("gfpup: interrupted; run the same command again to resume.", file=sys.stderr)
+            print(f"gfpup: {INTERRUPTED}", file=sys.stderr)
         return _status_of(error)
     finally:
         sys.argv = argv

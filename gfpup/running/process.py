@@ -47,6 +47,9 @@ def leave_with_parent() -> None:
 INTERRUPTING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, a request to end, and a terminal that was closed (not on Windows)."""
 
+INTERRUPTED: Final = "interrupted; run the same command again to resume."
+"""What a run says that such a signal ended."""
+
 ONE_INTERRUPTION_SECONDS: Final = 5.0
 """Signals within this time of the first are the same interruption: a closing terminal and its shell both send SIGHUP."""
 

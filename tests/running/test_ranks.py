@@ -123,6 +123,22 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(gfpup: Run, alb
         assert (out / table).read_text() == (tmp_path / "one" / table).read_text()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such statuses")
+@pytest.mark.parametrize(("rank", "status", "said"), [("143", 143, "interrupted; run"), ("3", 1, "rank 1 ended with status 3")])
+def test_a_run_that_waits_deaf_for_a_rank_ends_as_that_did(rank: str, status: int, said: str) -> None:
+    """Until the ranks have met, the first waits where it hears no signal: that of the whole group ended the others."""
+    program = """
+import subprocess, sys, threading, time
+from gfpup.running.distributed import processes
+processes.GRACE_SECONDS = processes.INTERRUPTED_SECONDS = 0.1
+other = subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({sys.argv[1]})"])
+threading.Thread(target=processes.Crew({1: other}).watch, daemon=True).start()
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program, rank], capture_output=True, text=True, timeout=50)
+    assert done.returncode == status and said in done.stderr
+
+
 @LINUX
 @pytest.mark.slow
 def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, album: Path, tmp_path: Path) -> None:
