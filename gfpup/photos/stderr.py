@@ -1,6 +1,6 @@
 """What the libraries that decode pictures say on the side, caught so that it can be told with the photo's name.
 
-Pillow raises Python warnings over odd metadata and logs errors, and libtiff and libpng write straight to the process's standard error.
+Pillow raises Python warnings over odd metadata and logs errors; libtiff and libpng write straight to the process's stderr.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def test_damaged_metadata_is_a_warning_of_its_photo(tmp_path: Path) -> None:
 
 
 def test_what_pillow_logs_does_not_reach_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A TIFF of more samples a pixel than Pillow decodes: it logs an error, which Python prints where nobody else handles it."""
+    """A TIFF of more samples a pixel than Pillow decodes: it logs an error, which Python prints where nobody handles it."""
     entries = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 200, 277: 2**31, 278: 8, 279: 64}
     data = b"II*\0" + struct.pack("<IH", 8, len(entries))
     data += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items()) + bytes(200)
