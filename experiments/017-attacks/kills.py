@@ -206,9 +206,12 @@ def attacked(
 ) -> list[Any]:
     """One run, attacked until a draw says that it is enough, then resumed and checked; returns lines of the table."""
     lines: list[list[Any]] = []
-    if TRACKED[name] and draw.random() < MADE:
-        shutil.copytree(place.parents[1] / "store", place / "mlruns")
+    made = TRACKED[name] and draw.random() < MADE
     while not lines or draw.random() < AGAIN:
+        if not lines:
+            shutil.rmtree(place, ignore_errors=True)
+            if made:
+                shutil.copytree(place.parents[1] / "store", place / "mlruns")
         number, reaches, _ = draw.choices(SIGNALS, weights=[weight for *_, weight in SIGNALS])[0]
         second = draw.uniform(0, seconds)
         fresh = name == "joblib" or draw.random() < FRESH
@@ -216,7 +219,6 @@ def attacked(
         ended = execute(words, place, attack=(second, number, reaches), fresh=fresh)
         if ended.status is None:
             if not lines:
-                shutil.rmtree(place / "out", ignore_errors=True)
                 continue
             break
         before = len(list((place / "out").rglob("*.jpg"))) if (place / "out").exists() else 0
