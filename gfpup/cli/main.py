@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.files import one_line
 
 USAGE = """\
 gfpup restores faces in photographs, and measures which method did it best.
@@ -61,7 +62,7 @@ def contained(work: Callable[[], int]) -> int:
     try:
         return work()
     except GfpupError as error:
-        print(f"gfpup: {error}", file=sys.stderr)
+        print(f"gfpup: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gfpup: interrupted.", file=sys.stderr)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gfpup.cli.parser import Parser
 from gfpup.cli.table import print_table
 from gfpup.core.errors import GfpupError
+from gfpup.core.files import one_line
 
 if TYPE_CHECKING:
     from gfpup.evaluation.scorer import Scorer
@@ -73,7 +74,7 @@ def run(words: Sequence[str]) -> int:
 
     if not request.quiet:
         for warning in resolver.warnings:
-            print(f"gfpup: {warning}", file=sys.stderr)
+            print(f"gfpup: {one_line(warning)}", file=sys.stderr)
     facts, hidden = [], request.quiet or request.json or not sys.stderr.isatty()
     for folder, target, items, said in jobs:
         with Progress(console=Console(stderr=True), disable=hidden, transient=True) as bar:
@@ -174,7 +175,7 @@ def _facts(folder: Path, target: Path, result: Result, summary: Mapping[str, Any
 
 def _report(fact: Mapping[str, Any], *, quiet: bool) -> None:
     for unscored in fact["unscored"][:_NAMED]:
-        print(f"gfpup: {unscored['photo']} was not scored: {unscored['reason']}.", file=sys.stderr)
+        print(one_line(f"gfpup: {unscored['photo']} was not scored: {unscored['reason']}."), file=sys.stderr)
     if len(fact["unscored"]) > _NAMED:
         print(f"gfpup: and {len(fact['unscored']) - _NAMED} more: see {fact['table']}.", file=sys.stderr)
     if quiet:

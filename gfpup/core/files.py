@@ -16,6 +16,8 @@ from gfpup.core.errors import OutputError, PhotoError
 TEMPORARY_GLOB = ".gfpup-*.part"
 """What temporary files are called; one is left only by a process that was killed while it wrote."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Put a file in place in one step: a temporary file beside it, then a rename.
@@ -57,6 +59,14 @@ def file_text(text: str) -> bytes:
 def printable(text: str) -> str:
     r"""Text for pages, databases and screens: bytes of a file name that are not UTF-8 are spelled, as in `caf\xe9.jpg`."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def one_line(text: str) -> str:
+    r"""Text for a line on the screen: control characters are spelled, as in `a\nb.jpg`.
+
+    A file name may hold a line feed, or a sequence that clears the terminal.
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def address(path: str) -> str:

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 from gfpup.core.types import Pixels, UInt8
 
+_STRIP_PIXELS: Final = 4_000_000
 _SPACES: Final = {b"RGB ": "RGB", b"GRAY": "grey", b"CMYK": "CMYK", b"Lab ": "Lab"}
 
 
@@ -29,12 +30,23 @@ def to_rgb8(image: Image.Image, icc: bytes | None) -> tuple[UInt8, UInt8 | None,
         alpha = np.array(image.getchannel("A"))
     if image.mode in ("CMYK", "LAB"):
         rgb, warnings = _through_profile(image, icc)
-        return np.array(rgb), alpha, None, warnings
-    pixels = np.array(image.convert("RGB"))
+        return _rgb(rgb), alpha, None, warnings
+    pixels = _rgb(image)
     if grey and space_of(icc) == "grey":
         return _grey_curve(icc or b"")[pixels], alpha, None, ()
     icc, warnings = fitting_profile(icc)
     return pixels, alpha, icc, warnings
+
+
+def _rgb(image: Image.Image) -> UInt8:
+    """The pixels as (h, w, 3) RGB, strip by strip: converted at once, a photo would lie in memory four times."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        pixels[top:bottom] = image.crop((0, top, width, bottom)).convert("RGB")
+    return pixels
 
 
 def fitting_profile(icc: bytes | None) -> tuple[bytes | None, tuple[str, ...]]:

@@ -26,6 +26,11 @@ from gfpup.photos.stderr import collected_warnings
 MAX_FILE_BYTES: Final = 2**32
 """Largest file that is read: the largest photo as 16-bit RGBA takes half of it."""
 
+MAX_WHOLE_BYTES: Final = 2**29
+"""Largest file that is read into memory as a whole, as some decoders do: gigabytes may lie behind a few pixels."""
+
+_READ_WHOLE: Final = ("WEBP", "AVIF", "HEIF")
+
 # fmt: off
 _KINDS: Final = {
     stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
@@ -112,6 +117,13 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
         raise PhotoError(f"{path} cannot be read: the file has {status.st_size} bytes, over the limit of {MAX_FILE_BYTES}")
 
 
+def check_whole(file: IO[bytes], path: Path, most: int) -> None:
+    """Refuse, with a PhotoError, a file of over `most` bytes that its decoder would read into memory as a whole."""
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        raise PhotoError(f"{path} cannot be read: the file has {size} bytes, over the limit of {most} for its format and size")
+
+
 def open_picture(file: IO[bytes], path: Path, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
     """Open a picture by its content, whatever its name, and refuse it if its header announces too many pixels.
 
@@ -132,6 +144,8 @@ def open_picture(file: IO[bytes], path: Path, max_pixels: int = MAX_PIXELS) -> I
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None or accept is None or accept(head if name == "HEIF" else head[:16]) is not True:
             continue
+        if name in _READ_WHOLE:
+            check_whole(file, path, MAX_WHOLE_BYTES)
         file.seek(0)
         try:
             image = factory(file, "")

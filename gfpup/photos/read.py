@@ -22,19 +22,23 @@ from gfpup.photos.formats import MAX_PIXELS
 from gfpup.photos.modes import fitting_profile, to_rgb8
 from gfpup.photos.opening import (
     DECODING_ERRORS,
+    MAX_WHOLE_BYTES,
     bits_of,
+    check_whole,
     format_name,
     header_orientation,
     open_picture,
     open_regular,
     unreadable,
 )
+from gfpup.photos.png import check_complete, check_length
 from gfpup.photos.stderr import collected_stderr, collected_warnings, told
 
 UInt16 = npt.NDArray[np.uint16]
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANES, _TIFF_EXTRA, _TIFF_SAMPLE = 258, 262, 284, 338, 339
 _ASSOCIATED_ALPHA, _SEPARATE_ALPHA = 1, 2
+_DEEP_PIXEL_BYTES: Final = 16  # twice what 16-bit RGBA takes without compression
 _HEADER_BYTES: Final = 2**20  # within so many bytes a file states its depth
 
 # The tags of a TIFF that describe the photo and not how its pixels are stored. Source: TIFF 6.0, section 8; Exif 3.0, 4.6.4.
@@ -79,7 +83,11 @@ def _photo(image: ImageFile.ImageFile, file: IO[bytes], path: Path, said: list[s
     # The decoders of the other formats print nothing, so that no thread has to wait for another.
     silent: AbstractContextManager[list[str]] = collected_stderr() if deep or tiff else nullcontext([])
     with silent as printed:
+        if image.format == "PNG":
+            check_length(file, path)
         image.load()  # also for what OpenCV decodes: Pillow refuses cut-off files and checks PNG's checksums
+        if image.format == "PNG":
+            check_complete(image, file, path)
         deep_pixels = _deep_pixels(image, file, path) if deep else None
     said += printed
     block = block if tiff else _exif(image)
@@ -118,9 +126,10 @@ def _deep_pixels(image: ImageFile.ImageFile, file: IO[bytes], path: Path) -> tup
     if bits != {16} or set(tags.get(_TIFF_SAMPLE, (1,))) != {1} or (tags.get(_TIFF_PLANES, 1) != 1 and image.mode[0] != "I"):
         # OpenCV and Pillow both read separate planes of 16 bits as noise, without an error.
         raise PhotoError(f"{path} cannot be read: it is a deep TIFF of an unusual layout: save it as interleaved 16-bit RGB")
+    width, height = image.size
+    check_whole(file, path, max(MAX_WHOLE_BYTES, _DEEP_PIXEL_BYTES * width * height))
     file.seek(0)
     raw = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-    width, height = image.size
     if raw is None or raw.dtype != np.uint16 or raw.shape[:2] != (height, width):
         raise PhotoError(f"{path} cannot be read: its 16-bit {image.format} data is of a kind that OpenCV does not decode")
     if raw.ndim == 2:

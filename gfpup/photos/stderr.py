@@ -1,10 +1,11 @@
 """What the libraries that decode pictures say on the side, caught so that it can be told with the photo's name.
 
-Pillow raises Python warnings over odd metadata, and libtiff and libpng write straight to the process's standard error.
+Pillow raises Python warnings over odd metadata and logs errors; libtiff and libpng write straight to the process's stderr.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -33,6 +34,9 @@ def collected_warnings() -> Iterator[list[str]]:
     global _filters
     said: list[str] = []
     thread = threading.get_ident()
+    if _log not in (logger := logging.getLogger("PIL")).handlers:
+        logger.addHandler(_log)
+        logger.propagate = False  # Hydra's handlers, and Python's for those who set none, know no photo's name
     with _lock:
         if not _collecting:
             _filters = warnings.catch_warnings()
@@ -91,6 +95,18 @@ def told(said: list[str]) -> tuple[str, ...]:
     unique = list(dict.fromkeys(" ".join(line.split())[:LINE_CHARACTERS] for line in said if line.strip()))
     more = len(unique) - LINES
     return (*(f"the decoder says: {line}" for line in unique[:LINES]), *([f"and {more} more such lines"] if more > 0 else []))
+
+
+class _Log(logging.Handler):
+    """Pillow's log: errors and warnings go to the photo that this thread reads, and nowhere where it reads none."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = _collecting.get(threading.get_ident())
+        if said is not None:
+            said.append(record.getMessage())
+
+
+_log: Final = _Log(logging.WARNING)
 
 
 def _route(shown: Callable[..., None], message: Warning | str, *rest: Any, **named: Any) -> None:

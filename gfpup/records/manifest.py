@@ -39,6 +39,8 @@ class Manifest:
         self.header = dict(header)
         self.overwrite = overwrite
         self.photos: dict[str, dict[str, Any]] = {}
+        self.earlier: tuple[Mapping[str, Any], ...] = ()
+        """The headers of the runs that wrote here before."""
         self._open = ExitStack()
         self._lines: Any = None
 
@@ -66,7 +68,7 @@ class Manifest:
             for torn in folder.rglob(TEMPORARY_GLOB):
                 torn.unlink(missing_ok=True)  # left by a run that was killed while writing; nobody else writes now
             kept = None if self.overwrite else read_lines(path)
-            self.photos = {} if kept is None else kept.photos
+            self.photos, self.earlier = ({}, ()) if kept is None else (kept.photos, kept.headers)
             with writing(path):
                 self._lines = stack.enter_context(path.open("r+b" if path.exists() else "w+b"))
                 # A line cut short by a crash goes; with --overwrite all of them do.

@@ -192,11 +192,16 @@ def chosen(records: Sequence[RunRecord], given: File | None) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Lines:
-    """What `manifest.jsonl` holds: the `header` of the newest run, a line a photo, and where the whole lines end, in bytes."""
+    """What `manifest.jsonl` holds: a header a run, a line a photo, and where the whole lines end, in bytes."""
 
-    header: Mapping[str, Any] | None
+    headers: tuple[Mapping[str, Any], ...]
     photos: dict[str, dict[str, Any]]
     end: int
+
+    @property
+    def header(self) -> Mapping[str, Any] | None:
+        """The header of the newest run; None where there was none."""
+        return self.headers[-1] if self.headers else None
 
     @property
     def pixels(self) -> dict[str, Any] | None:
@@ -217,7 +222,7 @@ def read_lines(path: Path) -> Lines:
     named = all(line.keys() >= _RESUMED_BY and isinstance(line["name"], str) for line in photos)
     if not named or not all(isinstance(header, dict) for header in headers):
         raise GfpupError(f"{path} is damaged; give another --output, or --overwrite.")
-    return Lines(headers[-1] if headers else None, {line["name"]: line for line in photos}, end)
+    return Lines(tuple(headers), {line["name"]: line for line in photos}, end)
 
 
 def parse_lines(data: bytes, path: Path) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gfpup.analysis.render import missing, number
+from gfpup.core.files import one_line
 from gfpup.core.plan import Plan
 from gfpup.core.types import RestoredPhoto
 from gfpup.records.manifest import reused
@@ -51,7 +52,7 @@ class ProgressBar(_Bar):
         done = self.tasks[self._restoring].completed
         self.update(self._restoring, rates=f"{done / seconds:.2f} photos/s  {self._faces / seconds:.2f} faces/s")
         if line["error"] and not self.disable:
-            self.console.print(f"[red]failed[/] {escape(line['error'])}", highlight=False, soft_wrap=True)
+            self.console.print(f"[red]failed[/] {escape(one_line(line['error']))}", highlight=False, soft_wrap=True)
 
     def run_done(self, document: Mapping[str, Any]) -> None:
         """Nothing: the closing table is printed when the bar is gone."""
@@ -121,7 +122,7 @@ def headline(facts: Mapping[str, Any]) -> str:
 def _print_lines(lines: Sequence[str], console: Console, *, mark: str = "", of: str = "") -> None:
     """The first of these lines, and how many more the record has."""
     for line in lines[:LINES_SHOWN]:
-        console.print(mark + escape(line), highlight=False, soft_wrap=True)
+        console.print(mark + escape(one_line(line)), highlight=False, soft_wrap=True)
     if len(lines) > LINES_SHOWN:
         console.print(f"and {len(lines) - LINES_SHOWN} more{of}: see the record", highlight=False)
 
@@ -145,7 +146,7 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *
     for heading in headings:
         table.add_column(heading, **column)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*("\n".join(escape(one_line(line)) for line in cell.split("\n")) for cell in row))
     return table
 
 
@@ -204,7 +205,7 @@ def print_plan(plan: Plan, photos: Sequence[Any], *, console: Console) -> None:
     console.print(_table(title, ("setting", "value", "because"), rows, overflow="fold"))
     for mark, lines in (("red]refused", [task.refusal for task in photos if task.refusal]), ("yellow]missing", plan.missing)):
         for line in lines:
-            console.print(f"[{mark}[/] {escape(line)}", highlight=False, soft_wrap=True)
+            console.print(f"[{mark}[/] {escape(one_line(line))}", highlight=False, soft_wrap=True)
 
 
 def _count(number: int, parts: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -24,12 +25,13 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from gfpup.core.errors import GfpupError, OutputError
+from gfpup.core.files import one_line
 from gfpup.planning.schema import OPTIONS
 from gfpup.planning.settings import ARGV_VARIABLE, invalid
 from gfpup.planning.structured import register
 from gfpup.running import sweep
 from gfpup.running.composition import checked_composition
-from gfpup.running.process import Interrupted, interruptible
+from gfpup.running.process import INTERRUPTED, Interrupted, interruptible, leave_with_parent
 from gfpup.running.run import execute
 
 NODES: Final = {key.partition(".")[0]: key for key in OPTIONS if "." in key}
@@ -65,7 +67,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
         return refuse(_in_short(error))
     except (Interrupted, KeyboardInterrupt) as error:
         with suppress(OSError):  # the terminal may be what ended
-            print("gfpup: interrupted; run the same command again to resume.", file=sys.stderr)
+            print(f"gfpup: {INTERRUPTED}", file=sys.stderr)
         return _status_of(error)
     finally:
         sys.argv = argv
@@ -97,7 +99,7 @@ def _in_short(error: Exception) -> GfpupError:
 
 def refuse(error: GfpupError) -> int:
     """Say an error to the user; returns the exit status of a refusal."""
-    print(f"gfpup: {error}", file=sys.stderr)
+    print(f"gfpup: {one_line(str(error))}", file=sys.stderr)
     return 2
 
 
@@ -153,6 +155,8 @@ def _run_job_of_sweep(config: DictConfig) -> float | None:
     root, subdir = Path(str(config.output)), str(hydra_config.sweep.subdir)
     job = sweep.Job(Path(str(hydra_config.sweep.dir)), root, root / subdir, int(hydra_config.job.num))
     leave = partial(sweep.leave_status, job, list(hydra_config.overrides.task))
+    if multiprocessing.current_process().name != "MainProcess":
+        leave_with_parent()  # a process of joblib's would go on, and hold the folder against the command that resumes
     leave(status=None)
     if not (config.screen.quiet or config.screen.json):
         print(f"gfpup: job {job.number + 1}: {subdir or 'the only one'}", file=sys.stderr)

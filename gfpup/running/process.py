@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,8 +28,13 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
+_WATCHING: Final = "gfpup-parent"
+
+
 def leave_with_parent() -> None:
     """End this process when its parent is gone: a killed parent cannot tell us, and a full pipe would block us forever."""
+    if any(thread.name == _WATCHING for thread in threading.enumerate()):
+        return
     parent = os.getppid()
 
     def watch() -> None:
@@ -36,14 +42,21 @@ def leave_with_parent() -> None:
             time.sleep(1)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, name=_WATCHING, daemon=True).start()
 
 
 INTERRUPTING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, a request to end, and a terminal that was closed (not on Windows)."""
 
+INTERRUPTED: Final = "interrupted; run the same command again to resume."
+"""What a run says that such a signal ended."""
+
 ONE_INTERRUPTION_SECONDS: Final = 5.0
 """Signals within this time of the first are the same interruption: a closing terminal and its shell both send SIGHUP."""
+
+
+LOST_SECONDS: Final = 0.05
+"""After this time a signal that was lost is sent again: a finaliser has ended by then."""
 
 
 class Interrupted(BaseException):
@@ -54,6 +67,7 @@ class Interrupted(BaseException):
 
     def __init__(self, signal_number: int = signal.SIGINT) -> None:
         super().__init__(signal_number)
+        self.signal_number = int(signal_number)
         self.status = 128 + int(signal_number)
 
 
@@ -62,6 +76,7 @@ class _Interrupt:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
+        self.hook = sys.unraisablehook
         self._last = float("-inf")
 
     def __call__(self, signal_number: int, frame: Any) -> None:
@@ -73,6 +88,16 @@ class _Interrupt:
             # torch's handler raises where a data worker was killed, which would hide that the run was interrupted.
             signal.signal(signal.SIGCHLD, lambda *_: None)
         raise Interrupted(signal_number)
+
+    def unraisable(self, lost: Any) -> None:
+        """Send a signal again that fell into a finaliser, where Python drops whatever is raised; for `sys.unraisablehook`."""
+        if not isinstance(lost.exc_value, Interrupted):
+            self.hook(lost)
+            return
+        self._last = float("-inf")
+        again = threading.Timer(LOST_SECONDS, os.kill, (self.owner, lost.exc_value.signal_number))
+        again.daemon = True
+        again.start()
 
 
 @contextmanager
@@ -93,9 +118,11 @@ def interruptible() -> Iterator[None]:
     for number in INTERRUPTING:
         if before[number] != signal.SIG_IGN or number == signal.SIGINT:
             signal.signal(number, interrupt)
+    sys.unraisablehook = interrupt.unraisable
     try:
         yield
     finally:
+        sys.unraisablehook = interrupt.hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

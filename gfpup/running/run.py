@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from gfpup.core.errors import GfpupError, PhotoError
+from gfpup.core.files import one_line
 from gfpup.core.versions import commit, versions
 from gfpup.photos.opening import photo_sha256
 from gfpup.planning import planner
@@ -113,7 +114,7 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     settings, plan, tasks = prepared.settings, prepared.plan, prepared.tasks
     if not settings.screen.quiet:
         for warning in plan.warnings:
-            print(f"gfpup: {warning}", file=sys.stderr)
+            print(f"gfpup: {one_line(warning)}", file=sys.stderr)
         prepared.resolver.mark_warnings_shown()
     overwrite = settings.existing == "overwrite"
     fingerprint = planner.fingerprint(plan)
@@ -207,7 +208,7 @@ def _restore(
     names = [task.name for task in tasks]
     manifest.forget_failures(set(names))
     todo = [task for task in tasks if not _is_done(task, manifest, faces=settings.write.faces)]
-    tracker = session.start_run(settings, manifest.header, names=names, sweeping=prepared.sweeping)
+    tracker = session.start_run(settings, manifest, names=names, sweeping=prepared.sweeping)
     status = "stopped"
     done: Sequence[Any] = []
     try:

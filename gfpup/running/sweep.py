@@ -21,7 +21,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from gfpup.core.errors import GfpupError
-from gfpup.core.files import write_atomic
+from gfpup.core.files import one_line, write_atomic
 from gfpup.planning.settings import ARGV_VARIABLE
 from gfpup.records.run_record import SWEEP_STATUS as STATUS_FOLDER
 from gfpup.records.run_record import find_record, job_statuses
@@ -84,7 +84,7 @@ def _report(root: Path, *, quiet: bool) -> list[Path]:
     try:
         page = write_report([root], root / REPORT)
     except GfpupError as error:
-        print(f"gfpup: no report was written for this sweep: {error}", file=sys.stderr)
+        print(f"gfpup: no report was written for this sweep: {one_line(str(error))}", file=sys.stderr)
         return []
     if not quiet:
         print(f"gfpup: the report is {page}", file=sys.stderr)

@@ -60,10 +60,10 @@ def end_sweep(sweep: Target, *, jobs: Sequence[Mapping[str, Any]], status: int, 
         _warn(str(error))
 
 
-def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[str], sweeping: bool) -> Tracker | None:
+def start_run(settings: Settings, manifest: Manifest, *, names: Sequence[str], sweeping: bool) -> Tracker | None:
     """Begin to track a run, where that is wanted; `names` are all photos of it.
 
-    `header` is the manifest's. What its `tracking` says an earlier, unfinished run logged in the same place is replaced.
+    What earlier, unfinished runs of the manifest's folder logged in the same place is replaced.
     """
     if not is_wanted(settings, sweeping=sweeping):
         return None
@@ -71,9 +71,10 @@ def start_run(settings: Settings, header: Mapping[str, Any], *, names: Sequence[
 
     target = _target(settings, sweeping=sweeping)
     tracker = Tracker(settings.output, target, names=names)
-    tracker.start(header)
-    if _is_here(header.get("tracking"), target):
-        tracker.replace(header["tracking"]["run_id"])
+    tracker.start(manifest.header)
+    before = manifest.header.get("tracking")
+    recorded = before["run_id"] if before is not None and _is_here(before, target) else None
+    tracker.replace(recorded, manifest.earlier)
     return tracker
 
 
@@ -110,11 +111,10 @@ def _is_here(tracking: Mapping[str, Any] | None, target: Target) -> bool:
 
 
 def finish_run(tracker: Tracker, manifest: Manifest, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Log what is left and close the run; a failure is reported, and recorded in the manifest. Returns the document."""
+    """Log what is left and close the run, and record that in the manifest, or why it failed. Returns the document."""
     tracker.run_done(document)
-    if tracker.failure is None:
-        return dict(document)
-    _warn(tracker.failure)
+    if tracker.failure is not None:
+        _warn(tracker.failure)
     return manifest.close(str(document["status"]), tracking=tracker.record())
 
 

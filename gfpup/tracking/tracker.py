@@ -36,7 +36,7 @@ BATCH: Final = 900  # MLflow takes 1000 entities a call
 PARAMETERS: Final = 100
 FLUSH_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = 60.0
-FILES: Final = (DOCUMENT, scores.TABLE, scores.SUMMARY, "report.html", "contact_sheet.jpg")
+FILES: Final = (scores.TABLE, scores.SUMMARY, "report.html", "contact_sheet.jpg")
 STATUS: Final = {"done": "FINISHED", "interrupted": "KILLED"}
 
 
@@ -63,6 +63,8 @@ class Tracker:
         self.target = target
         self.run_id: str | None = None
         self.failure: str | None = None
+        self._complete = False
+        self._experiment_id = ""
         self._steps = tracking_facts.steps(names)
         self._shown = set(list(self._steps)[: target.max_images])
         self._seen: set[str] = set()
@@ -76,9 +78,12 @@ class Tracker:
         """Open the run and log what is known beforehand: configuration, plan, versions, weights' hashes."""
         self._contained(self._open, header)
 
-    def replace(self, run_id: str) -> None:
-        """Take away what an earlier, unfinished run in the same folder logged: this one logs it all."""
-        self._contained(lambda: self._store.delete_run(run_id))
+    def replace(self, run_id: str | None, headers: Sequence[Mapping[str, Any]]) -> None:
+        """Take away what earlier, unfinished runs in the same folder logged: this one logs it all.
+
+        The record names one of them (`run_id`) unless it was killed; those that were are found by their `headers`.
+        """
+        self._contained(self._replace, run_id, headers)
 
     def photo_done(self, line: Mapping[str, Any], restored: RestoredPhoto | None) -> None:
         """Take note of a photo; it is logged by the thread."""
@@ -95,9 +100,10 @@ class Tracker:
         self._contained(self._close, document)
 
     def record(self) -> dict[str, Any]:
-        """What the manifest keeps of the tracking."""
+        """What the manifest keeps of the tracking: until all is logged, a failure, so that a killed run is tracked again."""
         facts = {"uri": shown(self.target.uri), "experiment": self.target.experiment, "run_id": self.run_id}
-        return {**facts, "parent_run_id": self.target.parent_run_id, "failure": self.failure}
+        failure = self.failure or (None if self._complete else self._sentence("it was interrupted"))
+        return {**facts, "parent_run_id": self.target.parent_run_id, "failure": failure}
 
     def _contained(self, step: Callable[..., None], *given: Any) -> None:
         if self.failure is None:
@@ -107,15 +113,18 @@ class Tracker:
                 self._fail(first_line(error))
 
     def _fail(self, reason: str) -> None:
+        self.failure = self._sentence(reason)
+
+    def _sentence(self, reason: str) -> str:
         repeat = f"gfpup track {shlex.quote(str(self.folder))} repeats it"
-        self.failure = f"this run is not tracked in {shown(self.target.uri)}: {reason}; {repeat}."
+        return f"this run is not tracked in {shown(self.target.uri)}: {reason}; {repeat}."
 
     def _open(self, header: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
         target = self.target
         experiment_id = target.experiment_id or prepare_store(target.uri, target.experiment)
-        self._store = client(target.uri)
+        self._store, self._experiment_id = client(target.uri), experiment_id
         tags = {KIND: "run", "gfpup.output": printable(str(self.folder.absolute())), **tracking_facts.tags(header)}
         name = str(header["title"])
         if target.parent_run_id is not None:
@@ -129,6 +138,15 @@ class Tracker:
         facts = ("argv", "configuration", "plan", "versions", "commit", "hardware", "checkpoints", "licences", "metrics")
         text = json.dumps({key: header[key] for key in facts if key in header}, indent=1, default=str)
         self._store.log_text(self.run_id, text, "run.json")
+
+    def _replace(self, recorded: str | None, headers: Sequence[Mapping[str, Any]]) -> None:
+        found = {recorded} if recorded is not None else set()
+        whole = [header for header in headers if header.keys() >= {"fingerprint", "started", "configuration"}]
+        for identity in {tracking_facts.identity(header) for header in whole}:
+            runs = self._store.search_runs([self._experiment_id], f"tags.`{tracking_facts.IDENTITY}` = '{identity}'")
+            found |= {str(run.info.run_id) for run in runs if not run.data.tags.get(tracking_facts.COMPLETE)}
+        for run_id in found - {self.run_id}:
+            self._store.delete_run(run_id)
 
     def _note(self, line: Mapping[str, Any], restored: RestoredPhoto) -> None:
         name = line["name"]
@@ -184,12 +202,16 @@ class Tracker:
         self._store.log_text(self.run_id, json.dumps(tracking_facts.table(document, rows)), "scores_by_photo.json")
         tables = json.dumps([{"path": "scores_by_photo.json", "type": "table"}])
         self._store.set_tag(self.run_id, "mlflow.loggedArtifacts", tables)
+        tracking = document.get("tracking")
+        ended = {**document, "tracking": {**tracking, "failure": None}} if tracking else document
+        self._store.log_text(self.run_id, json.dumps(ended, indent=1) + "\n", DOCUMENT)
         for file in FILES:
             if (self.folder / file).is_file():
                 self._store.log_artifact(self.run_id, str(self.folder / file))
         self._store.set_tag(self.run_id, "gfpup.status", document["status"])
         self._store.set_tag(self.run_id, tracking_facts.COMPLETE, "true")
         self._store.set_terminated(self.run_id, STATUS.get(document["status"], "FAILED"), end_time=finished)
+        self._complete = True
 
     def _unseen(self, document: Mapping[str, Any], rows: Sequence[Score]) -> Iterable[_Seen]:
         """What did not pass by: photos of an earlier, interrupted run or of a run logged afterwards, and all references."""

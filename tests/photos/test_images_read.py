@@ -331,6 +331,29 @@ def test_cut_off_files_are_refused(tmp_path: Path, form: str) -> None:
             read_photo(path)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "I;16"])
+def test_a_png_whose_data_ends_early_is_refused(tmp_path: Path, mode: str) -> None:
+    """Every chunk is whole and the compressed stream has its end: Pillow makes the missing rows black and says nothing."""
+    path, image = tmp_path / "a.png", Image.new(mode, (40, 30), 1)
+    image.putpixel((39, 0), 1)
+    image.save(path)
+    assert read_photo(path).size_hw == (30, 40), "a photo that is black to its end is one"
+    data = path.read_bytes()
+    at = data.index(b"IDAT")
+    rows = zlib.decompress(data[at + 4 : at + 4 + int.from_bytes(data[at - 4 : at], "big")])
+    for lost in (1, len(rows) // 2):
+        short = zlib.compress(rows[:-lost])
+        body = b"IDAT" + short
+        chunk = struct.pack(">I", len(short)) + body + struct.pack(">I", zlib.crc32(body))
+        path.write_bytes(data[: at - 4] + chunk + data[-12:])
+        with pytest.raises(PhotoError, match=r"cut off|OpenCV does not decode"):
+            read_photo(path)
+    header = b"IHDR" + struct.pack(">II", 15_000, 15_000) + data[24:29]
+    path.write_bytes(data[:8] + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header)) + data[33:])
+    with pytest.raises(PhotoError, match="bytes cannot hold"):
+        read_photo(path)
+
+
 def test_cut_off_16_bits_are_refused(tmp_path: Path) -> None:
     for suffix in ("png", "tif"):
         data = cv2.imencode(f".{suffix}", noise(30, 40, 40, 3, dtype=np.uint16))[1].tobytes()

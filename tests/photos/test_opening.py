@@ -9,13 +9,14 @@ import sys
 import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
 from gfpup.core.errors import PhotoError
 from gfpup.photos import probe, read_photo
 from gfpup.photos.jpeg_quality import file_jpeg_quality
-from gfpup.photos.opening import MAX_FILE_BYTES, photo_sha256
+from gfpup.photos.opening import MAX_FILE_BYTES, MAX_WHOLE_BYTES, photo_sha256
 
 
 def links(folder: Path) -> dict[str, str]:
@@ -61,6 +62,19 @@ def test_the_hash_is_that_of_the_file(tmp_path: Path) -> None:
     data = os.urandom(3_000_000)
     (tmp_path / "a.jpg").write_bytes(data)
     assert photo_sha256(tmp_path / "a.jpg") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["a.webp", "a.avif", "deep.png", "deep.tif", "a.jpg", "a.png"])
+def test_gigabytes_behind_a_few_pixels_are_never_read_into_memory(tmp_path: Path, name: str) -> None:
+    """A sparse file costs nobody anything to send. Formats that are read piece by piece stop at the end of the picture."""
+    path, deep = tmp_path / name, name.startswith("deep")
+    Image.fromarray(np.full((8, 8), 7, np.uint16 if deep else np.uint8)).save(path)
+    os.truncate(path, MAX_WHOLE_BYTES + 1)
+    if name in ("a.jpg", "a.png"):
+        assert read_photo(path).pixels.shape == (8, 8, 3)
+        return
+    with pytest.raises(PhotoError, match=f"has {MAX_WHOLE_BYTES + 1} bytes, over the limit of {MAX_WHOLE_BYTES}"):
+        read_photo(path)
 
 
 HEIC = b"\0\0\0\x18ftypheic" + b"\0" * 60

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import struct
 import sys
 import threading
 import warnings
@@ -12,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gfpup.photos import read_photo
+from gfpup.core.errors import PhotoError
+from gfpup.photos import probe, read_photo
 from gfpup.photos.stderr import LINE_CHARACTERS, LINES, collected_stderr, collected_warnings, told
 
 
@@ -63,3 +66,18 @@ def test_damaged_metadata_is_a_warning_of_its_photo(tmp_path: Path) -> None:
         warnings.simplefilter("error")
         for name in ("odd.jpg", "fax.tif"):
             assert read_photo(tmp_path / name).warnings, name
+
+
+def test_what_pillow_logs_does_not_reach_the_screen(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A TIFF of more samples a pixel than Pillow decodes: it logs an error, which Python prints where nobody handles it."""
+    entries = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 273: 200, 277: 2**31, 278: 8, 279: 64}
+    data = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    data += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items()) + bytes(200)
+    (tmp_path / "a.tif").write_bytes(data)
+    for read in (read_photo, probe):
+        with pytest.raises(PhotoError, match=r"a\.tif"):
+            read(tmp_path / "a.tif")
+    with collected_warnings() as said:
+        logging.getLogger("PIL.TiffImagePlugin").error("more samples")
+    assert said == ["more samples"]
+    assert capfd.readouterr().err == ""

@@ -44,6 +44,23 @@ def test_killed_at_every_moment_and_resumed(photos: Path, tmp_path: Path) -> Non
     assert not [path for path in (tmp_path / "torn").rglob("*") if "part" in path.name or path.suffix == ".tmp"]
 
 
+def test_a_killed_sweep_ends_in_the_undisturbed_scores(photos: Path, tmp_path: Path) -> None:
+    """To the last digit: the photo that was done when the kill came is measured from its lossy file, or was."""
+    words = ["sweep", "-i", str(photos), *COMMON, "--backend", "identity,classical", "--ext", "jpg", "--no-report"]
+    words += ["--metrics", "psnr,ssim", "--tracking", "none"]
+    for moments, name in (("0", "whole"), ("14", "torn")):
+        done = subprocess.run(
+            [sys.executable, DRIVER, moments, *words, "-o", str(tmp_path / name)], capture_output=True, text=True
+        )
+        assert done.stdout.split()[-1:] == ["0"], done.stderr
+    assert done.stdout.split().count(str(-signal.SIGKILL)) >= 10, "too few were killed for this test to mean something"
+    assert files(tmp_path / "torn") == files(tmp_path / "whole")
+    for backend in ("identity", "classical"):
+        for table in ("scores.csv", "scores.json"):
+            told = [(tmp_path / name / f"backend={backend}" / table).read_text() for name in ("whole", "torn")]
+            assert told[0] == told[1]
+
+
 def test_a_torn_last_line_is_forgotten(photos: Path, tmp_path: Path) -> None:
     words = ["run", "-i", str(photos), *COMMON, "-o", str(tmp_path / "out")]
     subprocess.run([sys.executable, DRIVER, "0", *words], check=True)

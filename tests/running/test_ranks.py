@@ -96,9 +96,11 @@ def test_two_ranks_do_what_one_does(gfpup: Run, album: Path, tmp_path: Path) -> 
 
 
 @LINUX
-def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tmp_path: Path) -> None:
+def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(gfpup: Run, album: Path, tmp_path: Path) -> None:
+    """Also to the scores of one undisturbed process, to the last digit: of lossy files, where rounding would show."""
     out = tmp_path / "out"
-    running = subprocess.Popen(command(album, out, "--devices", "2", "-q"), stderr=subprocess.PIPE, text=True)
+    lossy = ("--ext", "jpg", "--metrics", "psnr,ssim")
+    running = subprocess.Popen(command(album, out, *lossy, "--devices", "2", "-q"), stderr=subprocess.PIPE, text=True)
     (child,) = _children(running, out)
     os.kill(child, signal.SIGKILL)
     _, err = running.communicate(timeout=120)
@@ -108,14 +110,33 @@ def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(album: Path, tm
     assert torn["status"] == "stopped"
     restored = {line["name"] for line in torn["photos"]}
     assert 2 <= len(restored) < 8
-    assert {"01.png", "03.png"} <= restored, "what the killed rank had done is in the record"
+    assert {"01.jpg", "03.jpg"} <= restored, "what the killed rank had done is in the record"
     before = {name: (out / name).stat().st_ctime_ns for name in restored}
-    resumed = run(album, out, "--devices", "2", "--json")
+    resumed = run(album, out, *lossy, "--devices", "2", "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["skipped"] == len(restored)
     assert {name: (out / name).stat().st_ctime_ns for name in restored} == before
-    assert [line["name"] for line in manifest(out)["photos"]] == [f"{i:02d}.png" for i in range(8)]
-    assert sorted(pictures(out)) == [f"{i:02d}.png" for i in range(8)]
+    assert [line["name"] for line in manifest(out)["photos"]] == [f"{i:02d}.jpg" for i in range(8)]
+    assert sorted(path.name for path in out.glob("*.jpg")) == [f"{i:02d}.jpg" for i in range(8)]
+    assert gfpup("run", "-i", album, "-o", tmp_path / "one", *COMMON, *lossy, "-q") == 0
+    for table in ("scores.csv", "scores.json"):
+        assert (out / table).read_text() == (tmp_path / "one" / table).read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such statuses")
+@pytest.mark.parametrize(("rank", "status", "said"), [("143", 143, "interrupted; run"), ("3", 1, "rank 1 ended with status 3")])
+def test_a_run_that_waits_deaf_for_a_rank_ends_as_that_did(rank: str, status: int, said: str) -> None:
+    """Until the ranks have met, the first waits where it hears no signal: that of the whole group ended the others."""
+    program = """
+import subprocess, sys, threading, time
+from gfpup.running.distributed import processes
+processes.GRACE_SECONDS = processes.INTERRUPTED_SECONDS = 0.1
+other = subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({sys.argv[1]})"])
+threading.Thread(target=processes.Crew({1: other}).watch, daemon=True).start()
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program, rank], capture_output=True, text=True, timeout=50)
+    assert done.returncode == status and said in done.stderr
 
 
 @LINUX

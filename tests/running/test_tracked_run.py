@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,40 @@ def test_a_sweep_is_a_run_with_its_jobs_below_it(gfpup: Run, face: Path, tmp_pat
     assert gfpup(*words) == 0, "again: one photo is missing"
     again = children(store, parent.info.run_id)
     assert {job.info.run_name for job in again} == {"identity", "classical"} and len(again) == 2
+
+
+@pytest.mark.parametrize("step", ["_replace", "_close"], ids=["at the start", "at the end"])
+def test_of_a_killed_run_nothing_is_left_beside_the_resumed_one(gfpup: Run, face: Path, tmp_path: Path, step: str) -> None:
+    killed = """
+import os, sys
+from gfpup.cli.main import main
+from gfpup.tracking.tracker import Tracker
+setattr(Tracker, sys.argv[1], lambda *_: os._exit(9))
+main(sys.argv[2:])
+"""
+    words = [
+        "run",
+        "-i",
+        str(face),
+        "--aligned",
+        "--backend",
+        "identity",
+        "-q",
+        "--metrics",
+        "psnr",
+        "-o",
+        str(tmp_path / "out"),
+    ]
+    assert subprocess.run([sys.executable, "-c", killed, step, *words], cwd=tmp_path).returncode == 9
+    store, experiment = store_of(tmp_path)
+    assert [run.info.status for run in store.search_runs([experiment])] == ["RUNNING"]
+    assert gfpup(*words) == 0
+    (run,) = store.search_runs([experiment])
+    record = tracking_of(tmp_path / "out")
+    assert record is not None and (record["run_id"], record["failure"]) == (run.info.run_id, None)
+    assert run.info.status == "FINISHED" and "mean_photo/psnr_to_input" in run.data.metrics
+    logged = json.loads(Path(store.download_artifacts(run.info.run_id, "manifest.json")).read_text())
+    assert logged == manifest(tmp_path / "out")
 
 
 def test_a_store_that_cannot_be_used_costs_no_photo(

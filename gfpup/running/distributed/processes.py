@@ -15,12 +15,16 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from gfpup.core.errors import OutputError
+from gfpup.running.process import INTERRUPTED, INTERRUPTING
 
 if TYPE_CHECKING:
     from gfpup.running.prepare import Prepared
 
 GRACE_SECONDS = 30.0
 """How long a run may take to notice that one of its ranks is gone: a photo may be in progress."""
+
+INTERRUPTED_SECONDS = 10.0
+"""How long a run may take to notice the signal that ended one of its ranks: it waits deaf until the ranks have met."""
 
 LOOK_SECONDS = 0.5
 
@@ -49,10 +53,21 @@ class Crew:
             try:
                 self.check()
             except OutputError as error:
-                if not self._over.wait(GRACE_SECONDS):
-                    print(f"gfpup: {error}", file=sys.stderr, flush=True)
+                status = self._interrupted()
+                if not self._over.wait(INTERRUPTED_SECONDS if status else GRACE_SECONDS):
+                    said = INTERRUPTED if status else str(error)
+                    print(f"gfpup: {said}", file=sys.stderr, flush=True)
                     self._end(signal.SIGTERM)
-                    os._exit(1)
+                    os._exit(status or 1)
+
+    def _interrupted(self) -> int:
+        """The exit status of a rank that an interrupting signal ended, which was sent to all; 0 where there is none."""
+        for process in self.processes.values():
+            status = process.poll() or 0
+            status = 128 - status if status < 0 else status
+            if status - 128 in INTERRUPTING:
+                return status
+        return 0
 
     def dismiss(self, *, patience_seconds: float) -> None:
         """Wait for the ranks to end, and end those that do not."""
