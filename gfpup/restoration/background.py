@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -30,14 +30,26 @@ GREY = (0.299, 0.587, 0.114)  # Source: ITU-R BT.601, as the official enhancer m
 
 
 class TiledUpsampler:
-    """Enlarges photos tile by tile by a network of its own `scale`; `name` is what messages call it."""
+    """Enlarges photos tile by tile by a network of its own `scale`; `name` is what messages call it.
+
+    `tile_px` is the largest side of a tile in pixels of the photo (0: no tiles), `tile_overlap_px` what neighbours share, at
+    most half a tile. Each kind of network adds `load` and says how it computes a tile.
+    """
 
     def __init__(
-        self, *, name: str, scale: int, device: str, dtype: str, tile_px: int, tile_overlap_px: int, align_px: int = ALIGN_PX
+        self,
+        network: Any,
+        *,
+        name: str,
+        device: str,
+        dtype: str,
+        tile_px: int = TILE_PX,
+        tile_overlap_px: int = TILE_OVERLAP_PX,
+        align_px: int = ALIGN_PX,
     ) -> None:
         plan_tiles((1, 1), tile_px=tile_px, overlap_px=tile_overlap_px, align_px=align_px)  # refuses bad sizes now
-        self.scale = scale
-        self._name, self._device, self._dtype = name, device, dtype
+        self.scale = int(network.scale)
+        self._network, self._name, self._device, self._dtype = network, name, device, dtype
         self._tile_px, self._tile_overlap_px, self._align_px = tile_px, tile_overlap_px, align_px
 
     def __call__(self, pixels: Pixels, to_hw: tuple[int, int]) -> Pixels:
@@ -99,44 +111,21 @@ class RealESRGAN(TiledUpsampler):
     2021); github.com/xinntao/Real-ESRGAN.
     """
 
-    def __init__(
-        self,
-        network: RRDBNet,
-        *,
-        device: str = "cpu",
-        dtype: str = "float32",
-        tile_px: int = TILE_PX,
-        tile_overlap_px: int = TILE_OVERLAP_PX,
-    ) -> None:
+    def __init__(self, network: RRDBNet, *, device: str = "cpu", dtype: str = "float32", **tiles: int) -> None:
         from gfpup.models.nets.loading import DTYPES
         from gfpup.models.nets.rewrites import rewrite
 
         if dtype not in DTYPES:
             raise GfpupError(f"Real-ESRGAN cannot run in {dtype}: choose {' or '.join(DTYPES)}")
-        super().__init__(
-            name="Real-ESRGAN",
-            scale=network.scale,
-            device=device,
-            dtype=dtype,
-            tile_px=tile_px,
-            tile_overlap_px=tile_overlap_px,
-        )
+        super().__init__(network, name="Real-ESRGAN", device=device, dtype=dtype, **tiles)
         self._network = rewrite(network.eval().requires_grad_(False).to(device, DTYPES[dtype]))
 
     @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        device: str = "cpu",
-        dtype: str = "float32",
-        tile_px: int = TILE_PX,
-        tile_overlap_px: int = TILE_OVERLAP_PX,
-    ) -> Self:
+    def load(cls, path: Path, *, device: str = "cpu", dtype: str = "float32", **tiles: int) -> Self:
         """Load an official checkpoint, or one trained from it; its tensors tell the scale and the number of blocks.
 
         `dtype` is "float32", or "bfloat16": faster, 51 and 69 dB from it with random weights, so not for 16-bit photos.
-        `tile_px` is the largest side of a tile in pixels of the photo (0: no tiles), `tile_overlap_px` what neighbours share.
+        `tiles` are the sizes that `TiledUpsampler` takes.
 
         Raises:
             CheckpointError: the file is not a checkpoint, or not one of Real-ESRGAN's RRDBNet at scale 2 or 4.
@@ -158,7 +147,7 @@ class RealESRGAN(TiledUpsampler):
         with torch.device("meta"):
             network = RRDBNet(scale=SCALES[kind], blocks=blocks)
         load_strictly(network, state, name=kind, path=path)
-        return cls(network, device=device, dtype=dtype, tile_px=tile_px, tile_overlap_px=tile_overlap_px)
+        return cls(network, device=device, dtype=dtype, **tiles)
 
     def _compute(self, tile: torch.Tensor) -> torch.Tensor:
         import torch
