@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from gfpup.models.networks import NETWORKS
-from gfpup.tools.verify.checks import Check, golden_checks
+from gfpup.tools.check import Check
+from gfpup.tools.verify.checks import golden_checks
 from gfpup.tools.verify.goldens import load_golden
 
 HEADINGS = ("network", "output that differs most", "plain", "allowed", "as run", "allowed", "codes equal", "margin", "seconds")
@@ -43,7 +44,7 @@ def main() -> int:
         began = time.perf_counter()
         checks = list(golden_checks(architecture, golden))
         seconds = time.perf_counter() - began
-        failures += [check.detail for check in checks if check.result == "failed"]
+        failures += [check.found for check in checks if check.status == "failed"]
         print("| " + " | ".join(cells(architecture, checks, seconds=seconds)) + " |", flush=True)
     for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
@@ -55,14 +56,14 @@ def cells(architecture: str, checks: list[Check], *, seconds: float) -> list[str
     found = []
     key = "-"
     for form in ("plain", "as run"):
-        measured = [check for check in checks if check.check.startswith(f"golden, {form}") and check.difference is not None]
+        measured = [check for check in checks if check.name.startswith(f"golden, {form}") and check.difference is not None]
         if not measured:
             found += ["-", "-"]
             continue
         worst = max(measured, key=lambda check: check.difference or 0.0)
-        key = worst.check.rpartition(": ")[2]
+        key = worst.name.rpartition(": ")[2]
         found += [f"{worst.difference:.1e}", f"{worst.tolerance:.0e}"]
-    codes = [check.detail for check in checks if check.check.endswith(": codes")]
+    codes = [check.found for check in checks if check.name.endswith(": codes")]
     equal = ", ".join(dict.fromkeys(detail.partition(" equal")[0] for detail in codes)) or "-"
     margin = codes[0].partition("smallest margin ")[2].partition(",")[0] if codes else "-"
     return [architecture, key, *found, equal, margin, f"{seconds:.0f}"]

@@ -9,14 +9,13 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from gfpup.tools.doctor.check import Check
+    from gfpup.tools.check import Check
 
 WIDE = 100
 """Columns from which a check takes one row; below, its result goes below its name."""
@@ -61,7 +60,7 @@ def run(words: Sequence[str]) -> int:
     counts = {status: sum(check.status == status for check in checks) for status in ("ok", "warning", "problem")}
     status = int(counts["problem"] > 0)
     if request.json:
-        print(json.dumps({"status": status, **counts, "checks": [asdict(check) for check in checks]}, indent=1))
+        print(json.dumps({"status": status, **counts, "checks": [_facts(check) for check in checks]}, indent=1))
     else:
         named = [f"{counts[name]} {name}{'' if counts[name] == 1 else 's'}" for name in ("warning", "problem")]
         print(f"{counts['ok']} ok, {', '.join(named)}", file=sys.stderr)
@@ -81,6 +80,10 @@ def as_text(check: Check, *, width: int | None) -> str:
         wrapper.initial_indent = indent if lines else lead
         lines += wrapper.wrap(text)
     return "\n".join(lines)
+
+
+def _facts(check: Check) -> dict[str, str]:
+    return {name: getattr(check, name) for name in ("group", "name", "status", "found", "remedy")}
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

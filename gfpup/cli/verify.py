@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import sys
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gfpup.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from gfpup.tools.verify.checks import Check
+    from gfpup.tools.check import Check
 
 HELP = """\
 usage: gfpup verify NAME [flags]
@@ -55,8 +54,8 @@ def run(words: Sequence[str]) -> int:
     for check in verify(checkpoint, store=store, parity=request.parity, model_path=request.model_path):
         checks.append(check)
         if not request.json:  # at once: a large network takes half a minute on two cores
-            print(f"{check.result:<8} {check.check:<34} {check.detail}", flush=True)
-    results = {check.result for check in checks}
+            print(f"{check.status:<8} {check.name:<34} {check.found}", flush=True)
+    results = {check.status for check in checks}
     status = 1 if "failed" in results else 0 if "ok" in results else 2
     if request.json:
         facts = {"name": checkpoint.name, "architecture": checkpoint.architecture, "status": status}
@@ -77,7 +76,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _facts(check: Check) -> dict[str, Any]:
-    facts = dataclasses.asdict(check)
-    if check.difference is not None and not math.isfinite(check.difference):
-        facts["difference"] = "infinite"  # JSON has no number for it
-    return facts
+    known = check.difference is None or math.isfinite(check.difference)
+    difference = check.difference if known else "infinite"  # JSON has no number for it
+    facts = {"check": check.name, "result": check.status, "detail": check.found}
+    return facts | {"difference": difference, "tolerance": check.tolerance}

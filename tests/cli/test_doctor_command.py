@@ -11,7 +11,7 @@ from gfpup.cli import doctor
 from gfpup.cli.main import main
 from gfpup.core.errors import GfpupError
 from gfpup.machine import hardware
-from gfpup.tools.doctor.check import Check
+from gfpup.tools.check import Check
 
 
 @pytest.fixture(autouse=True)

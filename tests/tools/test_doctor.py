@@ -18,8 +18,8 @@ import pytest
 
 from gfpup.machine import hardware
 from gfpup.models.engines import ENGINES
+from gfpup.tools.check import Check
 from gfpup.tools.doctor import examine, machine, packages, supplies
-from gfpup.tools.doctor.check import Check
 from gfpup.weights.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]

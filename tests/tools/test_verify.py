@@ -20,8 +20,9 @@ from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.models import backends
 from gfpup.models.nets.parsing_bisenet import BiSeNet
 from gfpup.models.networks import NETWORKS, Answer, resolve
+from gfpup.tools.check import Check
 from gfpup.tools.verify import checks, goldens, independent
-from gfpup.tools.verify.checks import Check, verify
+from gfpup.tools.verify.checks import verify
 from gfpup.weights import catalogue
 from gfpup.weights.store import Store
 
@@ -272,13 +273,13 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_name(found: list[Check]) -> Mapping[str, Check]:
-    return {check.check.partition(" of ")[0]: check for check in found}
+    return {check.name.partition(" of ")[0]: check for check in found}
 
 
 def test_a_file_that_is_not_the_published_one_fails_by_its_hash_alone(file: Path, tmp_path: Path) -> None:
     found = by_name(list(verify(resolve("bisenet"), store=Store(tmp_path, offline=True), model_path=file)))
-    assert found["SHA-256"].result == "failed" and hashlib.sha256(file.read_bytes()).hexdigest() in found["SHA-256"].detail
-    assert found["strict load"].result == "ok"
+    assert found["SHA-256"].status == "failed" and hashlib.sha256(file.read_bytes()).hexdigest() in found["SHA-256"].found
+    assert found["strict load"].status == "ok"
 
 
 def test_the_published_file_passes_in_the_store_and_by_its_path(
@@ -290,17 +291,17 @@ def test_the_published_file_passes_in_the_store_and_by_its_path(
     monkeypatch.setattr(catalogue, "CATALOGUE", (published, *rest))
     for store, path in ((Store(file.parent, offline=True), None), (Store(tmp_path, offline=True), file)):
         found = by_name(list(verify(published, store=store, model_path=path)))
-        assert (found["SHA-256"].result, found["strict load"].result) == ("ok", "ok")
+        assert (found["SHA-256"].status, found["strict load"].status) == ("ok", "ok")
     other = tmp_path / published.file
     other.write_bytes(file.read_bytes() + b"\0")
-    assert by_name(list(verify(published, store=Store(tmp_path, offline=True))))["SHA-256"].result == "failed"
+    assert by_name(list(verify(published, store=Store(tmp_path, offline=True))))["SHA-256"].status == "failed"
 
 
 def test_another_networks_file_fails_the_strict_load(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"conv1.weight": torch.zeros(64, 1, 3, 3)}, path)
     found = by_name(list(verify(resolve("bisenet"), store=Store(tmp_path, offline=True), model_path=path)))
-    assert found["strict load"].result == "failed" and "bisenet" in found["strict load"].detail
+    assert found["strict load"].status == "failed" and "bisenet" in found["strict load"].found
 
 
 # Codes.
@@ -311,10 +312,10 @@ def test_one_other_code_fails() -> None:
     golden = goldens.Golden("codeformer", facts, {"codes": np.arange(256)})
     codes = torch.arange(256)
     (right,) = checks._outputs("codeformer", golden, Answer({}, codes, 0.002), "plain", 1e-4)
-    assert right.result == "ok" and "256 of 256 equal" in right.detail and "0.002" in right.detail
+    assert right.status == "ok" and "256 of 256 equal" in right.found and "0.002" in right.found
     codes[7] = 1000
     (wrong,) = checks._outputs("codeformer", golden, Answer({}, codes, 0.002), "plain", 1e-4)
-    assert wrong.result == "failed" and "255 of 256 equal" in wrong.detail
+    assert wrong.status == "failed" and "255 of 256 equal" in wrong.found
 
 
 # Other projects.
@@ -345,8 +346,8 @@ def test_an_independent_project_is_asked_with_the_weights_that_are_there(
     monkeypatch.setattr(independent, "lacking", lambda project, architecture: None if project == "spandrel" else "absent")
     found = list(verify(resolve("bisenet"), store=Store(tmp_path, offline=True), model_path=file if real else None))
     last = found[-1]
-    assert last.check == ("spandrel, the file's weights: output" if real else "spandrel, deterministic weights: output")
-    assert last.result == result
+    assert last.name == ("spandrel, the file's weights: output" if real else "spandrel, deterministic weights: output")
+    assert last.status == result
     expected = torch.load(file, weights_only=True) if real else {"conv_out.conv.conv.weight": None}
     assert set(expected) <= set(twin.states[0])
     if real:
@@ -360,7 +361,7 @@ def test_an_independent_project_that_refuses_the_weights_fails(tmp_path: Path, m
     monkeypatch.setattr(independent, "outputs", refuse)
     monkeypatch.setattr(independent, "lacking", lambda project, architecture: None if project == "upstream" else "absent")
     row = list(verify(resolve("bisenet"), store=Store(tmp_path, offline=True)))[-2]
-    assert (row.check, row.result) == ("upstream", "failed") and "Missing key(s): a.b" in row.detail
+    assert (row.name, row.status) == ("upstream", "failed") and "Missing key(s): a.b" in row.found
 
 
 def test_what_an_independent_project_lacks_is_said() -> None:
@@ -377,8 +378,8 @@ def test_independent_projects_agree_where_they_are_installed(project: str, name:
     lack = independent.lacking(project, checkpoint.architecture)
     if lack is not None:
         pytest.skip(lack)
-    found = [check for check in verify(checkpoint, store=Store(tmp_path, offline=True)) if check.check.startswith(project)]
-    assert [check.result for check in found] == ["ok"], found
+    found = [check for check in verify(checkpoint, store=Store(tmp_path, offline=True)) if check.name.startswith(project)]
+    assert [check.status for check in found] == ["ok"], found
 
 
 # The shared goldens.

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from gfpup.tools.check import Check
 from gfpup.tools.doctor import machine, packages, supplies
-from gfpup.tools.doctor.check import Check
 from gfpup.weights import licences
 from gfpup.weights.store import Store
 

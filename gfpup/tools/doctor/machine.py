@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gfpup.core.versions import __version__
 from gfpup.models.engines import ENGINES, lacking_to_compile
-from gfpup.tools.doctor.check import Check
+from gfpup.tools.check import Check
 from gfpup.tools.doctor.packages import version_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Final
 
 from gfpup.core.errors import GfpupError
 from gfpup.models.engines import ENGINES
-from gfpup.tools.doctor.check import Check
+from gfpup.tools.check import Check
 from gfpup.weights import licences
 
 # Source: /pyproject.toml (a test holds the two equal) and the versions that were tried together on two-core machines.

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from gfpup.core.errors import GfpupError
-from gfpup.tools.doctor.check import Check, Status
+from gfpup.tools.check import Check, Status
 from gfpup.weights import licences
 from gfpup.weights.catalogue import find
 from gfpup.weights.store import Store, Stored

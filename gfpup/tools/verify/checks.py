@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -15,24 +13,12 @@ from torch import nn
 from gfpup.core.errors import CheckpointError
 from gfpup.models.nets.loading import load_network, load_strictly
 from gfpup.models.networks import NETWORKS, Answer, Network
+from gfpup.tools.check import Check
 from gfpup.tools.verify import independent
 from gfpup.tools.verify.goldens import Golden, difference, face_crop, filled, load_golden
 from gfpup.weights.catalogue import Checkpoint
 from gfpup.weights.checkpoint import read_state_dict
 from gfpup.weights.store import Store
-
-Result = Literal["ok", "failed", "skipped"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One row: `check` is its name; `difference` and `tolerance`, if present, are in the units of `goldens.difference`."""
-
-    check: str
-    result: Result
-    detail: str
-    difference: float | None = None
-    tolerance: float | None = None
 
 
 def verify(
@@ -58,10 +44,10 @@ def verify(
     if golden is not None:
         yield from golden_checks(checkpoint.architecture, golden)
     elif network.golden is None:
-        yield Check("golden", "skipped", f"there is no golden for {checkpoint.architecture}")
+        yield Check("golden", "golden", "skipped", f"there is no golden for {checkpoint.architecture}")
     else:
         lacks = "no --parity folder was given" if parity is None else f"{parity} does not have {network.golden}.json and .npz"
-        yield Check("golden", "skipped", lacks)
+        yield Check("golden", "golden", "skipped", lacks)
     yield from _independent_checks(checkpoint.architecture, golden, state)
 
 
@@ -74,9 +60,9 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     if other is None and parameters != golden.facts["parameters"]:
         other = f"{parameters:,} parameters, {golden.facts['parameters']:,} officially"
     if other is not None:
-        yield Check("keys", "failed", f"{architecture}: {other}")
+        yield Check("golden", "keys", "failed", f"{architecture}: {other}")
         return
-    yield Check("keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
+    yield Check("golden", "keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
     plain.load_state_dict(golden.state(), strict=True, assign=True)
     x = network.feed(golden.rgb)
     yield from _outputs(architecture, golden, _ask(network, plain.eval(), x), "plain", network.tolerance.plain)
@@ -93,23 +79,24 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
 def _outputs(architecture: str, golden: Golden, answer: Answer, form: str, tolerance: float) -> Iterator[Check]:
     for key in golden.facts["outputs"]:
         if (output := answer.outputs.get(key)) is None:
-            yield Check(f"golden, {form}: {key}", "failed", f"{architecture} does not have this output")
+            yield Check("golden", f"golden, {form}: {key}", "failed", f"{architecture} does not have this output")
         else:
-            yield _compared(f"golden, {form}: {key}", golden.difference(key, output), tolerance, architecture)
+            yield _compared("golden", f"golden, {form}: {key}", golden.difference(key, output), tolerance, architecture)
     if "codes" in golden.arrays and answer.codes is not None:
         official = torch.from_numpy(np.asarray(golden.arrays["codes"], np.int64))
         mine, theirs = answer.codes.cpu(), golden.facts.get("codes", {}).get("smallest_margin")
         equal = int((mine == official).sum()) if mine.shape == official.shape else 0
         margin = f"smallest margin {answer.margin:.2g}" + ("" if theirs is None else f", officially {theirs:.2g}")
         detail = f"{equal} of {len(official)} equal; {margin}"
-        yield Check(f"golden, {form}: codes", "ok" if equal == len(official) else "failed", detail)
+        yield Check("golden", f"golden, {form}: codes", "ok" if equal == len(official) else "failed", detail)
 
 
-def _compared(check: str, found: float, tolerance: float, architecture: str) -> Check:
-    if found <= tolerance:
-        return Check(check, "ok", f"differs by {found:.1e}, at most {tolerance:.0e} is rounding", found, tolerance)
-    detail = f"{architecture} differs by {found:.1e}, more than the {tolerance:.0e} of rounding, with the same keys and shapes"
-    return Check(check, "failed", detail, found, tolerance)
+def _compared(group: str, name: str, found: float, tolerance: float, architecture: str) -> Check:
+    right = found <= tolerance
+    said = f"differs by {found:.1e}, at most {tolerance:.0e} is rounding"
+    if not right:
+        said = f"{architecture} differs by {found:.1e}, more than the {tolerance:.0e} of rounding, with equal keys and shapes"
+    return Check(group, name, "ok" if right else "failed", said, difference=found, tolerance=tolerance)
 
 
 def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Check:
@@ -117,32 +104,32 @@ def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Chec
     if model_path is not None:
         found, published = store.digest(model_path), checkpoint.sha256
         if published is None:
-            return Check(name, "skipped", f"no hash is published; {model_path} has {found}")
+            return Check("file", name, "skipped", f"no hash is published; {model_path} has {found}")
         if found == published:
-            return Check(name, "ok", f"{model_path} is the published file")
-        return Check(name, "failed", f"{model_path} is not the published file: {found} instead of {published}")
+            return Check("file", name, "ok", f"{model_path} is the published file")
+        return Check("file", name, "failed", f"{model_path} is not the published file: {found} instead of {published}")
     stored = store.verify(checkpoint.name)
     if stored.state == "absent":
-        return Check(name, "skipped", f"not in {store.folder}: gfpup weights fetch {checkpoint.name} downloads it")
+        return Check("file", name, "skipped", f"not in {store.folder}: gfpup weights fetch {checkpoint.name} downloads it")
     if stored.state == "differs":
-        return Check(name, "failed", f"{stored.path} has {stored.found} instead of {stored.expected}")
+        return Check("file", name, "failed", f"{stored.path} has {stored.found} instead of {stored.expected}")
     if stored.state == "unverified":
-        return Check(name, "skipped", f"no hash is published; {stored.path} has {stored.found}")
+        return Check("file", name, "skipped", f"no hash is published; {stored.path} has {stored.found}")
     kind = "the published file" if stored.state == "verified" else "the file that was first trusted"
-    return Check(name, "ok", f"{stored.path} is {kind}")
+    return Check("file", name, "ok", f"{stored.path} is {kind}")
 
 
 def _strict_load(checkpoint: Checkpoint, network: Network, path: Path | None) -> tuple[Check, dict[str, torch.Tensor] | None]:
     """The row, and the file's state dict as the network takes it, if it does."""
     if path is None:
-        return Check("strict load", "skipped", "there is no file to load"), None
+        return Check("file", "strict load", "skipped", "there is no file to load"), None
     try:
         built = network.built()
         load_strictly(built, read_state_dict(path), name=checkpoint.architecture, path=path)
     except CheckpointError as error:
-        return Check("strict load", "failed", str(error)), None
+        return Check("file", "strict load", "failed", str(error)), None
     state = dict(built.state_dict())
-    return Check("strict load", "ok", f"{len(state)} tensors of {checkpoint.architecture}, each in its place"), state
+    return Check("file", "strict load", "ok", f"{len(state)} tensors of {checkpoint.architecture}, each in its place"), state
 
 
 def _independent_checks(architecture: str, golden: Golden | None, state: Mapping[str, torch.Tensor] | None) -> Iterator[Check]:
@@ -153,7 +140,7 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
     answer, x = None, network.feed(face_crop() if golden is None else golden.rgb)
     for project, reason in lacking.items():
         if reason is not None:
-            yield Check(project, "skipped", reason)
+            yield Check(project, project, "skipped", reason)
             continue
         plain = network.built()
         if state is None:
@@ -166,11 +153,11 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
             theirs = independent.outputs(project, architecture, state, x)
         except RuntimeError as error:  # load_state_dict's, where keys or shapes differ
             said = " ".join(str(error).split())[:300]
-            yield Check(project, "failed", f"{architecture} in {project} does not accept these weights: {said}")
+            yield Check(project, project, "failed", f"{architecture} in {project} does not accept these weights: {said}")
             continue
         worst = {key: difference(answer.outputs[key], theirs[key]) for key in theirs}
         key = max(worst, key=lambda name: worst[name])
-        yield _compared(f"{project}, {weights}: {key}", worst[key], network.tolerance.reordered, architecture)
+        yield _compared(project, f"{project}, {weights}: {key}", worst[key], network.tolerance.reordered, architecture)
 
 
 @torch.inference_mode()
