@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import operator
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from gfpup.core.errors import GfpupError
 from gfpup.models.engines import ENGINES
@@ -32,6 +34,7 @@ NEEDED: Final = {
     "safetensors": (">=0.4.5,<1", "checkpoints"),
     "platformdirs": (">=4.2,<5", "folders"),
     "filelock": (">=4.2,<5", "locks"),
+    "packaging": (">=24", "versions"),
 }
 OPENCV_BUILDS: Final = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
 
@@ -90,13 +93,13 @@ def _check_numpy() -> Iterator[Check]:
     here = version_of("numpy")
     of_engines = [package for engine in ENGINES.values() for package in engine.packages]
     for name in ("basicsr", "gfpgan", "facexlib", "pyiqa", "numba", "spandrel", *of_engines):
-        requirements: list[str] = []
-        with suppress(importlib.metadata.PackageNotFoundError):
-            requirements = importlib.metadata.requires(name) or []
-        for requirement in requirements:
-            wanted = re.fullmatch(r"numpy\s*\(?([<>=!~\d., *]*)\)?", requirement.partition(";")[0].strip())
-            if wanted and here and "extra" not in requirement and not _satisfies(here, wanted[1]):
-                found = f"requires numpy{wanted[1]}, and {here} is installed: it may fail"
+        requirements: list[Requirement] = []
+        with suppress(importlib.metadata.PackageNotFoundError, InvalidRequirement):
+            requirements = [Requirement(each) for each in importlib.metadata.requires(name) or []]
+        for wanted in requirements:
+            extra = "extra" in str(wanted.marker)
+            if wanted.name == "numpy" and here and not extra and not _satisfies(here, str(wanted.specifier)):
+                found = f"requires numpy{wanted.specifier}, and {here} is installed: it may fail"
                 yield Check("conflicts", name, "warning", found, f"pip install -U {name}, or remove it")
 
 
@@ -108,13 +111,5 @@ def version_of(name: str) -> str | None:
 
 
 def _satisfies(found: str, wanted: str) -> bool:
-    """Whether a version is within bounds such as ">=2.6,<3,!=2.7.1"; other kinds of bound are ignored."""
-    bounds = (re.fullmatch(r"(>=|<=|<|!=)\s*([\d.]+)", part.strip()) for part in wanted.split(","))
-    compare = {">=": operator.ge, "<=": operator.le, "<": operator.lt, "!=": operator.ne}
-    return all(compare[bound[1]](_numbers(found), _numbers(bound[2])) for bound in bounds if bound is not None)
-
-
-def _numbers(version: str) -> list[int]:
-    """The release part of a version as numbers, without trailing zeros: 2.0 is 2."""
-    release = (re.match(r"\d+(\.\d+)*", version) or ["0"])[0]
-    return [int(part) for part in re.sub(r"(\.0+)+$", "", release).split(".")]
+    """Whether a version is within bounds such as ">=2.6,<3,!=2.7.1"; a pre-release counts as what it leads to."""
+    return SpecifierSet(wanted).contains(Version(found).base_version)
