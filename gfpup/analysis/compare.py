@@ -11,16 +11,15 @@ from typing import Any, Final
 import numpy as np
 
 from gfpup.analysis import statistics
+from gfpup.analysis.shared import Key, SharedScores
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import IDENTICAL, Float64, Score
+from gfpup.core.types import Float64
 from gfpup.evaluation.metrics import TABLE as METRICS
 from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.records.run_record import RunRecord
-from gfpup.records.scores import RUN, is_cost, per_photo, pixels_of
+from gfpup.records.scores import is_cost
 
 ALPHA: Final = 0.05
-Key = tuple[str, str]
-"""A metric and its level."""
 
 
 @dataclass(frozen=True)
@@ -97,42 +96,30 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
     base = names[0] if baseline is None else baseline
     if base not in names:
         raise GfpupError(f"unknown baseline {base!r}: choose one of {'; '.join(names)}")
-    tables = [_by_metric(run) for run in runs]
-    photos = [{run.matches[score.photo] for score in run.scores if score.photo != RUN} for run in runs]
-    shared = set.intersection(*photos)
-    if not shared:
-        raise GfpupError(f"the runs {', '.join(names)} share no photo: compare runs over the same input")
-    common = [key for key in dict.fromkeys(key for table in tables for key in table) if _is_common(key, tables)]
-    notes = _notes(runs, tables, shared, photos, common)
-    if repeated := [key for key in common if key[1] == "faces" and _is_its_face(key[0], tables)]:
-        notes.append("every photo is its own face, so scores of faces are those of photos and are not repeated")
-    seconds = _mean_seconds(names, tables, shared)
+    shared = SharedScores(runs)
+    seconds = shared.mean_seconds()
     lines: list[Line] = []
-    for key in common:
-        columns = {name: table[key] for name, table in zip(names, tables, strict=True) if key in table}
-        if base in columns and key not in repeated:
-            values = _shared_values(key, list(columns.values()), shared, notes)
+    for key in shared.keys:
+        columns = shared.columns(key)
+        if base in columns and len(values := shared.values(key)):
             better = columns[base].higher_is_better
             facts: dict[str, Any] = {"confidence": confidence, "seed": seed, "seconds": seconds, "higher_is_better": better}
-            lines += _lines(key, values, list(columns), base, **facts) if len(values) else []
+            lines += _lines(key, values, list(columns), base, **facts)
     if not lines:
         raise GfpupError(
             f"the runs {', '.join(names)} share no metric that has values: score them with the same --metrics"
-            + (f" ({notes[-1]})" if notes else "")
+            + (f" ({shared.notes[-1]})" if shared.notes else "")
         )
-    for cost in (False, True):
-        tested = [i for i, line in enumerate(lines) if line.p_value is not None and is_cost(line.metric) == cost]
-        for i, p_value in zip(tested, statistics.holm([lines[i].p_value or 0.0 for i in tested]), strict=True):
-            lines[i] = replace(lines[i], p_value=p_value)
+    lines = _corrected(lines)
     return Comparison(
         runs=tuple(names),
         baseline=base,
-        photos=len(shared),
-        left_out={name: len(own - shared) for name, own in zip(names, photos, strict=True)},
+        photos=len(shared.photos),
+        left_out={name: len(own - shared.photos) for name, own in shared.own.items()},
         confidence=confidence,
         tests=sum(line.p_value is not None and not is_cost(line.metric) for line in lines),
         lines=tuple(lines),
-        notes=tuple(notes),
+        notes=tuple(shared.notes),
     )
 
 
@@ -161,11 +148,6 @@ def clipped(interval: statistics.Interval | None, metric: str, *, difference: bo
     if difference:
         low, high = low - high, high - low
     return None if interval is None else (max(interval[0], low), min(interval[1], high))
-
-
-def named(metric: str, level: str) -> str:
-    """A metric at a level as it is called: "psnr", "identity of faces"."""
-    return metric if level == "photo" else f"{metric} of {level}"
 
 
 def _lines(
@@ -206,113 +188,11 @@ def _lines(
     return lines
 
 
-@dataclass(frozen=True)
-class _Column:
-    """One metric of one run: by what photos are matched, a value a photo, and which pixels it was taken from."""
-
-    values: Mapping[str, float]
-    pixels: Mapping[str, str]
-    higher_is_better: bool
-
-
-Table = Mapping[Key, _Column]
-_MIXED: Final = (
-    "some runs were measured in memory, as earlier versions did, and others on the files that were written, whose lossy format "
-    "changes pixels: gfpup score measures the files of both"
-)
-
-
-def _by_metric(run: RunRecord) -> Table:
-    """By metric and level what a run has; of seconds nothing where the method's own time is not known."""
-    groups: dict[Key, list[Score]] = {}
-    for score in run.scores:
-        if score.photo != RUN and not (score.metric == "seconds" and run.pixels.get("backend") == "precomputed"):
-            groups.setdefault((score.metric, score.level), []).append(score)
-    return {
-        key: _Column(
-            {run.matches[photo]: value for photo, value in per_photo(group).items()},
-            {run.matches[score.photo]: pixels_of(score) for score in group if score.is_finite},
-            group[0].higher_is_better,
-        )
-        for key, group in groups.items()
-        if any(score.value is not None for score in group)
-    }
-
-
-def _shared_values(key: Key, columns: Sequence[_Column], shared: set[str], notes: list[str]) -> Float64:
-    """The values of photos that all runs measured on the same kind of pixels, (photos, runs); `notes` say what is left out."""
-    measured = shared.intersection(*(column.values for column in columns))
-    photos = sorted(photo for photo in measured if len({column.pixels[photo] for column in columns}) == 1)
-    if not photos:
-        said = f"is not compared: {_MIXED}" if measured else "has no photo on which all runs have a value"
-        notes.append(f"{named(*key)} {said}")
-    elif len(photos) < len(shared):
-        why = _MIXED if len(photos) < len(measured) else "on the others a run has no value"
-        notes.append(f"{named(*key)} is compared on {len(photos)} photos: {why}")
-        if len(photos) < statistics.FEWEST_FOR_CLAIM <= len(shared):
-            notes.append(_too_few(f"the {len(photos)} photos that have {named(*key)}", len(photos)))
-    return np.array([[column.values[photo] for column in columns] for photo in photos])
-
-
-def _is_common(key: Key, tables: Sequence[Table]) -> bool:
-    """Whether a metric can be compared: all runs have it, or, of a cost, at least two."""
-    having = sum(key in table for table in tables)
-    return having == len(tables) or (is_cost(key[0]) and having > 1)
-
-
-def _is_its_face(metric: str, tables: Sequence[Table]) -> bool:
-    """Whether a metric says the same of photos and of their faces, as it does of aligned crops: it would be tested twice."""
-    return all(
-        (metric, "photo") in table and table[metric, "photo"].values == table[metric, "faces"].values for table in tables
-    )
-
-
-def _mean_seconds(names: Sequence[str], tables: Sequence[Table], shared: set[str]) -> dict[str, float]:
-    """By run the mean seconds, of the photos that all timed runs share."""
-    columns = {
-        name: table["seconds", "photo"].values
-        for name, table in zip(names, tables, strict=True)
-        if ("seconds", "photo") in table
-    }
-    timed = shared.intersection(*columns.values())
-    return {name: sum(column[photo] for photo in timed) / len(timed) for name, column in columns.items()} if timed else {}
-
-
-def _notes(
-    runs: Sequence[RunRecord],
-    tables: Sequence[Table],
-    shared: set[str],
-    photos: Sequence[set[str]],
-    common: Sequence[Key],
-) -> list[str]:
-    notes = []
-    if len(shared) < statistics.FEWEST_FOR_CLAIM:
-        notes.append(_too_few(f"{len(shared)} photos", len(shared)))
-    for run, own in zip(runs, photos, strict=True):
-        if own - shared:
-            notes.append(f"{run.name} has {len(own - shared)} photos that not all runs have; they are left out")
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for key in dict.fromkeys(key for table in tables for key in table if key not in common):
-        without = tuple(run.name for run, table in zip(runs, tables, strict=True) if key not in table)
-        lacking.setdefault(without, []).append(named(*key))
-    for without, metrics in lacking.items():
-        be = "is" if len(metrics) == 1 else "are"
-        notes.append(f"{', '.join(metrics)} {be} not compared: missing from {', '.join(without)}")
-    if untimed := [run.name for run in runs if run.pixels.get("backend") == "precomputed"]:
-        notes.append(f"{', '.join(untimed)} has no time of its own, so it is not on a Pareto front")
-    infinite = sorted({score.metric for run in runs for score in run.scores if score.missing_reason == IDENTICAL})
-    if infinite:
-        notes.append(f"{', '.join(infinite)} is infinite on some photos ({IDENTICAL}), and those are left out")
-    kinds = {run.name: sorted({score.taken_from for score in run.scores} - {""}) for run in runs}
-    if len({tuple(kind) for kind in kinds.values() if kind}) > 1:
-        said = "; ".join(f"{name}: {', '.join(kind)}" for name, kind in kinds.items() if kind)
-        notes.append(f"the results are of different formats or qualities, and what writing lost counts too ({said})")
-    return notes
-
-
-def _too_few(photos: str, n: int) -> str:
-    least = f"{min(1.0, 2 / 2**n):.2g}"
-    return (
-        f"{photos} are too few for a claim: this is an illustration (no p-value below {least} is possible, "
-        f"and {statistics.FEWEST_FOR_CLAIM} photos are the fewest that intervals were checked for)"
-    )
+def _corrected(lines: Sequence[Line]) -> list[Line]:
+    """The lines with p-values that are corrected for the number of tests: quality and cost each among themselves."""
+    found = list(lines)
+    for cost in (False, True):
+        tested = [i for i, line in enumerate(lines) if line.p_value is not None and is_cost(line.metric) == cost]
+        for i, p_value in zip(tested, statistics.holm([lines[i].p_value or 0.0 for i in tested]), strict=True):
+            found[i] = replace(lines[i], p_value=p_value)
+    return found

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from gfpup.analysis.compare import Comparison, Key, Line, named, verdict
+from gfpup.analysis.compare import Comparison, Line, verdict
 from gfpup.analysis.published import beside
+from gfpup.analysis.shared import Key, named
 from gfpup.analysis.statistics import Interval
 from gfpup.evaluation.metrics import TO_INPUT
 

@@ -67,7 +67,7 @@ def items_of_run(
     references = _partners(reference, "reference", photos)
     inputs = _partners(degraded, "input", photos)
     damage = record.pixels.get("damage")
-    untimed = record.pixels.get("backend") == "precomputed"
+    untimed = record.made_elsewhere
     items = []
     for line, source in zip(record.photos, photos, strict=True):
         path, no_input = _input(line) if inputs is None else inputs[source]

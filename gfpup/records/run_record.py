@@ -59,6 +59,11 @@ class RunRecord:
         return self.plan.get("pixels", {})  # type: ignore[no-any-return]
 
     @property
+    def made_elsewhere(self) -> bool:
+        """Whether another tool made the results, so that the time of its method is not known."""
+        return self.pixels.get("backend") == "precomputed"
+
+    @property
     def configuration(self) -> Mapping[str, Any]:
         """What was asked for, resolved."""
         return self.document.get("configuration", {})  # type: ignore[no-any-return]

@@ -106,6 +106,8 @@ def test_cost_is_not_among_the_tests_and_other_tools_results_have_no_time() -> N
     assert comparison.tests == 2 and {line.run for line in comparison.of("seconds", "photo")} == {"a", "b"}
     assert line_of(comparison, "theirs").on_front is None and line_of(comparison, "a").on_front
     assert any("theirs has no time of its own" in note for note in comparison.notes)
+    both = compare([*runs, replace(runs[2], name="others")])
+    assert "theirs, others have no time of their own, so they are not on a Pareto front" in both.notes
 
 
 def test_an_interval_stays_inside_the_bounds_of_its_metric() -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from gfpup.analysis.compare import Comparison, Key, compare, named, verdict
+from gfpup.analysis.compare import Comparison, compare, verdict
 from gfpup.analysis.recommend import guide
 from gfpup.analysis.recommend.candidates import SECONDS, Candidate, machine_of, timed
 from gfpup.analysis.recommend.guide import Advice, Alternative, Hardware, Question, title
+from gfpup.analysis.shared import Key, named
 from gfpup.analysis.statistics import FEWEST_FOR_CLAIM
 from gfpup.core.errors import GfpupError
 from gfpup.evaluation.metrics import TO_INPUT

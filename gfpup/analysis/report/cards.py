@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gfpup.analysis.compare import Key
 from gfpup.analysis.render import number
 from gfpup.analysis.report.data import Subject
 from gfpup.analysis.report.pictures import Box, Views
 from gfpup.analysis.report.tables import higher_is_better, short
+from gfpup.analysis.shared import Key
 from gfpup.evaluation.metrics import TO_INPUT
 
 SCORES_SHOWN: Final = 4

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from gfpup.analysis import statistics
-from gfpup.analysis.compare import Comparison, Key, Line, clipped, compare
+from gfpup.analysis.compare import Comparison, Line, clipped, compare
 from gfpup.analysis.report.scored import read_scored
+from gfpup.analysis.shared import Key
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
 from gfpup.records import items as results

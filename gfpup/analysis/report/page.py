@@ -14,10 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from gfpup.analysis import render
-from gfpup.analysis.compare import Key
 from gfpup.analysis.report import charts, tables
 from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
 from gfpup.analysis.report.data import Subject
+from gfpup.analysis.shared import Key
 from gfpup.core.files import printable
 from gfpup.records.run_record import scoring_command
 

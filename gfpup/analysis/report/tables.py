@@ -12,9 +12,10 @@ from functools import cached_property
 from typing import Any, Final
 
 from gfpup.analysis import render
-from gfpup.analysis.compare import Key, Line, named, verdict
+from gfpup.analysis.compare import Line, verdict
 from gfpup.analysis.render import interval_text, number
 from gfpup.analysis.report.data import ReportedRun, Subject
+from gfpup.analysis.shared import Key, named
 from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.evaluation.metrics.cost import OUTSIDE, unshared
 from gfpup.records.scores import RUN
