@@ -182,15 +182,6 @@ def affines_of(restored: RestoredPhoto) -> dict[int, Float64]:
     return {i: face.crop.affine.round(6) for i, face in faces if (face.restored or face.guarded) and face.crop is not None}
 
 
-def affines_of_line(line: Mapping[str, Any]) -> dict[int, Float64]:
-    """The same of a photo's line in a manifest."""
-    return {
-        i: np.asarray(face["affine"], np.float64)
-        for i, face in enumerate(line["faces"])
-        if (face["restored"] or face.get("guarded")) and face["affine"] is not None
-    }
-
-
 def _targets(kind: Kind, name: str, *, referenced: bool) -> list[tuple[str, str]]:
     """The suffixes of a metric's names and the pictures that it is taken against: "reference", "input" or none."""
     if kind == "no_reference":

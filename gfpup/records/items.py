@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.files import natural_key
 from gfpup.core.types import Float64
-from gfpup.evaluation.metrics.cost import unshared
-from gfpup.evaluation.scorer import affines_of_line
 from gfpup.photos import pairs, sources
 from gfpup.photos.matching import key_of, match
 from gfpup.photos.opening import photo_sha256
 from gfpup.photos.sources import SourcePhoto
 from gfpup.records import layout
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.run_record import RunRecord
 
 _NO_FACES: Final = "a folder records no faces: only an aligned picture of 512x512 pixels is taken for a face"
@@ -63,27 +62,27 @@ def items_of_run(
             said.append(f"the references of {folder} are not at {reference}: give them with --reference")
             reference = None
     gfpgan = record.configuration.get("write", {}).get("layout") == "gfpgan"
-    photos = [_source(line, gfpgan=gfpgan) for line in record.photos]
+    photos = [_source(photo, gfpgan=gfpgan) for photo in record.photos]
     references = _partners(reference, "reference", photos)
     inputs = _partners(degraded, "input", photos)
     damage = record.pixels.get("damage")
     untimed = record.made_elsewhere
     items = []
-    for line, source in zip(record.photos, photos, strict=True):
-        path, no_input = _input(line) if inputs is None else inputs[source]
+    for photo, source in zip(record.photos, photos, strict=True):
+        path, no_input = _input(photo) if inputs is None else inputs[source]
         partner, no_reference = (None, "") if references is None else references[source]
-        restored = folder / line["name"]
-        refusal = line["error"] if line["error"] is not None else None if restored.is_file() else f"{restored} is not there"
+        restored = folder / photo.name
+        lost = None if restored.is_file() else f"{restored} is not there"
         items.append(
             Item(
-                line["name"],
+                photo.name,
                 restored=restored,
                 degraded=path,
                 reference=partner,
                 referenced=references is not None or damage is not None,
-                refusal=refusal or no_reference or None,
-                affines={} if path is None else affines_of_line(line),
-                stages=None if untimed else unshared(line["seconds"], line.get("reused", {})),
+                refusal=photo.error or lost or no_reference or None,
+                affines={} if path is None else photo.affines,
+                stages=None if untimed else photo.unshared_seconds,
                 no_seconds=NOT_TIMED if untimed else None,
                 damage=None if damage is None else (damage[0], damage[1]),
                 no_input=no_input,
@@ -130,18 +129,18 @@ def items_of_folder(
     return sorted(items, key=lambda item: (natural_key(item.name), item.name)), []
 
 
-def _source(line: Mapping[str, Any], *, gfpgan: bool) -> SourcePhoto:
+def _source(photo: PhotoRecord, *, gfpgan: bool) -> SourcePhoto:
     """A photo of a record with the path it had in its input folder: its result may have a suffix or a number."""
-    path, name = Path(line["input"]), PurePosixPath(line["name"])
+    path, name = Path(photo.input), PurePosixPath(photo.name)
     if gfpgan and name.is_relative_to(layout.RESTORED):
         name = name.relative_to(layout.RESTORED)
     return SourcePhoto(path, name.with_name(path.name))
 
 
-def _input(line: Mapping[str, Any]) -> tuple[Path | None, str]:
-    path = Path(line["input"])
+def _input(photo: PhotoRecord) -> tuple[Path | None, str]:
+    path = Path(photo.input)
     try:
-        same = photo_sha256(path) == line["input_sha256"]
+        same = photo_sha256(path) == photo.input_sha256
     except PhotoError:
         return None, f"its input {path} is not there: give --input"
     return (path, "") if same else (None, f"its input {path} has changed since the run: give --input")

@@ -21,6 +21,7 @@ from gfpup.core.files import TEMPORARY_GLOB, write_atomic
 from gfpup.core.types import FaceResult, RestoredPhoto
 from gfpup.records.changed_settings import changed_settings
 from gfpup.records.layout import DOCUMENT, LINES, LOCK, PARTS
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.run_record import read_lines
 from gfpup.records.scores import grouped
 
@@ -84,14 +85,14 @@ class Manifest:
 
     def done(self, name: str, input_sha256: str, *, faces: bool) -> bool:
         """Whether `name` was restored from these very bytes and its files, those of its `faces` too if wanted, are there."""
-        line = self.photos.get(name)
-        if line is None or line["error"] is not None or line["input_sha256"] != input_sha256:
+        if name not in self.photos:
             return False
-        lost = faces and not line["face_files"] and any(face["affine"] for face in line["faces"])
-        if lost or any(face["failed"] for face in line["faces"]):
+        photo = PhotoRecord.of(self.photos[name])
+        lost = faces and not photo.face_files and any(face.affine for face in photo.faces)
+        if photo.has_failed or lost or photo.input_sha256 != input_sha256:
             return False
-        files = [self.folder / file for file in [name, *line["face_files"]]]
-        return all(file.is_file() for file in files) and line.get("output_bytes") in (None, files[0].stat().st_size)
+        files = [self.folder / file for file in (name, *photo.face_files)]
+        return all(file.is_file() for file in files) and photo.output_bytes in (None, files[0].stat().st_size)
 
     def forget_failures(self, names: Collection[str]) -> None:
         """Drop failed photos that are not among `names` any more: nothing of them is on disk."""
@@ -110,7 +111,7 @@ class Manifest:
     def _write_document(self, status: str) -> dict[str, Any]:
         photos = [self.photos[name] for name in sorted(self.photos)]
         document = {"schema_version": SCHEMA_VERSION, "status": status, **self.header}
-        document |= {"reused": reused(photos), "photos": photos}
+        document |= {"reused": reused(list(map(PhotoRecord.of, photos))), "photos": photos}
         write_atomic(self.folder / DOCUMENT, (json.dumps(document, indent=1) + "\n").encode())
         return document
 
@@ -187,10 +188,10 @@ def photo_line(
     }
 
 
-def reused(photos: Collection[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def reused(photos: Collection[PhotoRecord]) -> dict[str, dict[str, Any]]:
     """By stage, for how many photos it was not computed but read, of how many that went through it, and the seconds saved."""
-    saved = grouped(item for line in photos for item in line.get("reused", {}).items())
-    of = {stage: sum(stage in line["seconds"] for line in photos) for stage in saved}
+    saved = grouped(item for photo in photos for item in photo.reused.items())
+    of = {stage: sum(stage in photo.seconds for photo in photos) for stage in saved}
     return {stage: {"photos": len(each), "of": of[stage], "seconds": round(sum(each), 4)} for stage, each in saved.items()}
 
 

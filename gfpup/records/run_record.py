@@ -17,6 +17,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
 from gfpup.core.types import Score
 from gfpup.records.layout import DOCUMENT, LINES, PARTS
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.scores import TABLE, read, summarise
 
 File = str | PathLike[str]
@@ -43,10 +44,10 @@ class RunRecord:
         """ "done", "failed" (some photos or faces), "running", "interrupted" or "stopped"."""
         return str(self.document.get("status"))
 
-    @property
-    def photos(self) -> tuple[Mapping[str, Any], ...]:
+    @cached_property
+    def photos(self) -> tuple[PhotoRecord, ...]:
         """A record for each photo: its name, input, faces, seconds, warnings and error."""
-        return tuple(self.document.get("photos", ()))
+        return tuple(map(PhotoRecord.of, self.document.get("photos", ())))
 
     @property
     def plan(self) -> Mapping[str, Any]:
@@ -77,14 +78,13 @@ class RunRecord:
     @property
     def failures(self) -> dict[str, str]:
         """Why each photo failed, or one of its faces, by the photo's name; empty where all went well."""
-        of_faces = {line["name"]: [face["reason"] for face in line["faces"] if face["failed"]] for line in self.photos}
-        found = {line["name"]: "; ".join(filter(None, (line["error"], *of_faces[line["name"]]))) for line in self.photos}
-        return {name: reasons for name, reasons in found.items() if reasons}
+        reasons = {photo.name: (photo.error, *(face.reason for face in photo.faces if face.failed)) for photo in self.photos}
+        return {name: "; ".join(filter(None, found)) for name, found in reasons.items() if any(found)}
 
     @cached_property
     def matches(self) -> dict[str, str]:
         """By what each photo is matched with other runs': its name without the extension, where that names one photo only."""
-        photos = list(dict.fromkeys([line["name"] for line in self.photos] + [s.photo for s in self.scores if s.photo]))
+        photos = list(dict.fromkeys([photo.name for photo in self.photos] + [s.photo for s in self.scores if s.photo]))
         short = {photo: str(PurePosixPath(photo).with_suffix("")) for photo in photos}
         return short if len(set(short.values())) == len(photos) else {photo: photo for photo in photos}
 

@@ -21,6 +21,8 @@ from gfpup.core.files import one_line
 from gfpup.core.plan import Plan
 from gfpup.core.types import RestoredPhoto
 from gfpup.records.manifest import reused
+from gfpup.records.photo_record import PhotoRecord
+from gfpup.records.scores import grouped
 
 LINES_SHOWN = 20
 NAMES_SHOWN = 5
@@ -85,26 +87,20 @@ def screen(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if (sys.stderr if stderr else sys.stdout).isatty() else 160)
 
 
-def summary(document: Mapping[str, Any], *, skipped: int, seconds: float) -> dict[str, Any]:
-    """The run in numbers, for people and for `--json`. `skipped` counts photos that an earlier run had done."""
-    photos = document["photos"]
-    faces = [face for photo in photos for face in photo["faces"]]
-    stages: dict[str, list[float]] = {}
-    for photo in photos:
-        for stage, value in photo["seconds"].items():
-            stages.setdefault(stage, []).append(value)
+def summary(photos: Sequence[PhotoRecord], *, skipped: int, seconds: float) -> dict[str, Any]:
+    """The photos of a run in numbers, for people and for `--json`; `skipped` counts those that an earlier run had done."""
+    faces = [face for photo in photos for face in photo.faces]
+    stages = grouped(item for photo in photos for item in photo.seconds.items())
     return {
-        "status": document["status"],
-        "manifest": document["manifest"],
         "photos": len(photos),
         "skipped": skipped,
-        "failed": sum(photo["error"] is not None for photo in photos),
-        "without_faces": sum(photo["error"] is None and not photo["faces"] for photo in photos),
+        "failed": sum(photo.error is not None for photo in photos),
+        "without_faces": sum(photo.error is None and not photo.faces for photo in photos),
         "faces": len(faces),
-        "faces_restored": sum(face["restored"] for face in faces),
-        "faces_failed": sum(face["failed"] for face in faces),
-        "faces_guarded": sum(face.get("guarded", False) for face in faces),
-        "methods": dict(Counter(photo["method"] for photo in photos if photo.get("method")).most_common()),
+        "faces_restored": sum(face.restored for face in faces),
+        "faces_failed": sum(face.failed for face in faces),
+        "faces_guarded": sum(face.guarded for face in faces),
+        "methods": dict(Counter(photo.method for photo in photos if photo.method).most_common()),
         "seconds": round(seconds, 3),
         "reused": reused(photos),
         "median_seconds": {stage: round(statistics.median(values), 4) for stage, values in stages.items()},
@@ -127,12 +123,9 @@ def _print_lines(lines: Sequence[str], console: Console, *, mark: str = "", of: 
         console.print(f"and {len(lines) - LINES_SHOWN} more{of}: see the record", highlight=False)
 
 
-def _warnings(photos: Sequence[Mapping[str, Any]]) -> list[str]:
+def _warnings(photos: Sequence[PhotoRecord]) -> list[str]:
     """Each warning once, with the names of the photos that it is about."""
-    named: dict[str, list[str]] = {}
-    for photo in photos:
-        for warning in dict.fromkeys(photo.get("warnings", ())):
-            named.setdefault(warning, []).append(photo["name"])
+    named = grouped((warning, photo.name) for photo in photos for warning in dict.fromkeys(photo.warnings))
     return [f"{_some(names)}: {warning}" for warning, names in named.items()]
 
 
@@ -150,7 +143,7 @@ def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], *
     return table
 
 
-def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]], *, console: Console) -> None:
+def print_summary(facts: Mapping[str, Any], photos: Sequence[PhotoRecord], *, console: Console) -> None:
     """Print the closing table, and below it each failure with its reason."""
     left_alone = facts["faces"] - facts["faces_restored"] - facts["faces_failed"]
     faces = {"failed": facts["faces_failed"], "left alone": left_alone, "guarded": facts["faces_guarded"]}
@@ -170,12 +163,11 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[Mapping[str, Any]],
     if facts.get("scores"):
         console.print(_score_table(facts["scores"]))
         _print_lines(missing(facts["scores"]), console)
-    _print_lines([f"{photo['name']}: {note}" for photo in photos for note in photo.get("notes", ())], console)
+    _print_lines([f"{photo.name}: {note}" for photo in photos for note in photo.notes], console)
     _print_lines(_warnings(photos), console, of=" warnings")
-    failures = [photo["error"] for photo in photos if photo["error"]]
+    failures = [photo.error for photo in photos if photo.error]
     for photo in photos:
-        faces_of = enumerate(photo["faces"])
-        failures += [f"{photo['input']}: face {i}: {face['reason']}" for i, face in faces_of if face["failed"]]
+        failures += [f"{photo.input}: face {i}: {face.reason}" for i, face in enumerate(photo.faces) if face.failed]
     _print_lines(failures, console, mark="[red]failed[/] ")
 
 

@@ -22,6 +22,7 @@ from gfpup.planning import planner
 from gfpup.planning.settings import ARGV_VARIABLE, read_settings
 from gfpup.records.layout import DOCUMENT, LINES, PARTS
 from gfpup.records.manifest import Manifest, check_folder
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.run_record import RunRecord, find_record, read_lines, read_record
 from gfpup.records.scores import TABLE, ScoreWriter, summarise
 from gfpup.records.scores import read as read_scores
@@ -214,7 +215,7 @@ def _restore(
     try:
         done = _predict(prepared, manifest, restorer, scorer, todo, [scores, tracker])
         merge(manifest, scores)
-        status = "failed" if any(_has_failed(manifest.photos[name]) for name in names) else "done"
+        status = "failed" if any(PhotoRecord.of(manifest.photos[name]).has_failed for name in names) else "done"
     except Interrupted:
         status = "interrupted"
         raise
@@ -253,17 +254,13 @@ def _predict(
         return predict(todo, restorer, scorer, prepared, manifest, present)
 
 
-def _has_failed(line: Mapping[str, Any]) -> bool:
-    return bool(line["error"] or any(face["failed"] for face in line["faces"]))
-
-
 def _summarise(prepared: Prepared, document: dict[str, Any], *, skipped: int, began: float) -> int:
     """Print how the run ended, over the photos that were asked for; returns its exit status."""
     settings = prepared.settings
     names = {task.name for task in prepared.tasks}
-    photos = [line for line in document["photos"] if line["name"] in names]
-    document |= {"manifest": str(settings.output / DOCUMENT), "photos": photos}
-    facts = console.summary(document, skipped=skipped, seconds=time.monotonic() - began)
+    photos = [PhotoRecord.of(line) for line in document["photos"] if line["name"] in names]
+    facts = {"status": document["status"], "manifest": str(settings.output / DOCUMENT)}
+    facts |= console.summary(photos, skipped=skipped, seconds=time.monotonic() - began)
     table = settings.output / TABLE
     if settings.metrics.names and table.exists():
         facts |= summarise(read_scores(table))
@@ -271,7 +268,7 @@ def _summarise(prepared: Prepared, document: dict[str, Any], *, skipped: int, be
         print(json.dumps(facts))
     elif not settings.screen.quiet:
         console.print_summary(facts, photos, console=console.screen())
-    return int(any(_has_failed(line) for line in photos))
+    return int(any(photo.has_failed for photo in photos))
 
 
 def _score_run(prepared: Prepared, scorer: Scorer, scores: ScoreWriter, done: Sequence[Any]) -> None:

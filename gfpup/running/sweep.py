@@ -138,9 +138,9 @@ def reason(job: Mapping[str, Any]) -> str:
     record = find_record(Path(job["output"]))
     if record is None:
         return "it left no record"
-    if errors := [line["error"] for line in record.photos if line["error"]]:
+    if errors := [photo.error for photo in record.photos if photo.error]:
         return f"{len(errors)} of {len(record.photos)} photos failed: {errors[0]}"
-    if faces := [f"{line['input']}: {face['reason']}" for line in record.photos for face in line["faces"] if face["failed"]]:
+    if faces := [f"{photo.input}: {face.reason}" for photo in record.photos for face in photo.faces if face.failed]:
         return f"{len(faces)} faces failed: {faces[0]}"
     return "it did not finish"
 

@@ -56,7 +56,7 @@ def track(folder: Path, target: Target) -> str:
                 for tag in (PARENT, SWEEP):
                     store.set_tag(run.info.run_id, tag, target.parent_run_id)
             return str(run.info.run_id)
-    tracker = Tracker(folder, target, names=[line["name"] for line in record.photos])
+    tracker = Tracker(folder, target, names=[photo.name for photo in record.photos])
     tracker.start(record.document)
     tracker.run_done(record.document)
     if tracker.failure is not None or tracker.run_id is None:

@@ -23,6 +23,7 @@ import numpy as np
 from gfpup.core.files import file_text, natural_key, printable
 from gfpup.core.types import Pixels, Score, UInt8
 from gfpup.photos.modes import rounded_to_8
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.scores import RUN, grouped, per_photo, summarise
 
 IDENTITY: Final = "gfpup.identity"
@@ -108,12 +109,11 @@ def tags(header: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
+def data_set(photos: Sequence[PhotoRecord]) -> tuple[str, str, str, str]:
     """The photos of a run as name, digest, source and profile: the digest depends on their bytes and on nothing else."""
-    photos = document["photos"]
-    hashes = sorted(str(photo["input_sha256"] or photo["name"]) for photo in photos)
+    hashes = sorted(photo.input_sha256 or photo.name for photo in photos)
     digest = hashlib.sha256(file_text("\n".join(hashes))).hexdigest()[:DIGEST_CHARACTERS]
-    folders = {os.path.dirname(photo["input"]) for photo in photos if photo.get("input")}  # noqa: PTH120 (another machine's)
+    folders = {os.path.dirname(photo.input) for photo in photos if photo.input}  # noqa: PTH120 (another machine's)
     try:
         folder = os.path.commonpath(folders) if folders else ""
     except ValueError:  # on several drives
@@ -122,15 +122,15 @@ def data_set(document: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return printable(name), digest, json.dumps({"uri": folder}), json.dumps({"num_photos": len(photos)})
 
 
-def photo_metrics(line: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
+def photo_metrics(seconds: Mapping[str, float], rows: Sequence[Score]) -> dict[str, float]:
     """The finite numbers of one photo: its scores, the means of its faces' scores, and its seconds."""
     found = grouped((f"per_photo{'' if row.face is None else '_faces'}/{row.metric}", row) for row in rows)
     metrics = {key: value for key, group in found.items() for value in per_photo(group).values()}
-    metrics |= {f"per_photo_seconds/{stage}": float(value) for stage, value in line["seconds"].items()}
+    metrics |= {f"per_photo_seconds/{stage}": float(value) for stage, value in seconds.items()}
     return {key_of(key): value for key, value in metrics.items()}
 
 
-def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, float]:
+def run_metrics(photos: Sequence[PhotoRecord], rows: Sequence[Score]) -> dict[str, float]:
     """The numbers of the whole run: means of every metric, what is missing from them, counts, median seconds."""
     metrics: dict[str, float] = {}
     for fact in summarise(rows)["scores"]:
@@ -140,30 +140,23 @@ def run_metrics(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str,
         for what, count in (("infinite", fact["infinite"]), ("missing", sum(fact["missing"].values()) - fact["infinite"])):
             if count:
                 metrics[f"{what}_{level}/{fact['metric']}"] = float(count)
-    photos = document["photos"]
-    faces = [face for photo in photos for face in photo["faces"]]
-    metrics |= {"count/photos": len(photos), "count/photos_failed": sum(photo["error"] is not None for photo in photos)}
-    metrics |= {"count/faces": len(faces), "count/faces_restored": sum(face["restored"] for face in faces)}
-    metrics |= {"count/faces_failed": sum(face["failed"] for face in faces)}
-    stages = grouped(item for photo in photos for item in photo["seconds"].items())
+    faces = [face for photo in photos for face in photo.faces]
+    metrics |= {"count/photos": len(photos), "count/photos_failed": sum(photo.error is not None for photo in photos)}
+    metrics |= {"count/faces": len(faces), "count/faces_restored": sum(face.restored for face in faces)}
+    metrics |= {"count/faces_failed": sum(face.failed for face in faces)}
+    stages = grouped(item for photo in photos for item in photo.seconds.items())
     metrics |= {f"median_seconds/{stage}": statistics.median(values) for stage, values in stages.items()}
     return {key_of(key): float(value) for key, value in metrics.items()}
 
 
-def table(document: Mapping[str, Any], rows: Sequence[Score]) -> dict[str, list[Any]]:
+def table(photos: Sequence[PhotoRecord], rows: Sequence[Score]) -> dict[str, list[Any]]:
     """A line a photo: its step, faces, error and each score, in pandas' "split" orientation that MLflow shows as a table."""
     of = grouped((f"{row.level}/{row.metric}", row) for row in rows if row.photo != RUN)
     values = {key: per_photo(group) for key, group in of.items()}
-    lines = {line["name"]: line for line in document["photos"]}
+    by_name = {photo.name: photo for photo in photos}
     data = [
-        [
-            name,
-            picture_key(name),
-            len(lines[name]["faces"]),
-            lines[name]["error"],
-            *(each.get(name) for each in values.values()),
-        ]
-        for name in steps(lines)
+        [name, picture_key(name), len(by_name[name].faces), by_name[name].error, *(each.get(name) for each in values.values())]
+        for name in steps(by_name)
     ]
     return {"columns": ["photo", "pictures", "faces", "error", *values], "data": data}
 

@@ -157,7 +157,7 @@ class Tracker:
                 pictures[step] = tracking_facts.shrunk(pixels, self.target.image_px)
             self._pictured.add(name)
         self._seen.add(name)
-        metrics = {**tracking_facts.photo_metrics(line, rows), **self._usage.sample()}
+        metrics = {**tracking_facts.photo_metrics(line["seconds"], rows), **self._usage.sample()}
         self._queue.put(_Seen(name, self._steps.get(name, 0), metrics, pictures))
         if self._thread is None:  # not before: data workers are forked when the loop begins
             self._thread = threading.Thread(target=self._contained, args=[self._work], name="gfpup-tracking", daemon=True)
@@ -191,15 +191,16 @@ class Tracker:
 
         path = self.folder / scores.TABLE
         rows = scores.read(path) if path.is_file() else []
-        self._log(list(self._unseen(document, rows)))
-        whole = _Seen("", 0, tracking_facts.run_metrics(document, rows), {})
+        record = RunRecord(self.folder, document)
+        self._log(list(self._unseen(record, rows)))
+        whole = _Seen("", 0, tracking_facts.run_metrics(record.photos, rows), {})
         finished = _milliseconds(document.get("finished")) or whole.milliseconds
         self._log([replace(whole, milliseconds=finished)])
-        name, digest, source, profile = tracking_facts.data_set(document)
+        name, digest, source, profile = tracking_facts.data_set(record.photos)
         photos = Dataset(name=name, digest=digest, source_type="local", source=source, profile=profile)
         self._store.log_inputs(self.run_id, [DatasetInput(photos, [InputTag("mlflow.data.context", "restoration")])])
         # What log_table does, without pandas, and not appended to what is there.
-        self._store.log_text(self.run_id, json.dumps(tracking_facts.table(document, rows)), "scores_by_photo.json")
+        self._store.log_text(self.run_id, json.dumps(tracking_facts.table(record.photos, rows)), "scores_by_photo.json")
         tables = json.dumps([{"path": "scores_by_photo.json", "type": "table"}])
         self._store.set_tag(self.run_id, "mlflow.loggedArtifacts", tables)
         tracking = document.get("tracking")
@@ -213,21 +214,21 @@ class Tracker:
         self._store.set_terminated(self.run_id, STATUS.get(document["status"], "FAILED"), end_time=finished)
         self._complete = True
 
-    def _unseen(self, document: Mapping[str, Any], rows: Sequence[Score]) -> Iterable[_Seen]:
+    def _unseen(self, record: RunRecord, rows: Sequence[Score]) -> Iterable[_Seen]:
         """What did not pass by: photos of an earlier, interrupted run or of a run logged afterwards, and all references."""
         found = scores.by_photo(rows)
-        place = tracking_facts.steps(self._steps, (line["name"] for line in document["photos"]))
-        lines = [line for line in document["photos"] if line["error"] is None]
-        own = [{**line, "faces": []} for line in lines if line["name"] in self._shown]
+        place = tracking_facts.steps(self._steps, (photo.name for photo in record.photos))
+        lines = [line for line in record.document["photos"] if line["error"] is None and line["name"] in self._shown]
         items: dict[str, Item] = {}
         with suppress(GfpupError):  # its references were taken away
-            items = {item.name: item for item in items_of_run(RunRecord(self.folder, {**document, "photos": own}))[0]}
-        for line in lines:
-            name, item = line["name"], items.get(line["name"])
+            shown = RunRecord(self.folder, {**record.document, "photos": lines})
+            items = {item.name: item for item in items_of_run(shown)[0]}
+        for photo in (photo for photo in record.photos if photo.error is None):
+            name, item = photo.name, items.get(photo.name)
             wanted = set() if item is None else {BEFORE, AFTER, REFERENCE}
             if name in self._pictured:
                 wanted &= {REFERENCE} if item is not None and item.referenced else set()
-            metrics = {} if name in self._seen else tracking_facts.photo_metrics(line, found.get(name, []))
+            metrics = {} if name in self._seen else tracking_facts.photo_metrics(photo.seconds, found.get(name, []))
             if name not in self._seen or wanted:
                 pictures = {} if item is None else self._from_files(item, wanted)
                 yield _Seen(name, place[name], metrics, pictures)

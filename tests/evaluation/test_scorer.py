@@ -12,9 +12,10 @@ from gfpup.core.errors import CheckpointError, LicenceError
 from gfpup.core.types import AlignedCrop, Face, FaceResult, Float64, Metadata, Photo, RestoredPhoto, Score, UInt8, as_8_bit
 from gfpup.evaluation.metrics import POLYFORM, MetricError
 from gfpup.evaluation.metrics.full_reference import psnr, ssim
-from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, affines_of_line, load_scorer, notes, require
+from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, load_scorer, notes, require
 from gfpup.ops import geometry
 from gfpup.ops.resize import resize
+from gfpup.records.photo_record import PhotoRecord
 
 
 def picture(height: int, width: int, seed: int) -> UInt8:
@@ -193,11 +194,12 @@ def test_affines_are_of_restored_faces_by_their_number() -> None:
     faces = (result(None, False), result(AFFINE, True), result(AFFINE, False))
     photo = RestoredPhoto(Photo(Path("x.png"), pixels, Metadata("PNG")), pixels, None, faces, {})
     line = {
+        "name": "x.png",
         "faces": [
             {"restored": face.restored, "affine": None if face.crop is None else face.crop.affine.tolist()} for face in faces
-        ]
+        ],
     }
-    for found in (affines_of(photo), affines_of_line(line)):
+    for found in (affines_of(photo), PhotoRecord.of(line).affines):
         assert list(found) == [1] and np.array_equal(found[1], AFFINE)
 
 

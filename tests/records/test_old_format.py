@@ -24,7 +24,7 @@ def old(tmp_path: Path) -> Path:
 
 def test_record_lines_and_scores_are_read(old: Path) -> None:
     record = read_record(old / "out" / "identity")
-    assert record.status == "done" and [line["name"] for line in record.photos] == ["a.png", "b.jpg"]
+    assert record.status == "done" and [photo.name for photo in record.photos] == ["a.png", "b.jpg"]
     assert record.pixels["backend"] == "identity" and record.failures == {}
     assert record.mean("psnr_to_input", "faces") == 60.65054441467862
     assert {score.taken_from for score in record.scores} == {""}

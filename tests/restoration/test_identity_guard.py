@@ -18,6 +18,7 @@ from gfpup.core.types import AlignedCrop, Face, Float32, Float64, Metadata, Phot
 from gfpup.models.nets.arcface import ARCFACE_112_XY, arcface_crop
 from gfpup.ops import geometry
 from gfpup.records.manifest import SCHEMA_FILE, photo_line
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.restoration.align import aligned_crop
 from gfpup.restoration.identity_guard import SHARES, GuardNote, IdentityGuard, load_guard, similarity
 from gfpup.restoration.restorer import Restorer
@@ -208,7 +209,7 @@ def test_a_guarded_face_is_blended_counted_and_recorded() -> None:
     assert [face["guarded"] for face in line["faces"]] == [True, False]
     assert line["faces"][0]["identity"] == pytest.approx(left.identity, abs=1e-6)
     assert done.seconds["identity"] > 0
-    facts = summary({"photos": [line], "status": "done", "manifest": "m"}, skipped=0, seconds=1.0)
+    facts = summary([PhotoRecord.of(line)], skipped=0, seconds=1.0)
     assert (facts["faces_guarded"], facts["faces_restored"]) == (1, 2)
 
 

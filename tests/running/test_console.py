@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.running import console
 
 
@@ -32,8 +34,8 @@ def test_a_run_is_summed_up_in_numbers(changes: dict[str, Any], said: str) -> No
 
 
 def test_each_warning_is_printed_once_with_its_photos() -> None:
-    lines = [{"name": f"{i}.jpg", "warnings": ["transparency was dropped"] * 2, "error": None, "faces": []} for i in range(7)]
-    lines[0]["warnings"] = ["no face was found"]
+    lines = [PhotoRecord(f"{i}.jpg", warnings=("transparency was dropped",) * 2) for i in range(7)]
+    lines[0] = replace(lines[0], warnings=("no face was found",))
     screen = io.StringIO()
     console.print_summary(facts(), lines, console=Console(file=screen, width=160))
     printed = screen.getvalue()

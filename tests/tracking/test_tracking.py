@@ -20,6 +20,7 @@ from pictures import read, save
 
 from gfpup.core.types import Metadata, Photo, RestoredPhoto, Score
 from gfpup.machine.usage import Usage
+from gfpup.records.run_record import RunRecord
 from gfpup.records.scores import write
 from gfpup.tracking import facts as tracking_facts
 from gfpup.tracking import local_store, ui_view
@@ -176,7 +177,7 @@ def test_all_of_a_run_is_read_back(store: str, tmp_path: Path, passing: Sequence
 
     dataset = found.inputs.dataset_inputs[0].dataset
     assert dataset.name == "photos" and json.loads(dataset.profile) == {"num_photos": 3}
-    assert dataset.digest == tracking_facts.data_set(run.document())[1]
+    assert dataset.digest == tracking_facts.data_set(RunRecord(run.folder, run.document()).photos)[1]
 
     shown = pictures(store, tracker.run_id, tmp_path)
     assert set(shown) == {(tracking_facts.picture_key(name), step) for name in NAMES[:2] for step in (BEFORE, AFTER)}
@@ -217,7 +218,7 @@ def test_pictures_are_eight_bit_bounded_and_never_enlarged() -> None:
 
 def test_the_digest_follows_the_bytes_and_not_the_names(tmp_path: Path) -> None:
     first, again, other = (Run(tmp_path / str(i), seed=seed) for i, seed in enumerate((5, 5, 6)))
-    digests = [tracking_facts.data_set(run.document())[1] for run in (first, again, other)]
+    digests = [tracking_facts.data_set(RunRecord(run.folder, run.document()).photos)[1] for run in (first, again, other)]
     assert digests[0] == digests[1] != digests[2] and len(digests[0]) <= 36
 
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 from gfpup.analysis.recommend.guide import GB, commercial_use, guide
 from gfpup.core.errors import GfpupError
 from gfpup.evaluation.metrics.cost import seconds as seconds_score
-from gfpup.evaluation.metrics.cost import unshared
 from gfpup.models import backends
 from gfpup.records.layout import DOCUMENT
 from gfpup.records.run_record import RunRecord
@@ -107,10 +106,10 @@ def timed(record: RunRecord) -> RunRecord:
     if any(score.key == SECONDS and score.value is not None for score in record.scores):
         return record
     found = []
-    for line in record.photos:
-        score = seconds_score(unshared(line["seconds"], line.get("reused", {})))
-        if line["error"] is None and score.value is not None:
-            found.append(replace(score, photo=line["name"]))
+    for photo in record.photos:
+        score = seconds_score(photo.unshared_seconds)
+        if photo.error is None and score.value is not None:
+            found.append(replace(score, photo=photo.name))
     if not found:
         raise GfpupError(f"{record.folder} has no seconds, which the advice needs; restore its photos again with gfpup run.")
     return replace(record, scores=(*(s for s in record.scores if s.metric != "seconds"), *found))

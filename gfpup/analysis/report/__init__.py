@@ -61,7 +61,7 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
 
 def _lead(subject: Subject) -> str:
     started = min(run.document["started"] for run in subject.runs).replace("T", " ").replace("+00:00", " UTC")
-    faces = max(sum(len(line.get("faces", ())) for line in run.lines.values()) for run in subject.runs)
+    faces = max(sum(len(photo.faces) for photo in run.lines.values()) for run in subject.runs)
     return f"{_count(faces, 'face')}, started {started}." if faces else f"Started {started}."
 
 

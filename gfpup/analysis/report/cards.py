@@ -131,7 +131,7 @@ class PhotoScores:
         marked = len(set(known)) > 1 and not key[0].endswith(TO_INPUT)
         texts = []
         for i, (run, value) in enumerate(zip(self.subject.runs, row, strict=True)):
-            missing = "∞" if photo in run.lines and (key, i, run.lines[photo]["name"]) in self.infinite else "none"
+            missing = "∞" if photo in run.lines and (key, i, run.lines[photo].name) in self.infinite else "none"
             texts.append((missing, False) if value is None else (number(value, key[0]), marked and value == best))
         apart = number(max(known) - min(known), key[0], digits=3) if len(known) > 1 else ""
         return short(self.subject, key), texts, apart
@@ -139,9 +139,9 @@ class PhotoScores:
 
 def _facts(subject: Subject, views: Views) -> str:
     lines = [run.lines[views.photo] for run in subject.runs if views.photo in run.lines]
-    counts = {len(line["faces"]) for line in lines if not line["error"] and "faces" in line}
+    counts = {len(line.faces) for line in lines if not line.error and line.faces_recorded}
     faces = f"{' or '.join(map(str, sorted(counts)))} face{'s' * (counts != {1})}, " if counts else ""
-    failed = "not restored, " if all(line["error"] for line in lines) else ""
+    failed = "not restored, " if all(line.error for line in lines) else ""
     return f"{failed}{faces}{views.size_wh[0]}×{views.size_wh[1]} px"
 
 
@@ -151,11 +151,11 @@ def _notes(subject: Subject, photo: str) -> list[tuple[str, list[int], bool]]:
     having = [i for i, run in enumerate(subject.runs) if photo in run.lines]
     for i in having:
         line = subject.runs[i].lines[photo]
-        texts = [line["error"]] if line["error"] else [*line.get("notes", ()), *line["warnings"]]
-        if not line["error"]:
-            if line.get("method") and not any(line["method"] in text for text in texts):
-                texts.insert(0, f"method: {line['method']}")
-            texts += [f"face {at}: {face['reason']}" for at, face in enumerate(line.get("faces", ()), 1) if face["reason"]]
+        texts = [line.error] if line.error else [*line.notes, *line.warnings]
+        if not line.error:
+            if line.method and not any(line.method in text for text in texts):
+                texts.insert(0, f"method: {line.method}")
+            texts += [f"face {at}: {face.reason}" for at, face in enumerate(line.faces, 1) if face.reason]
         for text in texts:
-            found.setdefault((text, bool(line["error"])), []).append(i)
+            found.setdefault((text, bool(line.error)), []).append(i)
     return [(text, [] if runs == having else runs, is_error) for (text, is_error), runs in found.items()]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from gfpup.core.files import natural_key
 from gfpup.records import items as results
 from gfpup.records.items import Item
 from gfpup.records.layout import DOCUMENT
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record, scoring_command
 from gfpup.records.scores import RUN, TABLE, per_photo, read
 
@@ -27,12 +27,12 @@ class ReportedRun(RunRecord):
     """A finished run, and by what a photo is matched its item on disk and its line."""
 
     items: Mapping[str, Item] = field(default_factory=dict)
-    lines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lines: Mapping[str, PhotoRecord] = field(default_factory=dict)
 
     def values(self, key: Key) -> dict[str, float]:
         """One finite value a photo of a metric at a level, by what the photo is matched by."""
         found = per_photo(row for row in self.scores if row.key == key)
-        return {match: found[line["name"]] for match, line in self.lines.items() if line["name"] in found}
+        return {match: found[photo.name] for match, photo in self.lines.items() if photo.name in found}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Subject:
 
     def name(self, photo: str) -> str:
         """What a photo is called: the name of its result in the first run that has it."""
-        return str(next(run.lines[photo]["name"] for run in self.runs if photo in run.lines))
+        return next(run.lines[photo].name for run in self.runs if photo in run.lines)
 
     @property
     def keys(self) -> list[Key]:
@@ -91,7 +91,7 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     picked = chosen(runs, baseline) or runs[0].name
     if picked not in [run.name for run in runs]:
         raise GfpupError(f"unknown baseline {baseline!r}: choose one of {'; '.join(run.name for run in runs)}.")
-    photos = {photo: run.lines[photo]["name"] for run in reversed(runs) for photo in run.lines}
+    photos = {photo: run.lines[photo].name for run in reversed(runs) for photo in run.lines}
     lines, comparison = _lines(runs, picked, notes)
     return Subject(
         runs=tuple(runs),
@@ -131,7 +131,7 @@ def _reported(record: RunRecord, notes: list[str]) -> ReportedRun:
     if record.status != "done":
         notes.append(f"{record.name} ended as {record.status}")
     matched = {record.matches[item.name]: item for item in items}
-    lines = {record.matches[line["name"]]: line for line in record.photos}
+    lines = {record.matches[photo.name]: photo for photo in record.photos}
     return ReportedRun(record.folder, record.document, record.scores, record.name, matched, lines)
 
 

@@ -6,11 +6,11 @@ import base64
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.types import UInt8
 from gfpup.photos import pairs, read_photo
 from gfpup.records.items import Item
+from gfpup.records.photo_record import FaceRecord
 
 Box = tuple[float, float, float, float]
 """x, y, width, height as fractions of a picture's width and height."""
@@ -98,7 +99,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
             found[f"run-{number}"] = _opened(item.restored)
     size = _size(found, [run.pixels.get("upscale") or 1 for run in subject.runs])
     lines = [run.lines[photo] for run in subject.runs if photo in run.lines]
-    faces = _places(next((line["faces"] for line in lines if line.get("faces")), ()), size)
+    faces = _places(next((line.faces for line in lines if line.faces), ()), size)
     wanted = [
         _box(x - FACE_MARGIN * w, y - FACE_MARGIN * h, x + (1 + FACE_MARGIN) * w, y + (1 + FACE_MARGIN) * h)
         for x, y, w, h in faces
@@ -152,9 +153,9 @@ def _size(found: dict[str, Image.Image | str], upscales: Sequence[float]) -> tup
     return 4, 3
 
 
-def _places(faces: Sequence[Mapping[str, Any]], size_wh: tuple[int, int]) -> list[Box]:
+def _places(faces: Sequence[FaceRecord], size_wh: tuple[int, int]) -> list[Box]:
     """The largest faces from left to right, as fractions of the picture."""
-    boxes = sorted((face["box_xyxy"] for face in faces), key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+    boxes = sorted((face.box_xyxy for face in faces), key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
     width, height = size_wh
     found = [_box(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in sorted(boxes[:FACES_SHOWN])]
     return [box for box in found if box[2] > 0 and box[3] > 0]

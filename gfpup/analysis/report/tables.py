@@ -17,7 +17,7 @@ from gfpup.analysis.render import interval_text, number
 from gfpup.analysis.report.data import ReportedRun, Subject
 from gfpup.analysis.shared import Key, named
 from gfpup.evaluation.metrics import TO_INPUT
-from gfpup.evaluation.metrics.cost import OUTSIDE, unshared
+from gfpup.evaluation.metrics.cost import OUTSIDE
 from gfpup.records.scores import RUN
 
 FAILURES_SHOWN: Final = 1000
@@ -81,10 +81,10 @@ def runs_table(subject: Subject) -> Table:
     heads += [*(short(subject, key) for key in subject.keys), *(f"{metric} of the run" for metric in whole)]
     rows = []
     for i, run in enumerate(subject.runs):
-        faces = [face for photo in run.photos for face in photo.get("faces", ())]
-        restored = sum(face["restored"] for face in faces)
-        recorded = any("faces" in photo for photo in run.photos)
-        cells = [Cell(run.name, run.name, run=i), len(run.photos), sum(photo["error"] is not None for photo in run.photos)]
+        faces = [face for photo in run.photos for face in photo.faces]
+        restored = sum(face.restored for face in faces)
+        recorded = any(photo.faces_recorded for photo in run.photos)
+        cells = [Cell(run.name, run.name, run=i), len(run.photos), sum(photo.error is not None for photo in run.photos)]
         cells.append(Cell(f"{restored} of {len(faces)}", restored) if recorded else Cell("not recorded", None))
         cells += [] if timed else [_value(_seconds(run))]
         cells += [_mean(subject.of(key).get(run.name), compared=key in compared) for key in subject.keys]
@@ -111,10 +111,10 @@ def failures(subject: Subject) -> Table:
     rows = [(job, "", "job", error) for job, error in subject.lost_jobs]
     for run in subject.runs:
         for photo in run.photos:
-            failed = [("photo", photo["error"])] if photo["error"] else []
-            for i, face in enumerate(photo.get("faces", ()), 1):
-                failed += [(f"face {i}", face["reason"] or "no reason was recorded")] if face["failed"] else []
-            rows += [(run.name, photo["name"], what, reason) for what, reason in failed]
+            failed = [("photo", photo.error)] if photo.error else []
+            for i, face in enumerate(photo.faces, 1):
+                failed += [(f"face {i}", face.reason or "no reason was recorded")] if face.failed else []
+            rows += [(run.name, photo.name, what, reason) for what, reason in failed]
     return Table("failed", "What failed and why", ("run", "photo", "what", "reason"), rows)
 
 
@@ -178,7 +178,7 @@ def _mean(line: Line | None, *, compared: bool) -> Cell:
 
 def _seconds(run: ReportedRun) -> float | None:
     """The mean time of a photo, counted as the metric `seconds` does; None where no stage was timed."""
-    stages = [unshared(photo["seconds"], photo.get("reused", {})) for photo in run.photos]
+    stages = [photo.unshared_seconds for photo in run.photos]
     took = [sum(v for stage, v in photo.items() if stage not in OUTSIDE) for photo in stages if photo]
     return statistics.fmean(took) if took else None
 
