@@ -138,16 +138,9 @@ def predict(
     weights = sum(network.held(dtype) for network in methods) + sum(aid.held("float32") for aid in aids)
     if redo:
         weights += sum(network.held("float32") for network in methods)
-    background = held = 0
+    background, held = (0, 0) if background_scale is None else _background(background_scale, dtype=dtype, tile_px=tile_px)
     if background_scale is not None:
-        # Real-ESRGAN refuses float16; a plan that asks for it is refused elsewhere.
-        kind = dtype if dtype != "float16" else "bfloat16"
-        upsampler = UPSAMPLERS[background_scale]
-        weights += upsampler.weights[kind]
-        pixels = min(tile_px**2 or TYPICAL_PHOTO_PX, TYPICAL_PHOTO_PX)
-        background = upsampler.each[kind] * pixels
-        row = tile_px * TYPICAL_PHOTO_WIDTH_PX if tile_px else TYPICAL_PHOTO_PX
-        held = HELD_ROWS * 3 * 4 * row * background_scale**2
+        weights += UPSAMPLERS[background_scale].weights[_upsampled_in(dtype)]
     if on_cpu:
         # The photo and its 8-bit copy, the result and the copy that is written.
         held += PROCESS_BYTES + round(3 * TYPICAL_PHOTO_PX * 2 * (1 + upscale**2))
@@ -160,6 +153,18 @@ def predict(
         # An engine that was not measured is assumed to take as much as the largest.
         engine=ENGINES.get(engine, max(ENGINES.values())) * sum(one.weights[dtype] > 0 for one in methods) if on_cpu else 0,
     )
+
+
+def _upsampled_in(dtype: str) -> str:
+    """Real-ESRGAN refuses float16; a plan that asks for it is refused elsewhere."""
+    return "bfloat16" if dtype == "float16" else dtype
+
+
+def _background(scale: int, *, dtype: str, tile_px: int) -> tuple[int, int]:
+    """Bytes of a tile's intermediate results, and of the enlarged rows that are held meanwhile."""
+    pixels = min(tile_px**2 or TYPICAL_PHOTO_PX, TYPICAL_PHOTO_PX)
+    row = tile_px * TYPICAL_PHOTO_WIDTH_PX if tile_px else TYPICAL_PHOTO_PX
+    return UPSAMPLERS[scale].each[_upsampled_in(dtype)] * pixels, HELD_ROWS * 3 * 4 * row * scale**2
 
 
 @dataclass(frozen=True)

@@ -42,44 +42,32 @@ def make_plan(
         GfpupError: the request cannot be carried out, with what to change.
     """
     settings, left_out = _leave_out_unused(settings, sweeping=sweeping)
-    asked = settings
-    method: Method | None = None
+    placed: dict[str, Any] = {"sweeping": sweeping, "earlier": earlier}
     if settings.backend.name == "auto":  # which downloads nothing, so that its methods may be known before the rest is
         method = plan_method(settings, resolver, sweeping=sweeping)
         asked = settings.changed({"ensemble.backends": tuple(member.name for member in method.members)})
-    placement = place(asked, machine, sweeping=sweeping, earlier=earlier)
-    method = method or plan_method(settings, resolver, sweeping=sweeping)
+        placement = place(asked, machine, **placed)
+    else:
+        placement = place(settings, machine, **placed)
+        method = plan_method(settings, resolver, sweeping=sweeping)
     detector = _plan_detector(settings, resolver)
     mask = _plan_mask(settings, resolver, method)
     guard = _plan_guard(settings, resolver)
     background = _plan_background(settings, resolver, placement)
     tiles = _plan_tiles(settings, background.value, placement)
     workers, threads = _plan_workers(settings, machine), _plan_threads(settings, machine)
-    recipe = Recipe(
-        **method.recipe(),
-        damage=(settings.source.protocol, settings.source.seed) if settings.source.kind == "synthetic" else None,
-        mode=settings.mode,
-        dtype=placement.dtype.value,
-        engine=placement.engine.value,
-        seed=settings.seed,
-        upscale=settings.restore.upscale,
-        aligned=settings.restore.aligned,
-        strength=settings.restore.strength,
-        match_color=settings.restore.match_color,
-        keep_tone=settings.restore.keep_tone,
+    recipe = _recipe(
+        settings,
+        method,
+        placement,
         detector=detector.value,
-        detection_threshold=settings.detect.threshold,
-        detect_size=settings.detect.size,
-        faces=asdict(settings.faces),
         mask=mask.value,
         identity_min=guard.value,
         background=background.value,
         tiles=tiles.value,
-        device=placement.device.value.kind,
         # Sums are taken in another order with another number of threads; nobody sees it, but the bytes differ.
         threads=threads.value if placement.on_cpu else None,
         checkpoints=dict(sorted(resolver.digests.items())),
-        write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
     )
     before: Reasons = (placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine)
     after: Reasons = (detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory)
@@ -95,6 +83,29 @@ def make_plan(
         missing=tuple(resolver.missing),
     )
     return plan, method
+
+
+def _recipe(settings: Settings, method: Method, placement: Placement, **decided: Any) -> Recipe:
+    """What decides the bytes: the method, the placement, what was asked for, and the other decisions."""
+    return Recipe(
+        **method.recipe(),
+        **decided,
+        damage=(settings.source.protocol, settings.source.seed) if settings.source.kind == "synthetic" else None,
+        mode=settings.mode,
+        dtype=placement.dtype.value,
+        engine=placement.engine.value,
+        seed=settings.seed,
+        upscale=settings.restore.upscale,
+        aligned=settings.restore.aligned,
+        strength=settings.restore.strength,
+        match_color=settings.restore.match_color,
+        keep_tone=settings.restore.keep_tone,
+        detection_threshold=settings.detect.threshold,
+        detect_size=settings.detect.size,
+        faces=asdict(settings.faces),
+        device=placement.device.value.kind,
+        write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
+    )
 
 
 def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, list[Decision[Any]]]:

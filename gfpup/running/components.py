@@ -63,6 +63,16 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
+    make = _maker(settings, plan, resolver, detector=detector, upsample=upsample, align=align)
+    if method.name != "auto":
+        return make(method)
+    makers = {member.key: partial(make, member) for member in method.members}
+    return AutoRestorer(detector, makers, selection=settings.faces, from_files=settings.source.kind != "synthetic")
+
+
+def _maker(settings: Settings, plan: Plan, resolver: Resolver, **stages: Any) -> Callable[[Method], Restorer]:
+    """What makes the restorer of a method; the mask and the guard are loaded once, whatever is made."""
+    recipe, paths = plan.recipe, resolver.paths
     kind: Any = recipe.mask
     mask = load_mask(kind, paths["mask"], device=plan.device) if "mask" in paths else None
     guard = None
@@ -74,7 +84,6 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
         return Restorer(
             backend=_load_backend(settings, plan, one, resolver, dtype=recipe.dtype),
             fallback=None if recipe.dtype == "float32" else _load_backend(settings, plan, one, resolver, dtype="float32"),
-            detector=detector,
             upscale=settings.restore.upscale,
             strength=recipe.strength,
             match_colors=recipe.match_color,
@@ -83,15 +92,11 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
             face_batch=plan.face_batch,
             device=plan.device,
             mask=mask,
-            align=align,
-            upsample=upsample,
             guard=guard,
+            **stages,
         )
 
-    if method.name != "auto":
-        return make(method)
-    makers = {member.key: partial(make, member) for member in method.members}
-    return AutoRestorer(detector, makers, selection=settings.faces, from_files=settings.source.kind != "synthetic")
+    return make
 
 
 def _load_backend(settings: Settings, plan: Plan, method: Method, resolver: Resolver, *, dtype: str) -> Backend:

@@ -17,6 +17,7 @@ from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, notes
 from gfpup.machine.allocator import is_out_of_memory, release_memory
 from gfpup.photos import WriteOptions
+from gfpup.planning.schema import Write
 from gfpup.records import layout
 from gfpup.records.manifest import Manifest
 from gfpup.records.observer import Observer
@@ -114,16 +115,7 @@ def predict(
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning.*")
     kind, index = plan.device.kind, plan.device.number
-    write = settings.write
-    options = WriteOptions(
-        jpeg_quality=write.jpeg_quality,
-        webp_quality=write.webp_quality,
-        png_compression=write.png_compression,
-        keep_metadata=write.metadata,
-    )
-    faces: layout.FacePictures | None = layout.flat if write.faces else None
-    if write.layout == "gfpgan":
-        faces = layout.as_gfpgan(suffix=write.suffix, compare=write.compare)
+    options, faces = _writing(settings.write)
     with ExitStack() as stack:
         writer = stack.enter_context(PhotoWriter(settings.output, record, options, faces=faces, observers=observers))
         callbacks: list[lightning.Callback] = [writer]
@@ -147,3 +139,12 @@ def predict(
         if team is not None:
             team.wait()
     return data.tasks
+
+
+def _writing(asked: Write) -> tuple[WriteOptions, layout.FacePictures | None]:
+    """How results are encoded, and which pictures of faces are written beside them."""
+    qualities = {name: getattr(asked, name) for name in ("jpeg_quality", "webp_quality", "png_compression")}
+    faces: layout.FacePictures | None = layout.flat if asked.faces else None
+    if asked.layout == "gfpgan":
+        faces = layout.as_gfpgan(suffix=asked.suffix, compare=asked.compare)
+    return WriteOptions(**qualities, keep_metadata=asked.metadata), faces

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, fields
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
@@ -58,9 +58,7 @@ def write_set(
             raise GfpupError(f"--references {references} is also the output folder: {remedy}")
         sources.plan_outputs(photos, output=references, ext="png")
     if not overwrite and not (output / RECORD).exists():
-        files = (folder / name for _, name in chosen for folder in (output, references) if folder is not None)
-        if taken := next((path for path in files if path.exists()), None):
-            raise GfpupError(f"{taken} already exists and gfpup degrade did not write it: give another folder, or --overwrite")
+        _refuse_taken(folder / name for _, name in chosen for folder in (output, references) if folder is not None)
     refused: dict[str, str] = {}
     _write_record(output, header, lines, refused)
     for photo, name in chosen:
@@ -73,6 +71,11 @@ def write_set(
             refused[photo.relative.as_posix()] = str(error)
         done()
     return _write_record(output, header, lines, refused)
+
+
+def _refuse_taken(files: Iterable[Path]) -> None:
+    if taken := next((path for path in files if path.exists()), None):
+        raise GfpupError(f"{taken} already exists and gfpup degrade did not write it: give another folder, or --overwrite")
 
 
 def _write(

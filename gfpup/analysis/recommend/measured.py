@@ -73,11 +73,10 @@ def from_runs(
     measured = _read(folders, priority, metric, confidence=confidence, seed=seed)
     candidates, key = measured.candidates, measured.key
     first = measured.against(next((name for name, each in candidates.items() if each.backend != "precomputed"), None))
-    refused = {name: why for name, each in candidates.items() if (why := _refusal(each, hardware, commercial=commercial))}
     beside_input = _beside_input(measured)
-    for name, said in beside_input.items():
-        if said == "worse":
-            refused.setdefault(name, f"it is shown worse than the input by {key[0]}")
+    worse = {name: f"it is shown worse than the input by {key[0]}" for name, said in beside_input.items() if said == "worse"}
+    own = {name: why for name, each in candidates.items() if (why := _refusal(each, hardware, commercial=commercial))}
+    refused = own | worse | own  # its own reason goes before that of its scores
     eligible = [name for name in first.by_run(key) if name not in refused]
     if not eligible:
         raise GfpupError("none of these runs can be advised: " + "; ".join(f"{name}: {why}" for name, why in refused.items()))
@@ -87,10 +86,7 @@ def from_runs(
     _, where, fits = guide.fit(known, hardware) if known else ("", "whole", "")
     if chosen.peak_gb is not None and chosen.device == "cpu":
         fits = f"its run took {chosen.peak_gb:.2g} GB of memory on a CPU"
-    photos = f"{against.by_run(key)[pick].n} photos that all runs share"
-    if against.by_run(key)[pick].n != against.photos:
-        photos = f"{against.by_run(key)[pick].n} of {against.photos} photos that have it in all runs"
-    reasons = [f"decided by {named(*key)} and seconds a photo, on the {photos}", *reasons_of_pick]
+    reasons = [_decided_by(key, against, pick), *reasons_of_pick]
     reasons += [f"{name} is left out: {reason}" for name, reason in refused.items()]
     reasons += _beside_the_guide(measured, by_guide.guide, pick, against, priority)
     reasons += [note for note in against.notes if "too few" in note or "left out" in note]
@@ -130,6 +126,14 @@ def _read(folders: Sequence[Path], priority: str, metric: str | None, *, confide
         raise GfpupError(f"{what} (they share {there}); score them alike with {command}, or {remedy}.")
     deciding = [replace(run, scores=tuple(score for score in run.scores if score.key in (key, SECONDS))) for run in runs]
     return _Measured({run.name: Candidate.of(run) for run in runs}, deciding, key, confidence, seed)
+
+
+def _decided_by(key: Key, against: Comparison, pick: str) -> str:
+    n = against.by_run(key)[pick].n
+    photos = f"{n} photos that all runs share"
+    if n != against.photos:
+        photos = f"{n} of {against.photos} photos that have it in all runs"
+    return f"decided by {named(*key)} and seconds a photo, on the {photos}"
 
 
 def _pick(measured: _Measured, first: Comparison, eligible: Sequence[str], priority: str) -> tuple[str, list[str]]:
