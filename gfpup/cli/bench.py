@@ -9,16 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
 from gfpup.models.engines import ENGINES
+from gfpup.tools.bench import request as known
+from gfpup.tools.bench.request import Request, Workload, checked
 
-if TYPE_CHECKING:
-    from gfpup.tools.bench.request import Request, Workload
-
-HELP = f"""\
+PARSER = Parser(
+    "gfpup bench",
+    text="""\
 usage: gfpup bench [flags]
 
 Measure how fast a method is here, compared with another implementation and with the most this machine can compute.
@@ -28,51 +28,76 @@ they are here, else deterministic ones, because speed does not depend on them. R
 CPU seconds, the ratio of each round, GFLOP/s, peak memory, the difference of the pictures, how many codes changed, the smallest
 margin of a code, and how much other programs used the machine during the measurement.
 
-what:
-  --backend NAME[,NAME]   measure these methods, a row each (default: gfpgan; with --scaling identity)
-  --against SIDE          upstream: the official packages; plain: the same network without its rewrites; none;
-                          auto: upstream if it is installed and has the network, else plain (default: auto)
-  --engine NAME           {", ".join(ENGINES)} (default: eager); the other side is always eager
-  --precision NAME        auto, fp32 or bf16 (default: auto, which is fp32); the other side is always fp32
-  --batch N               faces in one forward pass (default: 1)
-  --model-path FILE       measure with this checkpoint
-  --weights-dir DIR       look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-
-a whole photo:
-  --pipeline              detect, align, restore, enlarge and paste, with the seconds of each stage
-  --size WxH              size of the photo, in px (default: 2000x1500)
-  --faces N               faces in the photo, 0 to 200 (default: 2)
-  --upscale X             make the result this many times larger, 0.1 to 8 (default: 2)
-  --background NAME       none or realesrgan (default: none, which is Lanczos)
-  --mask NAME             bisenet, parsenet or feather (default: bisenet; upstream has parsenet)
-  --detector NAME         retinaface-resnet50, retinaface-mobilenet0.25 or cascade (default: retinaface-resnet50)
-  --detect-size PX        short side that the detector sees, 0 for the whole photo (default: 640; upstream sees the whole)
-  --scaling               measure photos of 1 to 32 faces and of 0.25 to 50 megapixels, and fit a straight line to each
-  --output DIR            with --scaling: write scaling.svg and scaling.md here
-
-how:
-  --repeat N              rounds that count (default: 5; with --scaling 3)
-  --warmup N              rounds before them (default: 1)
-  --threads N             threads of each side (default: the available cores, or OMP_NUM_THREADS if that is fewer)
-  --device NAME           cpu, cuda, cuda:N, mps or auto (default: auto)
-  --json                  print one JSON object, on one line, and nothing else
+{flags}
 
 Exit status: 0 measured, 2 not measured.
 
   gfpup bench --backend gfpgan --against plain
   gfpup bench --backend codeformer,restoreformerpp --precision bf16 --json
   gfpup bench --pipeline --size 512x512 --faces 1 --background realesrgan --backend gfpgan --against none
-"""
-
+""",
+)
 PHOTO_FLAGS = ("size", "faces", "upscale", "background", "mask", "detector", "detect_size")
+
+
+def _size(text: str) -> tuple[int, int]:
+    w, _, h = text.lower().partition("x")
+    if not (w.isdecimal() and h.isdecimal() and 64 <= int(w) <= 20000 and 64 <= int(h) <= 20000):
+        raise GfpupError(f"invalid value {text!r} for --size: expected WxH, each from 64 to 20000, such as 2000x1500")
+    return int(w), int(h)
+
+
+def _detect_size(text: str) -> int:
+    if not text.isdecimal() or 0 < int(text) < 32:
+        raise GfpupError(f"invalid value {text!r} for --detect-size: expected 32 or more, or 0 for the whole photo")
+    return int(text)
+
+
+_AGAINST = (
+    "upstream: the official packages; plain: the same network without its rewrites; none; "
+    "auto: upstream if it is installed and has the network, else plain (default: auto)"
+)
+_ENGINES = f"{', '.join(ENGINES)} (default: eager); the other side is always eager"
+_PRECISION = "auto, fp32 or bf16 (default: auto, which is fp32); the other side is always fp32"
+_SEEN = "short side that the detector sees, 0 for the whole photo (default: 640; upstream sees the whole)"
+_DETECTORS = f"{', '.join(known.DETECTORS[:-1])} or {known.DETECTORS[-1]} (default: {known.DETECTORS[0]})"
+_THREADS = "threads of each side (default: the available cores, or OMP_NUM_THREADS if that is fewer)"
+_SCALING = "measure photos of 1 to 32 faces and of 0.25 to 50 megapixels, and fit a straight line to each"
+PARSER.section("what")
+PARSER.add(
+    "--backend NAME[,NAME]", "measure these methods, a row each (default: gfpgan; with --scaling identity)", action="append"
+)
+PARSER.one_of("--against SIDE", _AGAINST, known.AGAINST, default="auto")
+PARSER.one_of("--engine NAME", _ENGINES, tuple(ENGINES), default="eager")
+PARSER.one_of("--precision NAME", _PRECISION, tuple(known.PRECISIONS), default="auto")
+PARSER.number("--batch N", "faces in one forward pass (default: 1)", 1, 1000, default=1)
+PARSER.add("--model-path FILE", "measure with this checkpoint", type=Path)
+PARSER.weights_dir()
+PARSER.section("a whole photo")
+PARSER.add("--pipeline", "detect, align, restore, enlarge and paste, with the seconds of each stage")
+PARSER.add("--size WxH", "size of the photo, in px (default: 2000x1500)", type=_size)
+PARSER.number("--faces N", "faces in the photo, 0 to 200 (default: 2)", 0, 200)
+PARSER.number("--upscale X", "make the result this many times larger, 0.1 to 8 (default: 2)", 0.1, 8, whole=False)
+PARSER.one_of("--background NAME", "none or realesrgan (default: none, which is Lanczos)", known.BACKGROUNDS)
+PARSER.one_of("--mask NAME", "bisenet, parsenet or feather (default: bisenet; upstream has parsenet)", known.MASKS)
+PARSER.one_of("--detector NAME", _DETECTORS, known.DETECTORS)
+PARSER.add("--detect-size PX", _SEEN, type=_detect_size)
+PARSER.add("--scaling", _SCALING)
+PARSER.add("--output DIR", "with --scaling: write scaling.svg and scaling.md here", type=Path)
+PARSER.section("how")
+PARSER.number("--repeat N", "rounds that count (default: 5; with --scaling 3)", 1, 1000)
+PARSER.number("--warmup N", "rounds before them (default: 1)", 0, 1000, default=1)
+PARSER.number("--threads N", _THREADS, 1, 1000)
+PARSER.add("--device NAME", "cpu, cuda, cuda:N, mps or auto (default: auto)", default="auto")
+PARSER.add("--json", "print one JSON object, on one line, and nothing else")
+HELP = PARSER.help_text
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup bench`: measure, and print tables or one JSON object; returns 0."""
-    if {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words):
         return 0
-    asked = _parse(words)
+    asked = PARSER.read(words)
     request = _request(asked)
     from gfpup.tools.bench import measure, scaling, table
 
@@ -93,13 +118,11 @@ def run(words: Sequence[str]) -> int:
 
 
 def _request(asked: argparse.Namespace) -> Request:
-    from gfpup.tools.bench.request import PRECISIONS, Request, checked
-
     names = tuple(name for given in asked.backend or [] for name in given.split(",") if name)
     names = names or ("identity" if asked.scaling else "gfpgan",)
     repeat = asked.repeat or (3 if asked.scaling else 5)
     same = {name: getattr(asked, name) for name in ("against", "engine", "batch", "warmup", "weights_dir", "model_path")}
-    request = Request(names, precision=PRECISIONS[asked.precision], repeat=repeat, workload=_workload(asked), **same)
+    request = Request(names, precision=known.PRECISIONS[asked.precision], repeat=repeat, workload=_workload(asked), **same)
     request = checked(request)  # before the machine is probed, which loads torch
     from gfpup.machine import hardware
 
@@ -111,8 +134,6 @@ def _request(asked: argparse.Namespace) -> Request:
 
 
 def _workload(asked: argparse.Namespace) -> Workload | None:
-    from gfpup.tools.bench.request import Workload
-
     given = {name: value for name in PHOTO_FLAGS if (value := getattr(asked, name)) is not None}
     if asked.pipeline or asked.scaling:
         if "size" in given:
@@ -123,42 +144,3 @@ def _workload(asked: argparse.Namespace) -> Workload | None:
     if asked.output is not None:
         raise GfpupError("--output is for the plot of --scaling: add --scaling, or use --json.")
     return None
-
-
-def _size(text: str) -> tuple[int, int]:
-    w, _, h = text.lower().partition("x")
-    if not (w.isdecimal() and h.isdecimal() and 64 <= int(w) <= 20000 and 64 <= int(h) <= 20000):
-        raise GfpupError(f"invalid value {text!r} for --size: expected WxH, each from 64 to 20000, such as 2000x1500")
-    return int(w), int(h)
-
-
-def _detect_size(text: str) -> int:
-    if not text.isdecimal() or 0 < int(text) < 32:
-        raise GfpupError(f"invalid value {text!r} for --detect-size: expected 32 or more, or 0 for the whole photo")
-    return int(text)
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    from gfpup.tools.bench import request as known
-
-    parser = Parser("gfpup bench")
-    parser.add_argument("--backend", action="append")
-    parser.one_of("--against", known.AGAINST, default="auto")
-    parser.one_of("--engine", tuple(ENGINES), default="eager")
-    parser.one_of("--precision", tuple(known.PRECISIONS), default="auto")
-    for flag in ("--model-path", "--weights-dir", "--output"):
-        parser.add_argument(flag, type=Path)
-    parser.add_argument("--size", type=_size)
-    parser.number("--faces", 0, 200)
-    parser.number("--upscale", 0.1, 8, whole=False)
-    parser.one_of("--background", known.BACKGROUNDS)
-    parser.one_of("--mask", known.MASKS)
-    parser.one_of("--detector", known.DETECTORS)
-    parser.add_argument("--detect-size", type=_detect_size)
-    parser.number("--batch", 1, 1000, default=1)
-    parser.number("--repeat", 1, 1000)
-    parser.number("--warmup", 0, 1000, default=1)
-    parser.number("--threads", 1, 1000)
-    parser.add_argument("--device", default="auto")
-    parser.switches("--pipeline", "--scaling", "--json")
-    return parser.parse_args(list(words))

@@ -41,7 +41,6 @@ _FORMS = PARSER.add_mutually_exclusive_group()
 for _form in ("json", "csv", "markdown", "latex"):
     _FORMS.add_argument(f"--{_form}", action="store_const", dest="form", const=_form)
 HELP = PARSER.help_text
-_parse = PARSER.read
 _BY_EXTENSION = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
 
@@ -49,7 +48,7 @@ def run(words: Sequence[str]) -> int:
     """`gfpup compare`: returns 0."""
     if PARSER.helps(words or ["--help"]):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from gfpup.analysis.compare import compare
     from gfpup.analysis.render import FORMATS
     from gfpup.records.run_record import chosen, read_scored

@@ -11,24 +11,16 @@ from typing import Any
 
 from gfpup.cli.parser import Parser
 
-HELP = """\
+PARSER = Parser(
+    "gfpup degrade",
+    text="""\
 usage: gfpup degrade --input REFS [--input REFS ...] --protocol NAME --output DIR [flags]
 
 Degrade reference faces by a named protocol and write them as PNG, with the record degradation.json: protocol, seed, versions,
 and for each face the SHA-256 of its reference and everything that was drawn. The same references, protocol and seed give the
 same bytes. The protocols are made for aligned faces of 512x512 pixels; each reference is first resized to a short side of 512.
 
-  --input PATH        a reference, a folder or a pattern; repeat for more
-  --recursive         also search the folders inside folders
-  --protocol NAME     gfpgan|vqfr|restoreformer|restoreformerpp|codeformer-stage2|codeformer-stage3|daefr|difface-train|
-                      difface-test-grid|diffbir|mild (default: gfpgan)
-  --seed N            the seed; with each file name it decides the damage (default: 0)
-  --output DIR        write the degraded faces here
-  --references DIR    also write the references, resized in the same way, here under the same names
-  --overwrite         replace the set that the folder holds
-  --limit N           stop after N references
-  --json              print the summary as JSON
-  --quiet             print errors only
+{flags}
 
 A paired run needs equal names, not equal sizes: a result is resized to its reference before they are compared. With
 --references both are 512 pixels and nothing is resized.
@@ -37,15 +29,30 @@ Exit status: 0 all done, 1 some references failed (each is named), 2 refused bef
   gfpup degrade --input refs/ --protocol gfpgan --seed 0 --output lq/
   gfpup degrade --input refs/ --protocol mild --output lq/ --references refs512/
   gfpup run --input lq/ --aligned --backend classical --reference refs512/ --metrics psnr,ssim --output out/
-"""
+""",
+)
+_PROTOCOLS = (
+    "gfpgan|vqfr|restoreformer|restoreformerpp|codeformer-stage2|codeformer-stage3|daefr|difface-train| "
+    "difface-test-grid|diffbir|mild (default: gfpgan)"
+)
+PARSER.add("-i, --input PATH", "a reference, a folder or a pattern; repeat for more", action="append", required=True)
+PARSER.add("--recursive", "also search the folders inside folders")
+PARSER.add("--protocol NAME", _PROTOCOLS, default="gfpgan")
+PARSER.number("--seed N", "the seed; with each file name it decides the damage (default: 0)", 0, default=0)
+PARSER.add("-o, --output DIR", "write the degraded faces here", type=Path, required=True)
+PARSER.add("--references DIR", "also write the references, resized in the same way, here under the same names", type=Path)
+PARSER.add("--overwrite", "replace the set that the folder holds")
+PARSER.number("--limit N", "stop after N references", 1)
+PARSER.add("--json", "print the summary as JSON")
+PARSER.add("--quiet", "print errors only")
+HELP = PARSER.help_text
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup degrade`: returns 0, or 1 if a reference failed."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -77,15 +84,3 @@ def _report(record: Mapping[str, Any], request: argparse.Namespace, *, total: in
         print(json.dumps({**facts, "photos": written, "refused": refused}))
     elif not request.quiet:
         print(f"{written} of {total} references degraded by {request.protocol}, seed {request.seed}; record: {path}")
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup degrade")
-    parser.add_argument("--input", "-i", action="append", required=True)
-    parser.add_argument("--output", "-o", type=Path, required=True)
-    parser.add_argument("--references", type=Path)
-    parser.add_argument("--protocol", default="gfpgan")
-    parser.number("--seed", 0, default=0)
-    parser.number("--limit", 1)
-    parser.switches("--recursive", "--overwrite", "--json", "--quiet")
-    return parser.parse_args(list(words))

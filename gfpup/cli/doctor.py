@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -20,32 +19,36 @@ if TYPE_CHECKING:
 WIDE = 100
 """Columns from which a check takes one row; below, its result goes below its name."""
 
-HELP = """\
+PARSER = Parser(
+    "gfpup doctor",
+    text="""\
 usage: gfpup doctor [flags]
 
 Check this installation: Python, packages and their known conflicts, devices and their tier, engines, weights, licences,
 folders, network. Each problem comes with what to do. Nothing is downloaded, hashed or left behind.
 
-  --output DIR         check that a run could write to this folder (default: out)
-  --weights-dir DIR    look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --offline            do not try the network
-  --problems           print only what is not ok
-  --json               print the checks as JSON
+{flags}
 
 Exit status: 0 nothing stops a default run, 1 something does, 2 invalid flags.
 
   gfpup doctor
   gfpup doctor --offline --problems
   gfpup doctor --json
-"""
+""",
+)
+PARSER.add("--output DIR", "check that a run could write to this folder (default: out)", type=Path, default=Path("out"))
+PARSER.weights_dir()
+PARSER.add("--offline", "do not try the network")
+PARSER.add("--problems", "print only what is not ok")
+PARSER.add("--json", "print the checks as JSON")
+HELP = PARSER.help_text
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup doctor`: returns 0 if nothing stops a default run, 1 if something does."""
-    if {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from gfpup.tools.doctor import examine
     from gfpup.weights.store import Store, default_folder, mirrors_from_environment
 
@@ -84,11 +87,3 @@ def as_text(check: Check, *, width: int | None) -> str:
 
 def _facts(check: Check) -> dict[str, str]:
     return {name: getattr(check, name) for name in ("group", "name", "status", "found", "remedy")}
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup doctor")
-    parser.add_argument("--output", type=Path, default=Path("out"))
-    parser.add_argument("--weights-dir", type=Path)
-    parser.switches("--offline", "--problems", "--json")
-    return parser.parse_args(list(words))

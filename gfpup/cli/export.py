@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from gfpup.weights.catalogue import Checkpoint
     from gfpup.weights.resolver import Resolver
 
-HELP = """\
+PARSER = Parser(
+    "gfpup export",
+    text="""\
 usage: gfpup export --backend NAME --format onnx|openvino [flags]
 
 Write a method's network as one graph that ONNX Runtime or OpenVINO computes without gfpup.
@@ -27,34 +29,35 @@ Its input is one aligned face, "face": float32 (1, 3, 512, 512) RGB in [-1, 1]; 
 also takes the fidelity, a scalar, unless --fidelity fixes it. A .json beside it says what it was made from; its licence is that
 of the weights.
 
-  --backend NAME            gfpgan, codeformer, restoreformer or restoreformerpp
-  --format FORMAT           onnx, or openvino (an .xml and a .bin)
-  --output FILE             write here (default: METHOD-VERSION.onnx or .xml in the current folder)
-  --overwrite               replace an existing file
-  --version V               the published version (default: the method's)
-  --fidelity W              fix CodeFormer's fidelity, 0 to 1
-  --precision fp32          the numbers in the graph (default and only one; a runtime can lower the precision itself)
-  --model-path FILE         export this checkpoint instead of the published one
-  --weights-dir DIR         look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --no-download             never download
-  --accept-licence ID       consent to a licence, once; repeat for more
-  --trust-first-download    accept checkpoints without a published hash
-  --json                    print the record as JSON
+{flags}
 
 Exit status: 0 kept, 1 the graph differs and was not kept, 2 not possible.
 
   gfpup export --backend gfpgan --format onnx
   gfpup export --backend codeformer --format openvino --output codeformer.xml --accept-licence s-lab-1.0
   gfpup export --backend gfpgan --version 1.3 --format onnx --json
-"""
+""",
+)
+_PRECISION = "the numbers in the graph (default and only one; a runtime can lower the precision itself)"
+PARSER.add("--backend NAME", "gfpgan, codeformer, restoreformer or restoreformerpp", required=True)
+PARSER.add("--format FORMAT", "onnx, or openvino (an .xml and a .bin)", required=True, choices=tuple(tool.ENGINE_OF))
+PARSER.add("--output FILE", "write here (default: METHOD-VERSION.onnx or .xml in the current folder)", type=Path)
+PARSER.add("--overwrite", "replace an existing file")
+PARSER.add("--version V", "the published version (default: the method's)")
+PARSER.number("--fidelity W", "fix CodeFormer's fidelity, 0 to 1", 0, 1, whole=False)
+PARSER.add("--precision fp32", _PRECISION, choices=("fp32", "bf16"), default="fp32")
+PARSER.add("--model-path FILE", "export this checkpoint instead of the published one", type=Path)
+PARSER.weights()
+PARSER.add("--no-download", "never download")
+PARSER.add("--json", "print the record as JSON")
+HELP = PARSER.help_text
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup export`: returns 0 if the graph was kept, 1 if it differs too much."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     name, version, output = _checked(request)
     checkpoint, resolver = _supplied(name, version, request)
     for warning in resolver.warnings:
@@ -117,17 +120,3 @@ def _supplied(name: str, version: str, request: argparse.Namespace) -> tuple[Che
         resolver.warnings.append(f"{request.model_path.name} is unverified: nothing says that it holds {checkpoint.name}.")
     resolver.use("backend", checkpoint.name, request.model_path)
     return checkpoint, resolver
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup export")
-    parser.add_argument("--backend", required=True)
-    parser.add_argument("--format", required=True, choices=tuple(tool.ENGINE_OF))
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--version")
-    parser.number("--fidelity", 0, 1, whole=False)
-    for flag in ("--output", "--model-path", "--weights-dir"):
-        parser.add_argument(flag, type=Path)
-    parser.add_argument("--accept-licence", action="append", default=[])
-    parser.switches("--overwrite", "--no-download", "--trust-first-download", "--json")
-    return parser.parse_args(list(words))

@@ -42,7 +42,7 @@ _WHICH = "personal|professional|batch|archive: decides where no priority is give
 _METRIC = "take this metric for quality (default: the first of the guide's list that all runs have)"
 PARSER.add("--use-case WHICH", _WHICH)
 PARSER.add("--priority WHICH", "quality|speed|natural|general: what matters most")
-PARSER.number("--vram X", 0, 9999, whole=False, help="advise for a GPU of X GB, 0 for none (default: this machine, probed)")
+PARSER.number("--vram X", "advise for a GPU of X GB, 0 for none (default: this machine, probed)", 0, 9999, whole=False)
 PARSER.add("--input PATH", "put this into the command (default: photos/)", default="photos/")
 PARSER.add("--output DIR", "and this (default: out/)", default="out/")
 PARSER.add("--json", "print command, reasons, warnings, alternatives and measurements as JSON")

@@ -33,14 +33,13 @@ PARSER.add(
 )
 PARSER.add("--baseline NAME", "compare the others with this run, by its name or its folder (default: the first)")
 HELP = PARSER.help_text
-_parse = PARSER.read
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup report`: print the path of the report; return 0."""
     if PARSER.helps(words or ["--help"]):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from gfpup.analysis.report import REPORT, write_report
 
     print(write_report(request.runs, _target(request.output or request.runs[0], REPORT), baseline=request.baseline))

@@ -30,18 +30,17 @@ gfpup ui shows it. Exit status: 0 all is logged, 2 refused.
 PARSER.add_argument("runs", nargs="+", type=Path)
 PARSER.add("--uri URI", "store: a folder, sqlite:///FILE, or a server's address (default: mlruns/)")
 PARSER.add("--experiment NAME", "experiment of that store (default: gfpup)", default="gfpup")
-PARSER.number("--max-images N", 0, default=20, help="show the first N photos, 0 for none (default: 20)")
-PARSER.number("--image-px N", 1, default=512, help="longer side of these pictures at most, in px (default: 512)")
+PARSER.number("--max-images N", "show the first N photos, 0 for none (default: 20)", 0, default=20)
+PARSER.number("--image-px N", "longer side of these pictures at most, in px (default: 512)", 1, default=512)
 PARSER.add("--json", "print what was logged as JSON")
 HELP = PARSER.help_text
-_parse = PARSER.read
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup track`: returns 0 where everything is logged."""
     if PARSER.helps(words or ["--help"]):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from gfpup.tracking.backfill import track_folder
     from gfpup.tracking.store import store_uri
     from gfpup.tracking.target import Target, shown

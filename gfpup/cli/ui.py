@@ -36,12 +36,11 @@ Of a server at --uri only the addresses are printed. The page needs about 20 sec
 """,
 )
 PARSER.add("--uri URI", "store: a folder, sqlite:///FILE, or a server's address (default: mlruns/)")
-PARSER.number("--port N", 0, 65535, default=5000, help="serve on this port (default: 5000)")
+PARSER.number("--port N", "serve on this port (default: 5000)", 0, 65535, default=5000)
 PARSER.add("--host HOST", "serve on this address (default: 127.0.0.1, this machine alone)", default="127.0.0.1")
 PARSER.add("--experiment NAME", "take the last sweep of this experiment (default: of all)")
 PARSER.add("--print", "print the addresses and stop")
 HELP = PARSER.help_text
-_parse = PARSER.read
 START_SECONDS = 180.0
 
 
@@ -49,7 +48,7 @@ def run(words: Sequence[str]) -> int:
     """`gfpup ui`: returns 0 when the page is closed, 1 where it did not start."""
     if PARSER.helps(words):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from gfpup.tracking.store import database, follow_folder, store_uri
     from gfpup.tracking.target import shown
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -15,7 +14,9 @@ from gfpup.cli.parser import Parser
 if TYPE_CHECKING:
     from gfpup.tools.check import Check
 
-HELP = """\
+PARSER = Parser(
+    "gfpup verify",
+    text="""\
 usage: gfpup verify NAME [flags]
 
 Check that a network is the published one and computes what the official implementation computes.
@@ -24,10 +25,7 @@ NAME is a checkpoint (gfpup weights list) or a method, which means its default v
 SHA-256, that it loads strictly, the difference from official outputs stored in a parity folder, and the difference from the
 official packages and spandrel, if they are installed: with the file's weights, or deterministic ones without a file.
 
-  --parity DIR        official outputs: NET.json and NET.npz (default: none, that check is skipped)
-  --weights-dir DIR   look for checkpoints here (default: GFPUP_WEIGHTS_DIR, or the user's cache)
-  --model-path FILE   check this file instead of the one in the weights folder
-  --json              print the checks as JSON
+{flags}
 
 Nothing is downloaded, nothing in a file is run.
 Exit status: 0 everything that could be checked is right, 1 something is wrong, 2 nothing could be checked.
@@ -35,15 +33,21 @@ Exit status: 0 everything that could be checked is right, 1 something is wrong, 
   gfpup verify gfpgan --parity ../shared/parity
   gfpup verify codeformer --parity ../shared/parity --json
   gfpup verify restoreformer --model-path RestoreFormer.pth
-"""
+""",
+)
+PARSER.add_argument("name", metavar="NAME")
+PARSER.add("--parity DIR", "official outputs: NET.json and NET.npz (default: none, that check is skipped)", type=Path)
+PARSER.weights_dir()
+PARSER.add("--model-path FILE", "check this file instead of the one in the weights folder", type=Path)
+PARSER.add("--json", "print the checks as JSON")
+HELP = PARSER.help_text
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup verify`: returns 0 if everything checked is right, 1 if something is wrong, 2 if nothing could be checked."""
-    if not words or {"-h", "--help"} & set(words):
-        print(HELP, end="")
+    if PARSER.helps(words or ["--help"]):
         return 0
-    request = _parse(words)
+    request = PARSER.read(words)
     from gfpup.models.networks import resolve
     from gfpup.tools.verify.checks import verify
     from gfpup.weights.store import Store, default_folder
@@ -64,15 +68,6 @@ def run(words: Sequence[str]) -> int:
         remedy = "give --parity DIR, or --model-path FILE, or install an independent implementation."
         print(f"gfpup: nothing about {checkpoint.name} could be checked: {remedy}", file=sys.stderr)
     return status
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = Parser("gfpup verify")
-    parser.add_argument("name", metavar="NAME")
-    for flag in ("--parity", "--weights-dir", "--model-path"):
-        parser.add_argument(flag, type=Path)
-    parser.switches("--json")
-    return parser.parse_args(list(words))
 
 
 def _facts(check: Check) -> dict[str, Any]:

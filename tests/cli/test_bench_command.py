@@ -144,7 +144,7 @@ def test_the_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "--help"]) == 0
     text = capsys.readouterr().out
     assert text == bench.HELP
-    for flag in vars(bench._parse([])):
+    for flag in vars(bench.PARSER.read([])):
         assert f"--{flag.replace('_', '-')}" in text
 
 
@@ -155,7 +155,7 @@ def test_threads_are_those_of_a_run_and_precisions_its_words(monkeypatch: pytest
 
     def threads(*words: str, omp: int | None) -> int:
         monkeypatch.setattr(hardware, "probe", lambda: hardware.Machine(8, 0, omp_threads=omp))
-        return bench._request(bench._parse(["--against", "none", *words])).threads
+        return bench._request(bench.PARSER.read(["--against", "none", *words])).threads
 
     assert (threads(omp=None), threads(omp=3), threads(omp=99), threads("--threads", "5", omp=3)) == (8, 3, 8, 5)
     for word in ("auto", "fp32", "bf16"):
