@@ -28,20 +28,32 @@ NEEDS = ("torchvision", "scipy", "tqdm", "yaml", "requests")
 INSTALL = "pip install --no-deps --no-build-isolation basicsr==1.4.2 gfpgan==1.3.8 facexlib==0.3.0 pyiqa==0.1.16"
 """The one command, for an environment that has torch already; declared the ordinary way they bring a second torch (5.6 GB)."""
 
-RETINAFACES = {"retinaface-resnet50": "resnet50", "retinaface-mobilenet0.25": "mobile0.25"}
-"""The catalogue's architectures by facexlib's names."""
+RETINAFACES = ("retinaface-resnet50", "retinaface-mobilenet0.25")
+"""The catalogue's architectures of facexlib's detector."""
 
 _GONE = "torchvision.transforms.functional_tensor"
 _swapping = threading.Lock()
+_RRDB = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
+_SIZES = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8, "narrow": 1}
+_MODES = {"decoder_load_path": None, "fix_decoder": False, "input_is_latent": True, "different_w": True, "sft_half": True}
+_RETINAFACE = "facexlib.detection.retinaface:RetinaFace"
+_ARCFACE = {"block": "IRBlock", "layers": (2, 2, 2, 2), "use_se": False}
+_IR_SE50 = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
 
-
-_OFFICIAL = {
-    "restorer": ("gfpgan", "GFPGANer"),
-    "gfpgan": ("gfpgan.archs.gfpganv1_clean_arch", "GFPGANv1Clean"),
-    "restoreformer": ("gfpgan.archs.restoreformer_arch", "RestoreFormer"),
-    "retinaface": ("facexlib.detection.retinaface", "RetinaFace"),
-    "parsenet": ("facexlib.parsing.parsenet", "ParseNet"),
+# Source of the arguments: GFPGANer, FaceRestoreHelper, facexlib's init functions and Real-ESRGAN's inference script.
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gfpgan": ("gfpgan.archs.gfpganv1_clean_arch:GFPGANv1Clean", _SIZES | _MODES),
+    "restoreformer": ("gfpgan.archs.restoreformer_arch:RestoreFormer", {}),
+    "retinaface-resnet50": (_RETINAFACE, {"network_name": "resnet50"}),
+    "retinaface-mobilenet0.25": (_RETINAFACE, {"network_name": "mobile0.25"}),
+    "bisenet": ("facexlib.parsing.bisenet:BiSeNet", {"num_class": 19}),
+    "parsenet": ("facexlib.parsing.parsenet:ParseNet", {"in_size": 512, "out_size": 512, "parsing_ch": 19}),
+    "rrdbnet-x2": ("basicsr.archs.rrdbnet_arch:RRDBNet", {**_RRDB, "scale": 2}),
+    "rrdbnet-x4": ("basicsr.archs.rrdbnet_arch:RRDBNet", {**_RRDB, "scale": 4}),
+    "arcface-resnet18": ("gfpgan.archs.arcface_arch:ResNetArcFace", _ARCFACE),
+    "arcface-ir-se50": ("facexlib.recognition.arcface_arch:Backbone", _IR_SE50),
 }
+"""The networks of the official packages by the catalogue's architecture: where each class is, and what it is built with."""
 
 
 def missing() -> tuple[str, ...]:
@@ -51,7 +63,7 @@ def missing() -> tuple[str, ...]:
 
 @cache
 def official() -> SimpleNamespace:
-    """Import the official classes by the names of `_OFFICIAL`, cured, and FaceRestoreHelper's module as `helper_module`.
+    """Import what the official path is made of, cured: GFPGANer as `restorer`, FaceRestoreHelper's module as `helper_module`.
 
     Raises: GfpupError where packages are missing, with the command that installs them.
     """
@@ -68,8 +80,20 @@ def official() -> SimpleNamespace:
         )
     cure()
     _restore_functional_tensor()
-    classes = {name: getattr(import_module(of), cls) for name, (of, cls) in _OFFICIAL.items()}
-    return SimpleNamespace(**classes, helper_module=import_module("facexlib.utils.face_restoration_helper"))
+    helper_module = import_module("facexlib.utils.face_restoration_helper")
+    return SimpleNamespace(restorer=import_module("gfpgan").GFPGANer, helper_module=helper_module)
+
+
+def build(architecture: str, *, device: str = "cpu") -> torch.nn.Module:
+    """The official network of `NETWORKS`, untrained."""
+    official()
+    entry, arguments = NETWORKS[architecture]
+    module, _, name = entry.partition(":")
+    own = {"device": torch.device(device)} if architecture in RETINAFACES else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torchvision's, about an argument's old name
+        network: torch.nn.Module = getattr(import_module(module), name)(**arguments, **own)
+    return network
 
 
 def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
@@ -79,17 +103,10 @@ def restoration_network(path: Path, *, device: str) -> torch.nn.Module:
     """
     state = read_state_dict(path)
     name = recognise(state)
-    if name == "gfpgan":
-        # Source: gfpgan/utils.py, GFPGANer.__init__ with arch "clean", channel_multiplier 2.
-        sizes = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8, "narrow": 1}
-        modes = {"fix_decoder": False, "input_is_latent": True, "different_w": True, "sft_half": True}
-        network = official().gfpgan(decoder_load_path=None, **sizes, **modes)
-    elif name == "restoreformer":
-        network = official().restoreformer()
-    else:
+    if name not in ("gfpgan", "restoreformer"):
         holds = name or "no known network"
         raise CheckpointError(f"{path} holds {holds}; give backend 'upstream' a GFPGAN 1.2, 1.3 or 1.4, or a RestoreFormer.")
-    return _filled(network, state, name=name, path=path, device=device)
+    return _filled(state, name=name, path=path, device=device)
 
 
 def detection_network(path: Path, *, device: str) -> torch.nn.Module:
@@ -98,17 +115,12 @@ def detection_network(path: Path, *, device: str) -> torch.nn.Module:
     name = recognise(state)
     if name not in RETINAFACES:
         raise CheckpointError(f"{path} holds {name or 'no known network'}; give a RetinaFace checkpoint.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # torchvision's, about an argument's old name
-        network = official().retinaface(network_name=RETINAFACES[name], device=torch.device(device))
-    return _filled(network, state, name=name, path=path, device=device)
+    return _filled(state, name=name, path=path, device=device)
 
 
 def parsing_network(path: Path, *, device: str) -> torch.nn.Module:
     """Build facexlib's ParseNet, which draws the paste mask of the official path; as `restoration_network`."""
-    state = read_state_dict(path)
-    network = official().parsenet(in_size=512, out_size=512, parsing_ch=19)
-    return _filled(network, state, name="parsenet", path=path, device=device)
+    return _filled(read_state_dict(path), name="parsenet", path=path, device=device)
 
 
 def helper(*, upscale: float, detector: torch.nn.Module | None, parser: torch.nn.Module | None, device: str) -> Any:
@@ -126,7 +138,8 @@ def helper(*, upscale: float, detector: torch.nn.Module | None, parser: torch.nn
             module.init_detection_model, module.init_parsing_model = kept
 
 
-def _filled(network: Any, state: dict[str, torch.Tensor], *, name: str, path: Path, device: str) -> torch.nn.Module:
+def _filled(state: dict[str, torch.Tensor], *, name: str, path: Path, device: str) -> torch.nn.Module:
+    network = build(name, device=device)
     load_strictly(network, state, name=name, path=path)
     done: torch.nn.Module = network.eval().requires_grad_(False).to(torch.device(device))
     return done

@@ -72,7 +72,7 @@ def backend_of(side: Side) -> Backend:
     from gfpup.tools.verify.independent import OFFICIAL
 
     # With the noise that is stored in the checkpoint: any other noise makes each picture different.
-    read = OFFICIAL[name].read
+    read = OFFICIAL[name]
     return NetworkAlone(restoration_network(path, device=side.device), lambda network, x: read(network, x)["output"])
 
 

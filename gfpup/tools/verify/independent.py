@@ -1,7 +1,7 @@
 """The same networks as other projects implement them: the official packages and spandrel, if they are installed.
 
-`gfpup.models.backends.upstream_imports` makes the official packages importable. Here is how each network is built, and which
-part of its output corresponds to that of gfpup's own network.
+`gfpup.models.backends.upstream_imports` builds the official networks. Here is which part of an output corresponds to that of
+gfpup's own network.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,15 +22,6 @@ from gfpup.models.backends import upstream_imports
 
 Outputs = Mapping[str, torch.Tensor]
 Read = Callable[[nn.Module, torch.Tensor], Outputs]
-
-
-class Official(NamedTuple):
-    """A network of the official packages: where its class is, the arguments it is built with, and how its output is read."""
-
-    module: str
-    attribute: str
-    arguments: Mapping[str, Any]
-    read: Read
 
 
 def _named(*names: str, **arguments: Any) -> Read:
@@ -55,33 +46,10 @@ _stored_noise = _named("output", return_rgb=False, randomize_noise=False)
 _embedding = _named("embedding")
 _anchors = _named("loc", "conf", "landmarks")
 
-_RRDB = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 64, "num_block": 23, "num_grow_ch": 32}
-_GFPGAN: dict[str, object] = {"out_size": 512, "num_style_feat": 512, "channel_multiplier": 2, "num_mlp": 8}
-_GFPGAN |= {
-    "narrow": 1,
-    "sft_half": True,
-    "decoder_load_path": None,
-    "fix_decoder": False,
-    "input_is_latent": True,
-    "different_w": True,
-}
-_FACEXLIB = "facexlib.detection.retinaface"
-_ARCFACE = {"block": "IRBlock", "layers": (2, 2, 2, 2), "use_se": False}
-_IR_SE50 = {"num_layers": 50, "drop_ratio": 0.6, "mode": "ir_se"}
-
-# Source of the arguments: GFPGANer, FaceRestoreHelper, facexlib's init functions and Real-ESRGAN's inference script.
-OFFICIAL: dict[str, Official] = {
-    "gfpgan": Official("gfpgan.archs.gfpganv1_clean_arch", "GFPGANv1Clean", _GFPGAN, _stored_noise),
-    "restoreformer": Official("gfpgan.archs.restoreformer_arch", "RestoreFormer", {}, _output),
-    "retinaface-resnet50": Official(_FACEXLIB, "RetinaFace", {"network_name": "resnet50"}, _anchors),
-    "retinaface-mobilenet0.25": Official(_FACEXLIB, "RetinaFace", {"network_name": "mobile0.25"}, _anchors),
-    "bisenet": Official("facexlib.parsing.bisenet", "BiSeNet", {"num_class": 19}, _output),
-    "parsenet": Official("facexlib.parsing.parsenet", "ParseNet", {"in_size": 512, "out_size": 512, "parsing_ch": 19}, _output),
-    "rrdbnet-x2": Official("basicsr.archs.rrdbnet_arch", "RRDBNet", {**_RRDB, "scale": 2}, _output),
-    "rrdbnet-x4": Official("basicsr.archs.rrdbnet_arch", "RRDBNet", {**_RRDB, "scale": 4}, _output),
-    "arcface-resnet18": Official("gfpgan.archs.arcface_arch", "ResNetArcFace", _ARCFACE, _embedding),
-    "arcface-ir-se50": Official("facexlib.recognition.arcface_arch", "Backbone", _IR_SE50, _embedding),
-}
+OFFICIAL: dict[str, Read] = dict.fromkeys(("restoreformer", "bisenet", "parsenet", "rrdbnet-x2", "rrdbnet-x4"), _output)
+OFFICIAL |= dict.fromkeys(("retinaface-resnet50", "retinaface-mobilenet0.25"), _anchors)
+OFFICIAL |= dict.fromkeys(("arcface-resnet18", "arcface-ir-se50"), _embedding) | {"gfpgan": _stored_noise}
+"""How the outputs of the official packages' networks are read."""
 
 SPANDREL: dict[str, Read] = dict.fromkeys(("restoreformer", "rrdbnet-x2", "rrdbnet-x4"), _output)
 SPANDREL |= {"gfpgan": _stored_noise, "codeformer": _fidelities}
@@ -109,12 +77,9 @@ def outputs(project: str, architecture: str, state: Mapping[str, torch.Tensor], 
         warnings.simplefilter("ignore")
         if project == "spandrel":
             return SPANDREL[architecture](_by_spandrel(architecture, state), x)
-        upstream_imports.official()
-        module, attribute, arguments, read = OFFICIAL[architecture]
-        cpu = {"device": torch.device("cpu")} if architecture.startswith("retinaface") else {}
-        network: nn.Module = getattr(import_module(module), attribute)(**arguments, **cpu)
+        network = upstream_imports.build(architecture)
         network.load_state_dict(dict(state), strict=True)
-        return read(network.eval(), x)
+        return OFFICIAL[architecture](network.eval(), x)
 
 
 def _by_spandrel(architecture: str, state: Mapping[str, torch.Tensor]) -> nn.Module:

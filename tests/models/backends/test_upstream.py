@@ -145,8 +145,7 @@ def gfpgan_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An official GFPGAN checkpoint with random weights: none of them zero, so that no part of the network is silent."""
     generator = torch.Generator().manual_seed(SALT)
     torch.manual_seed(SALT)
-    network = upstream_imports.official().gfpgan(512, channel_multiplier=2, fix_decoder=False, input_is_latent=True,
-                                                 different_w=True, narrow=1, sft_half=True)  # fmt: skip
+    network = upstream_imports.build("gfpgan")
     state = {k: v.detach() + 0.02 * torch.randn(v.shape, generator=generator) for k, v in network.state_dict().items()}
     path = tmp_path_factory.mktemp("gfpgan") / "GFPGANv1.3.pth"
     torch.save({"params_ema": state}, path)
