@@ -58,7 +58,7 @@ def describe(name: str, store: Store) -> dict[str, Any]:
     """All that is known of one backend, ready for JSON."""
     facts = backends.facts(name)
     checkpoints = [catalogue.find(entry) for entry in dict.fromkeys(facts.versions.values())]
-    default = catalogue.find(facts.versions[facts.default_version]) if facts.versions else None
+    default = backends.published(name)
     numbers = {
         row.metric: row.value
         for row in published.rows()

@@ -12,6 +12,7 @@ from torch import nn
 from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
 from gfpup.core.types import UInt8
+from gfpup.models import backends
 from gfpup.models.nets import arcface
 from gfpup.models.nets.codeformer import CodeFormer
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
@@ -123,12 +124,11 @@ def resolve(name: str) -> Checkpoint:
     methods = {alias: method for method, row in TABLE.items() for alias in (method, *row.aliases)}
     meant = DEFAULTS.get(name.lower(), name)
     if meant not in published and (method := methods.get(name.lower())):
-        row = TABLE[method]
-        if not row.versions:
+        if (default := backends.published(method)) is None:
             raise GfpupError(
                 f"backend {method!r} does not have a network of its own to verify; gfpup backends lists those that do."
             )
-        meant = row.versions.get(row.default_version) or next(iter(row.versions.values()))
+        meant = default.name
     if meant not in published:
         raise GfpupError(unknown("network", name.lower(), {*published, *DEFAULTS, *(m for m in TABLE if TABLE[m].versions)}))
     checkpoint = catalogue.find(meant)

@@ -57,12 +57,12 @@ class Probe:
     bits: int
 
 
-def probe(path: Path, *, max_pixels: int = MAX_PIXELS) -> Probe:
+def probe(path: Path) -> Probe:
     """Tell a photo's format and upright size from its header, without decoding a pixel.
 
-    Raises: PhotoError (the file is not a photo, is damaged at its head, or is over `max_pixels`).
+    Raises: PhotoError (the file is not a photo, is damaged at its head, or is over `MAX_PIXELS`).
     """
-    with unreadable(path), open_regular(path) as file, collected_warnings(), open_picture(file, path, max_pixels) as image:
+    with unreadable(path), open_regular(path) as file, collected_warnings(), open_picture(file, path) as image:
         size_hw = image.size if header_orientation(image) >= 5 else image.size[::-1]
         return Probe(format_name(image), size_hw, image.mode, bits_of(image))
 

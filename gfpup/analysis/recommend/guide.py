@@ -13,7 +13,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
 from gfpup.planning import tiers
-from gfpup.weights import catalogue, licences
+from gfpup.weights import licences
 
 GUIDE: Final = "recommend.yaml"
 GB: Final = 1e9
@@ -186,9 +186,9 @@ def memory_warnings(method: str, held: str, hardware: Hardware) -> list[str]:
 
 def licence_warnings(backend: str, *, commercial: bool, others: Sequence[str] = ()) -> list[str]:
     """A warning where a method's licence is non-commercial or contested, with what to do about it."""
-    use, licence = commercial_use(backend), licence_of(backend)
+    use, licence, weights = commercial_use(backend), licence_of(backend), backends.published(backend)
     if use == "no":
-        identifier = catalogue.find(_checkpoint(backend) or "").licence_id
+        identifier = weights.licence_id if weights else ""
         consent = f": if your use is non-commercial, consent once by adding --accept-licence {identifier}"
         return [f"{backend} is non-commercial ({licence}){'' if licences.is_accepted(identifier) else consent}"]
     if use in ("contested", "unknown") and commercial:
@@ -200,14 +200,14 @@ def licence_warnings(backend: str, *, commercial: bool, others: Sequence[str] = 
 
 def commercial_use(backend: str) -> str:
     """What a method's licence says of commercial use; "yes" for methods without published weights."""
-    name = _checkpoint(backend)
-    return catalogue.find(name).commercial_use if name else "yes"
+    weights = backends.published(backend)
+    return weights.commercial_use if weights else "yes"
 
 
 def licence_of(backend: str) -> str:
     """The name of a method's licence, "" for methods without published weights."""
-    name = _checkpoint(backend)
-    return catalogue.find(name).licence if name else ""
+    weights = backends.published(backend)
+    return weights.licence if weights else ""
 
 
 def title(method: str) -> str:
@@ -260,8 +260,3 @@ def _alternative(question: Question, method: str, hardware: Hardware) -> Alterna
 
 def _backend(method: str) -> str:
     return str(guide()["methods"][method]["backend"])
-
-
-def _checkpoint(backend: str) -> str | None:
-    facts = backends.facts(backend)
-    return facts.versions[facts.default_version] if facts.versions else None

@@ -6,8 +6,9 @@ from gfpup.core import registry
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Backend, BackendSpec
 from gfpup.models.table import TABLE, BackendFacts
+from gfpup.weights import catalogue
 
-__all__ = ["TABLE", "BackendFacts", "canonical", "facts", "load"]
+__all__ = ["TABLE", "BackendFacts", "canonical", "facts", "load", "published"]
 
 
 def canonical(name: str) -> str:
@@ -38,6 +39,12 @@ def facts(name: str) -> BackendFacts:
         parameters=tuple(getattr(cls, "parameters", ())),
         own_file=bool(getattr(cls, "own_file", False)),
     )
+
+
+def published(name: str) -> catalogue.Checkpoint | None:
+    """The checkpoint of the default version of `name`; None for a method without published weights."""
+    row = facts(name)
+    return catalogue.find(row.versions[row.default_version]) if row.versions else None
 
 
 def load(spec: BackendSpec) -> Backend:

@@ -101,13 +101,11 @@ def difference(engine: str, *, dtype: str = "float32") -> str:
     )
 
 
-def prepare(
-    network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, dtype: str = "float32", folder: Path | None = None
-) -> Graph:
+def prepare(network: nn.Module, inputs: Sequence[torch.Tensor], *, engine: str, dtype: str = "float32") -> Graph:
     """Return what computes `network(*inputs)` with `engine`: a function of tensors like `inputs` to a tuple, for one thread.
 
     `network` is in eval mode, in `dtype` as eager would be, but in float32 for an engine that `lowers`. Of `inputs`, shapes,
-    dtypes and the device matter; on a GPU the first dimension is free. Graphs are kept in `folder` (`cache.default_folder`).
+    dtypes and the device matter; on a GPU the first dimension is free. Graphs are kept in `cache.default_folder()`.
 
     Raises:
         GfpupError: the engine cannot be used here, or cannot make a graph of this network.
@@ -119,7 +117,7 @@ def prepare(
         return lambda *given: graphs.as_tuple(network(*given))
     device = str(inputs[0].device)
     require(engine, device=device, dtype=dtype)
-    folder = folder or cache.default_folder()
+    folder = cache.default_folder()
     if device != "cpu":
         return graphs.compiled_on_the_fly(network, folder)
     known = of(engine)

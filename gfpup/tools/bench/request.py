@@ -9,7 +9,6 @@ from typing import Final, Literal
 
 from gfpup.core.errors import GfpupError
 from gfpup.models import backends
-from gfpup.weights import catalogue
 
 Opponent = Literal["upstream", "plain"]
 
@@ -135,13 +134,8 @@ def _check_backend(name: str, request: Request) -> None:
 
 def architecture(backend: str) -> str | None:
     """The catalogue's name of the network of `backend`; None if it has no published one."""
-    return catalogue.find(default_checkpoint(backend)).architecture if backends.facts(backend).versions else None
-
-
-def default_checkpoint(backend: str) -> str:
-    """The catalogue's name of the checkpoint of the default version of `backend`."""
-    row = backends.facts(backend)
-    return row.versions.get(row.default_version) or next(iter(row.versions.values()))
+    weights = backends.published(backend)
+    return None if weights is None else weights.architecture
 
 
 def opponent(backend: str, request: Request) -> Opponent | None:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gfpup.core.errors import LicenceError
-from gfpup.tools.bench.request import Request, Workload, architecture, default_checkpoint
+from gfpup.models import backends
+from gfpup.tools.bench.request import Request, Workload
 from gfpup.weights import catalogue, licences
 from gfpup.weights.store import Store, default_folder
 
@@ -29,8 +30,8 @@ class Weights:
         paths: dict[str, Path] = {}
         if self._request.model_path is not None:
             paths["backend"] = self._request.model_path
-        elif architecture(backend) is not None:
-            names["backend"] = default_checkpoint(backend)
+        elif (published := backends.published(backend)) is not None:
+            names["backend"] = published.name
         labels = {role: path.name for role, path in paths.items()}
         for role, name in names.items():
             found = self._present(name)
