@@ -81,8 +81,7 @@ class Restorer:
         photo's dtype, its `faces` hold each face's aligned crop and restored `output`, (512, 512, 3) uint8, and say of a face
         that was left alone or failed why; `seconds` are by stage.
 
-        Raises:
-            PhotoError: this photo cannot be read or restored; others can.
+        Raises: PhotoError: this photo cannot be read or restored; others can.
         """
         import torch
 
@@ -174,8 +173,7 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
 def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
     """What `load` would decide, without weights, consent or a download; `missing` names what it would lack.
 
-    Raises:
-        GfpupError: as `load`.
+    Raises: GfpupError: as `load`.
     """
     settings = settings_of(backend, options, dry_run=True)
     from gfpup.machine import hardware
@@ -188,8 +186,7 @@ def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:
 def load_scorer(metrics: str | Sequence[str] = "fast", **options: Unpack[WeightOptions]) -> Scorer:
     """Load metrics by name, or a preset: "fast", "full". What is not available is missing from the scores, with its reason.
 
-    Raises:
-        GfpupError: no metric has one of the names, or an option is invalid.
+    Raises: GfpupError: no metric has one of the names, or an option is invalid.
     """
     from gfpup.evaluation.metrics import expand, facts
     from gfpup.machine import hardware
@@ -218,8 +215,7 @@ def score(
 ) -> tuple[Score, ...]:
     """Score one picture; of many, `load_scorer` loads the metrics once. See `Scorer` for what is taken against what.
 
-    Raises:
-        GfpupError: no metric has one of the names, an option is invalid, or a file cannot be read.
+    Raises: GfpupError: no metric has one of the names, an option is invalid, or a file cannot be read.
     """
     return load_scorer(metrics, **options)(restored, reference, degraded=degraded)
 
@@ -258,8 +254,7 @@ def compare_runs(
     `baseline` is the name or the folder of the run that the others are held against, the first by default. Each line of the
     result has a mean with its interval at `confidence`, the difference to the baseline and whether it may be believed.
 
-    Raises:
-        GfpupError: fewer than two runs, no scores, or nothing that all runs share.
+    Raises: GfpupError: fewer than two runs, no scores, or nothing that all runs share.
     """
     from gfpup.analysis.compare import compare
 
@@ -272,8 +267,7 @@ def track(folder: File, *, uri: str | None = None, experiment: str = "gfpup") ->
 
     `uri` is a folder, `sqlite:///FILE` or a server's address; `mlruns/` by default.
 
-    Raises:
-        GfpupError: no finished run, or a store that cannot be used.
+    Raises: GfpupError: no finished run, or a store that cannot be used.
     """
     from gfpup.tracking import backfill
     from gfpup.tracking.store import store_uri

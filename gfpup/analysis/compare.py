@@ -87,8 +87,7 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
     `baseline` names the run that the others are compared with, the first by default. The unit is the photo: of its faces the
     mean is taken first. The same scores and seed give the same table. Seconds are compared among the runs that have them.
 
-    Raises:
-        GfpupError: fewer than two runs, an unknown baseline, or no photo and no metric that all runs share.
+    Raises: GfpupError: fewer than two runs, an unknown baseline, or no photo and no metric that all runs share.
     """
     if len(runs) < 2:
         raise GfpupError(f"a comparison needs at least two runs, and {len(runs)} was given: name their folders")

@@ -22,8 +22,7 @@ def known_choices(overrides: Sequence[str]) -> list[str]:
 
     With folders of the user's own (`--config-dir`, or a search path) only backends are checked: others may be there.
 
-    Raises:
-        GfpupError: an unknown name, or a launcher that is not installed.
+    Raises: GfpupError: an unknown name, or a launcher that is not installed.
     """
     own = any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in overrides)
     return [_known(override, own=own) for override in overrides]

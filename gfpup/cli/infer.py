@@ -81,8 +81,7 @@ def _write_files(given: argparse.Namespace) -> None:
 def translate(words: Sequence[str]) -> Translation:
     """Translate the words of the older scripts to those of `gfpup run`.
 
-    Raises:
-        GfpupError: an unknown flag, an invalid value, or flags that exclude each other.
+    Raises: GfpupError: an unknown flag, an invalid value, or flags that exclude each other.
     """
     given = parse(words)
     notes: list[str] = []

@@ -31,8 +31,7 @@ _SWEEP = re.compile(r"[\w.+-]+(,[\w.+-]+)+|(choice|range|interval|glob|sort|shuf
 def to_overrides(arguments: Sequence[str]) -> list[str]:
     """Translate the command line behind `gfpup run` to arguments for the Hydra application.
 
-    Raises:
-        GfpupError: an unknown flag, a flag without its value, an empty value, or several values outside a sweep.
+    Raises: GfpupError: an unknown flag, a flag without its value, an empty value, or several values outside a sweep.
     """
     given = _Given(sweeping=bool({"-m", "--multirun"} & set(arguments)))
     passed: list[str] = []

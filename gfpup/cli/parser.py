@@ -61,8 +61,7 @@ class Parser(argparse.ArgumentParser):
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """What was typed; flags may stand between the other arguments.
 
-        Raises:
-            GfpupError: it does not parse.
+        Raises: GfpupError: it does not parse.
         """
         return self.parse_intermixed_args(list(words))
 

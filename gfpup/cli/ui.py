@@ -70,8 +70,7 @@ def run(words: Sequence[str]) -> int:
 def addresses(uri: str, base: str, *, experiment: str | None = None) -> list[str]:
     """What to open of the page at `base`: the last sweep's pictures and its numbers, or the experiment where there is none.
 
-    Raises:
-        GfpupError: the store cannot be used, or has no such experiment.
+    Raises: GfpupError: the store cannot be used, or has no such experiment.
     """
     from gfpup.tracking import ui_view
     from gfpup.tracking.store import children, last_sweep, opened

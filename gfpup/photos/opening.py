@@ -130,8 +130,7 @@ def open_picture(file: IO[bytes], path: Path, max_pixels: int = MAX_PIXELS) -> I
     Pillow's `Image.open` refuses photos over 179 megapixels unless a global of the process is changed, and would try formats
     that run an interpreter (EPS), so those in `READABLE` are tried here.
 
-    Raises:
-        PhotoError: no format fits, the header is damaged, or the size is out of bounds; the message names `path`.
+    Raises: PhotoError: no format fits, the header is damaged, or the size is out of bounds; the message names `path`.
     """
     head = file.read(64)
     formats = {name: module for name, (module, _) in READABLE.items()}

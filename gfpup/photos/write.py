@@ -79,8 +79,7 @@ def encode(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Encode a picture as `form` (Pillow's name of a format) and return its bytes, and what the format could not keep.
 
-    Raises:
-        PhotoError: the picture is too large for the format; the message starts with `name`.
+    Raises: PhotoError: the picture is too large for the format; the message starts with `name`.
     """
     options = options or WriteOptions()
     channels = 3 if alpha is None else 4

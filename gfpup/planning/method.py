@@ -70,8 +70,7 @@ def plan_method(settings: Settings, resolver: Resolver, *, sweeping: bool) -> Me
 
     In a sweep, parameters that do not apply to a method are dropped with a reason; in a single run they are refused.
 
-    Raises:
-        GfpupError: an invalid method, parameter or ensemble, or a checkpoint that is not available.
+    Raises: GfpupError: an invalid method, parameter or ensemble, or a checkpoint that is not available.
     """
     name = settings.backend.name
     if name == "ensemble":

@@ -18,8 +18,7 @@ from gfpup.weights.resolver import Resolver, open_store
 def missing_checkpoints(settings: Settings, machine: Machine) -> list[catalogue.Checkpoint]:
     """What a run of `settings` would download if it could, in the order in which it needs them. Fetches nothing.
 
-    Raises:
-        GfpupError: the request cannot be carried out for another reason.
+    Raises: GfpupError: the request cannot be carried out for another reason.
     """
     store = open_store(settings.weights.dir, remember=False, trust_first_download=True)
     resolver = Resolver(store, accepted=settings.weights.accept_licences, dry_run=True, files=settings.weights.files)
@@ -30,8 +29,7 @@ def missing_checkpoints(settings: Settings, machine: Machine) -> list[catalogue.
 def plan_or_name_missing(settings: Settings, machine: Machine, resolver: Resolver, **known: Any) -> tuple[Plan, Method]:
     """`planner.make_plan`, whose refusal for one absent checkpoint names all that the run needs.
 
-    Raises:
-        GfpupError: the request cannot be carried out, with what to change.
+    Raises: GfpupError: the request cannot be carried out, with what to change.
     """
     try:
         return make_plan(settings, machine, resolver, **known)

@@ -73,8 +73,7 @@ def table(options: type) -> Mapping[str, tuple[Flag, Option]]:
 def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Options, *, dry_run: bool = False) -> Settings:
     """The settings that `gfpup run --backend BACKEND` has with the flags of the same names.
 
-    Raises:
-        GfpupError: an unknown option, with the nearest one, or an invalid value.
+    Raises: GfpupError: an unknown option, with the nearest one, or an invalid value.
     """
     given, rows = checked(options, allowed), table(allowed)
     names = {rows[name][1].key: name for name in given}
@@ -96,8 +95,7 @@ def settings_of(backend: str, options: Mapping[str, Any], allowed: type = Option
 def words_of(options: Mapping[str, Any], *, sweeping: bool = False) -> list[str]:
     """The flags that mean the same on the command line; in a sweep an option with one value may have several.
 
-    Raises:
-        GfpupError: an unknown option, or several values where one is expected.
+    Raises: GfpupError: an unknown option, or several values where one is expected.
     """
     words: list[str] = []
     for name, value in checked(options, RunOptions, sweeping=sweeping).items():
@@ -119,8 +117,7 @@ def words_of(options: Mapping[str, Any], *, sweeping: bool = False) -> list[str]
 def checked(options: Mapping[str, Any], allowed: type, *, sweeping: bool = False) -> dict[str, Any]:
     """The options that were given: known ones, with one value each where one is expected, that do not exclude each other.
 
-    Raises:
-        GfpupError: one of these does not hold.
+    Raises: GfpupError: one of these does not hold.
     """
     rows, seen, given = table(allowed), dict[str, str](), dict[str, Any]()
     for name, value in options.items():
@@ -179,8 +176,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 def compose(overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The configuration with these overrides, resolved to plain containers.
 
-    Raises:
-        GfpupError: Hydra refuses one of them.
+    Raises: GfpupError: Hydra refuses one of them.
     """
     import hydra
     from hydra.errors import HydraException

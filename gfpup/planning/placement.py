@@ -36,8 +36,7 @@ def place(settings: Settings, machine: Machine, *, sweeping: bool, earlier: Mapp
     `earlier` is the recipe, as recorded, of results that are to be added to: the device and the tiles, which free memory alone
     could decide otherwise today, stay as they were then where they still fit.
 
-    Raises:
-        GfpupError: a device, precision, engine, batch or tile that was asked for is not available.
+    Raises: GfpupError: a device, precision, engine, batch or tile that was asked for is not available.
     """
     if settings.detect.name == "auto" and settings.detect.path is not None and not settings.restore.aligned:
         settings = settings.changed({"detect.name": detect.architecture_of(settings.detect.path)})

@@ -38,8 +38,7 @@ def make_plan(
     In a sweep, parameters that do not apply to a backend are dropped with a reason; in a single run they are refused.
     `earlier` is the recorded recipe of results that are to be added to, for `place`.
 
-    Raises:
-        GfpupError: the request cannot be carried out, with what to change.
+    Raises: GfpupError: the request cannot be carried out, with what to change.
     """
     settings, left_out = _leave_out_unused(settings, sweeping=sweeping)
     placed: dict[str, Any] = {"sweeping": sweeping, "earlier": earlier}
@@ -111,8 +110,7 @@ def _recipe(settings: Settings, method: Method, placement: Placement, **decided:
 def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, list[Decision[Any]]]:
     """The request without what its method does not use. In a sweep, jobs that differ in nothing else become one this way.
 
-    Raises:
-        GfpupError: a single run asks for something that a method of whole photos has no use for.
+    Raises: GfpupError: a single run asks for something that a method of whole photos has no use for.
     """
     name = settings.backend.name
     whole = backends.facts(name).whole_photos and not (name == "upstream" and settings.restore.aligned)

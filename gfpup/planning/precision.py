@@ -32,8 +32,7 @@ def methods_of(settings: Settings) -> list[str]:
 def plan_dtype(settings: Settings, machine: Machine, device: Device, *, sweeping: bool) -> Decision[str]:
     """The precision of the networks that restore and enlarge; detectors and parsers always compute in float32.
 
-    Raises:
-        GfpupError: the precision asked for is not available.
+    Raises: GfpupError: the precision asked for is not available.
     """
     name, asked = settings.backend.name, settings.hardware.precision
     facts = backends.facts(name)
@@ -108,8 +107,7 @@ def plan_engine(settings: Settings, device: Device, *, dtype: str, sweeping: boo
 
     `--compile` asks for "compile" where that works, and says why where it does not; `--engine` is taken at its word.
 
-    Raises:
-        GfpupError: the engine asked for is not available, with what to install.
+    Raises: GfpupError: the engine asked for is not available, with what to install.
     """
     asked = settings.hardware.engine
     if settings.hardware.compile and asked not in ("auto", "compile"):

@@ -46,8 +46,7 @@ def read_settings(config: Mapping[str, Any], *, names: Mapping[str, str] | None 
 
     `names` are the keywords that stood for keys, for refusals in Python.
 
-    Raises:
-        GfpupError: an invalid value, with what was typed, the value and what is expected.
+    Raises: GfpupError: an invalid value, with what was typed, the value and what is expected.
     """
     settings = Settings(resolved=config)
     nodes: dict[str, dict[str, Any]] = {}

@@ -59,8 +59,7 @@ def gpu_of(device: Device, machine: Machine) -> Gpu | None:
 def choose(settings: Settings, machine: Machine) -> tuple[Decision[str], Decision[Device]]:
     """The tier and the device, before anything is known of what fits.
 
-    Raises:
-        GfpupError: a device that is not there, or one that is not of the tier asked for.
+    Raises: GfpupError: a device that is not there, or one that is not of the tier asked for.
     """
     device, asked = _device(settings, machine), settings.hardware.tier
     gpu, kind = gpu_of(device.value, machine), device.value.kind

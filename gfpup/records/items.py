@@ -51,8 +51,7 @@ def items_of_run(
 ) -> tuple[list[Item], list[str]]:
     """The photos of a run, and notes for the user; references and inputs are the run's own, or from other folders.
 
-    Raises:
-        GfpupError: the run is still going on, or no photo has a reference in `reference`.
+    Raises: GfpupError: the run is still going on, or no photo has a reference in `reference`.
     """
     folder = record.ended().folder
     said = []
@@ -101,8 +100,7 @@ def items_of_folder(
 
     Where references or inputs are given, one without a result is an item too, and one without a partner is refused by name.
 
-    Raises:
-        GfpupError: a folder holds no pictures, two pictures have one name, or nothing has a partner.
+    Raises: GfpupError: a folder holds no pictures, two pictures have one name, or nothing has a partner.
     """
     restored = _pictures_in(folder, "restored")
     given = {what: place for what, place in (("reference", reference), ("input", degraded)) if place is not None}

@@ -91,8 +91,7 @@ class RunRecord:
     def mean(self, metric: str, level: str = "photo") -> float | None:
         """The mean of a metric over the photos; `level` is "photo", "faces" (each photo's faces first) or "run".
 
-        Raises:
-            GfpupError: the run has no scores of that name.
+        Raises: GfpupError: the run has no scores of that name.
         """
         for row in summarise(self.scores)["scores"]:
             if (row["metric"], row["level"]) == (metric, level):
@@ -111,8 +110,7 @@ class RunRecord:
 def read_run(folder: File) -> RunRecord:
     """Read what a run left in its `--output` folder.
 
-    Raises:
-        GfpupError: there is no record, it is damaged, or the folder holds several.
+    Raises: GfpupError: there is no record, it is damaged, or the folder holds several.
     """
     first, *more = folders_with(DOCUMENT, [Path(folder)])
     if more:
@@ -123,8 +121,7 @@ def read_run(folder: File) -> RunRecord:
 def read_runs(*folders: File) -> list[RunRecord]:
     """Read the runs in these folders, a sweep's among them, in natural order, each under a name of its own.
 
-    Raises:
-        GfpupError: a folder holds no record, or one is damaged.
+    Raises: GfpupError: a folder holds no record, or one is damaged.
     """
     return named([read_record(folder) for folder in folders_with(DOCUMENT, map(Path, folders))])
 

@@ -136,8 +136,7 @@ def _load_upstream(settings: Settings, plan: Plan, method: Method, resolver: Res
 def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer | None:
     """Load the metrics that were asked for; one that is not available is missing with its reason.
 
-    Raises:
-        MetricError: an unknown metric, or one that cannot be computed although all are required.
+    Raises: MetricError: an unknown metric, or one that cannot be computed although all are required.
     """
     if not settings.metrics.names:
         return None

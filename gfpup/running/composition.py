@@ -80,8 +80,7 @@ class CheckedLoader(ConfigLoaderImpl):
     def load_configuration(self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any) -> DictConfig:
         """Compose and check.
 
-        Raises:
-            GfpupError: the configuration names code to run, or a file is too large.
+        Raises: GfpupError: the configuration names code to run, or a file is too large.
         """
         config = super().load_configuration(config_name, overrides, *args, **kwargs)
         check(config, overrides)
@@ -109,8 +108,7 @@ class CheckedRepository(ConfigRepository):
 def check_size(path: Path) -> None:
     """Refuse a YAML file that is too large, as written or after its aliases are expanded; takes time linear in its size.
 
-    Raises:
-        GfpupError: it is too large or too deep, or not YAML.
+    Raises: GfpupError: it is too large or too deep, or not YAML.
     """
     too_large = f"{path} is too large for a configuration: expected at most"
     if path.stat().st_size > MOST_BYTES:
@@ -146,8 +144,7 @@ def check(config: DictConfig, overrides: list[str]) -> None:
 
     Values are looked at as they are written: an interpolation could be one thing now and another later.
 
-    Raises:
-        GfpupError: with the key, its value and what is allowed.
+    Raises: GfpupError: with the key, its value and what is allowed.
     """
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)

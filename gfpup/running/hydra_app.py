@@ -43,8 +43,7 @@ def main(overrides: Sequence[str], *, command: Sequence[str] = ()) -> int:
 
     `command` is the command line as it was typed, for the manifest; the overrides themselves where it is not given.
 
-    Raises:
-        GfpupError: refused before a run or a sweep began.
+    Raises: GfpupError: refused before a run or a sweep began.
     """
     argv = sys.argv
     os.environ[ARGV_VARIABLE] = json.dumps(list(command or [argv[0], *overrides]))

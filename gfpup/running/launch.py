@@ -24,8 +24,7 @@ def run(
     The run is a process of its own, so that its signals and settings are; what it says goes to stderr unless `quiet`. A run
     that was stopped goes on where it was. Failed photos are a Python warning and stand in `failures`.
 
-    Raises:
-        GfpupError: refused before the first photo, or stopped because a result could not be written.
+    Raises: GfpupError: refused before the first photo, or stopped because a result could not be written.
     """
     status, said = _execute("run", photos, _words(output, backend, options), quiet=quiet)
     record = find_record(Path(output))
@@ -44,8 +43,7 @@ def sweep(
     Every option with one value may have several; those that take a list may not. A job that fails loses no other: it is a
     Python warning, and its record says why, where it came so far as to have one.
 
-    Raises:
-        GfpupError: every job was refused.
+    Raises: GfpupError: every job was refused.
     """
     status, said = _execute("sweep", photos, _words(output, backend, options, sweeping=True), quiet=quiet)
     if status == 2:
@@ -66,8 +64,7 @@ def _words(output: File, backend: str | Sequence[str], options: Mapping[str, Any
 def _execute(verb: str, photos: File | Sequence[File], words: Sequence[str], *, quiet: bool) -> tuple[int, list[str]]:
     """Run a command of gfpup; returns its exit status and the sentences that it printed to stderr, at least one.
 
-    Raises:
-        KeyboardInterrupt: it was interrupted.
+    Raises: KeyboardInterrupt: it was interrupted.
     """
     several = [photos] if isinstance(photos, str | PathLike) else photos
     inputs = [word for photo in several for word in ("--input", fspath(photo))]

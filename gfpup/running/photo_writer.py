@@ -87,8 +87,7 @@ class PhotoWriter(BasePredictionWriter):
     def wait(self) -> None:
         """Wait until all that was handed over is on the disk.
 
-        Raises:
-            OutputError: it cannot be written.
+        Raises: OutputError: it cannot be written.
         """
         while self._given:
             self._given.popleft().result()

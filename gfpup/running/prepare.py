@@ -88,8 +88,7 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
 def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[str, ...]]:
     """The tasks of a run in their order, and what has to be said about its source. Below `exclude` nothing is taken as input.
 
-    Raises:
-        GfpupError: no photos, references that do not match, a test set that is not whole, names that cannot be written.
+    Raises: GfpupError: no photos, references that do not match, a test set that is not whole, names that cannot be written.
     """
     from gfpup.running.data import Task
 

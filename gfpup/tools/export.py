@@ -46,8 +46,7 @@ def export(
     The weights are `resolver`'s for the role "backend", under the licence of `checkpoint`, and its file if `published`.
     `fidelity` fixes CodeFormer's; None leaves it an input. Returns the record, which is also written beside the graph.
 
-    Raises:
-        OutputError: the output cannot be written.
+    Raises: OutputError: the output cannot be written.
     """
     import torch
 

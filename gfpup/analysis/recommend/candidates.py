@@ -41,8 +41,7 @@ class Candidate:
     def of(cls, record: RunRecord) -> Candidate:
         """The candidate that a run is.
 
-        Raises:
-            GfpupError: the run is still going on, or its record does not say what it ran.
+        Raises: GfpupError: the run is still going on, or its record does not say what it ran.
         """
         pixels = record.ended().pixels
         if "backend" not in pixels:
@@ -98,8 +97,7 @@ def _flag(key: str) -> str:
 def timed(record: RunRecord) -> RunRecord:
     """The run with seconds a photo: where the scores have none, from its record.
 
-    Raises:
-        GfpupError: neither has any, and the results are not another tool's.
+    Raises: GfpupError: neither has any, and the results are not another tool's.
     """
     if record.made_elsewhere:
         return record
@@ -126,8 +124,7 @@ def fetch(experiment: str, uri: str | None, into: Path) -> list[Path]:
 
     Of an experiment with sweeps the last one's runs are taken, else all of it; runs without scores are passed over.
 
-    Raises:
-        GfpupError: the store cannot be used, or has no such experiment or no scored run in it.
+    Raises: GfpupError: the store cannot be used, or has no such experiment or no scored run in it.
     """
     from gfpup.tracking import store as tracking_store
     from gfpup.tracking.facts import COMPLETE

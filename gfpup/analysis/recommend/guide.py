@@ -61,8 +61,7 @@ class Advice:
 class Question:
     """What is asked: `priority` decides where it is given, else the use case does; `input` and `output` go into the command.
 
-    Raises:
-        GfpupError: the guide does not know the use case or the priority; the message lists those it knows.
+    Raises: GfpupError: the guide does not know the use case or the priority; the message lists those it knows.
     """
 
     use_case: str | None = None

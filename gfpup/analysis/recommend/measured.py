@@ -66,8 +66,7 @@ def from_runs(
 
     `machine` is this one where it was probed: runs of another are then named. The same runs and seed give the same advice.
 
-    Raises:
-        GfpupError: fewer than two runs, no metric or photo that all share, or none of them may be or can be run.
+    Raises: GfpupError: fewer than two runs, no metric or photo that all share, or none of them may be or can be run.
     """
     priority, commercial = question.deciding, bool(question.facts["commercial"])
     measured = _read(folders, priority, metric, confidence=confidence, seed=seed)

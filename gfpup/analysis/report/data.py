@@ -64,8 +64,7 @@ class Subject:
 def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subject:
     """Read runs, or of a sweep's folder all runs below it; runs that have not ended are left out and named in `notes`.
 
-    Raises:
-        GfpupError: a folder holds no run, none of the runs has ended, or `baseline` is none of them.
+    Raises: GfpupError: a folder holds no run, none of the runs has ended, or `baseline` is none of them.
     """
     folders = {folder.resolve(): folder for path in given for folder in _folders(path)}
     if not folders:
@@ -107,8 +106,7 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
 def _folders(path: Path) -> list[Path]:
     """The folders of runs in a folder or, where there are none, those of scores.
 
-    Raises:
-        GfpupError: there are none of either.
+    Raises: GfpupError: there are none of either.
     """
     for file in (DOCUMENT, TABLE):
         try:

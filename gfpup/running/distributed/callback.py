@@ -83,8 +83,7 @@ class Team(Callback):
     def share(self, tasks: Sequence[Task]) -> Sequence[Task]:
         """This rank's part of rank 0's `tasks`: one list, made once, so that no photo is done twice and none is left out.
 
-        Raises:
-            GfpupError: this rank planned otherwise than rank 0: their results may not lie in one folder.
+        Raises: GfpupError: this rank planned otherwise than rank 0: their results may not lie in one folder.
         """
         # Gloo on a GPU too: NCCL ends a process that waits too long, and waiting is what this group is for.
         self._group = dist.new_group(backend="gloo", timeout=WAIT)
@@ -116,8 +115,7 @@ class Team(Callback):
     def wait(self) -> None:
         """Wait until every rank has done its share and closed its part; the ranks are on their own again.
 
-        Raises:
-            OutputError: one of them ended before.
+        Raises: OutputError: one of them ended before.
         """
         if isinstance(self.record, Part):
             self.record.close()

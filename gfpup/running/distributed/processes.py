@@ -39,8 +39,7 @@ class Crew:
     def check(self) -> None:
         """Do nothing while all is well.
 
-        Raises:
-            OutputError: a rank ended before its photos were done.
+        Raises: OutputError: a rank ended before its photos were done.
         """
         for rank, process in self.processes.items():
             if process.poll():

@@ -58,8 +58,7 @@ class Rank:
 def find_rank(settings: Settings) -> Rank:
     """Find out which rank this process is.
 
-    Raises:
-        GfpupError: the machine lacks what was asked for, or the program that started the ranks says something else.
+    Raises: GfpupError: the machine lacks what was asked for, or the program that started the ranks says something else.
     """
     asked, nodes = settings.hardware, settings.hardware.num_nodes
     devices = 1 if asked.devices == 1 else _devices(asked)
@@ -119,8 +118,7 @@ def share_of(machine: hardware.Machine, rank: Rank) -> hardware.Machine:
 def found_environment(*, devices: int, nodes: int) -> ClusterEnvironment | None:
     """Lightning's environment where srun, torchrun or the user started the ranks; None where gfpup is to start them.
 
-    Raises:
-        GfpupError: they started other ranks than were asked for.
+    Raises: GfpupError: they started other ranks than were asked for.
     """
     from gfpup.running.lightning_import import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 

@@ -35,8 +35,7 @@ def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
     Returns what `gfpup bench --json` prints: "speedup" (wall) and "speedup_cpu" are the medians of the rounds' ratios, of
     several backends their geometric mean, None if nothing was compared; "sides" are in the order they were measured.
 
-    Raises:
-        GfpupError: what is asked for cannot be measured.
+    Raises: GfpupError: what is asked for cannot be measured.
     """
     request = checked(request)
     found = header(request) | {

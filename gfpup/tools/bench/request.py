@@ -94,8 +94,7 @@ class Request:
 def checked(request: Request) -> Request:
     """The request with canonical names.
 
-    Raises:
-        GfpupError: a backend that is unknown or cannot be measured, or settings that exclude each other.
+    Raises: GfpupError: a backend that is unknown or cannot be measured, or settings that exclude each other.
     """
     names = tuple(dict.fromkeys(backends.canonical(name) for name in request.backends))
     for name in names:
@@ -141,8 +140,7 @@ def architecture(backend: str) -> str | None:
 def opponent(backend: str, request: Request) -> Opponent | None:
     """What `backend` is measured against; None if it is measured alone.
 
-    Raises:
-        GfpupError: what `request.against` names is not available, with the reason.
+    Raises: GfpupError: what `request.against` names is not available, with the reason.
     """
     network = architecture(backend)
     if request.against == "none" or (request.against == "auto" and network is None):

@@ -56,8 +56,7 @@ def scaling(request: Request, *, say: Say = lambda line: None) -> Facts:
     "points" and "fits" are by "faces" and "megapixels"; a point has its "x", the median "seconds" and "cpu_seconds", and the
     "peak_memory_bytes" of its own process. "speedup" is None: nothing is compared.
 
-    Raises:
-        GfpupError: what is asked for cannot be measured.
+    Raises: GfpupError: what is asked for cannot be measured.
     """
     request = checked(replace(request, against="none"))
     if len(request.backends) != 1:

@@ -38,8 +38,7 @@ FIDELITY = 0.5
 def run_of(side: Side) -> Run:
     """Load `side`.
 
-    Raises:
-        GfpupError: it cannot be loaded as asked for.
+    Raises: GfpupError: it cannot be loaded as asked for.
     """
     if side.workload is not None:
         return _photo_run(side, side.workload)

@@ -39,8 +39,7 @@ class Process(ProcessPoolExecutor):
     def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Call a function of this module in the process, and wait for its result.
 
-        Raises:
-            GfpupError: the function raises it, or the process has ended.
+        Raises: GfpupError: the function raises it, or the process has ended.
         """
         try:
             return self.submit(function, *args, **options).result()

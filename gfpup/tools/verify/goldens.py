@@ -95,8 +95,7 @@ class Golden:
 def load_golden(folder: Path, network: str) -> Golden | None:
     """Read the golden `network` of a parity folder; None if the folder has none.
 
-    Raises:
-        GfpupError: the folder does not exist, or its files are damaged.
+    Raises: GfpupError: the folder does not exist, or its files are damaged.
     """
     if not folder.is_dir():
         raise GfpupError(f"there is no parity folder at {folder}: give the folder with NET.json and NET.npz.")
