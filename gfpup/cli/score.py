@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
-from gfpup.cli.table import print_table
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import one_line
 
@@ -186,16 +185,10 @@ def _report(fact: Mapping[str, Any], *, quiet: bool) -> None:
 
 
 def _print_table(fact: Mapping[str, Any]) -> None:
-    from gfpup.analysis.render import missing, number
+    from gfpup.analysis.render import missing
+    from gfpup.running.console import score_table, screen
 
     print(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
-    rows = []
-    for row in fact["scores"]:
-        good = "higher" if row["higher_is_better"] else "lower"
-        good += ": less was changed" if row["metric"].endswith("_to_input") else ""
-        mean = "" if row["mean"] is None else number(row["mean"], row["metric"], digits=5)
-        if row["n"] or row["infinite"]:
-            rows.append((row["metric"], row["level"], mean, str(row["n"]), good))
-    print_table(("metric", "of", "mean#", "n#", "good is"), rows, width=150)
+    screen().print(score_table([row for row in fact["scores"] if row["n"] or row["infinite"]]))
     for line in missing(fact["scores"]):
         print(line)

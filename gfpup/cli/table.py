@@ -6,11 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None, width: int = 140) -> None:
-    """Print `rows`; a heading that ends in "#" is that of numbers, which end below one another.
-
-    `width` is that of a page where stdout is no terminal. The last column is folded first.
-    """
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title: str | None = None) -> None:
+    """Print `rows`; a heading that ends in "#" is that of numbers, which end below one another. The last column folds first."""
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -23,4 +20,4 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, title
     for row in rows:
         table.add_row(*map(escape, row))
     if table.row_count:
-        Console(width=None if sys.stdout.isatty() else width).print(table)
+        Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -20,6 +20,7 @@ from gfpup.analysis.render import missing, number
 from gfpup.core.files import one_line
 from gfpup.core.plan import Plan
 from gfpup.core.types import RestoredPhoto
+from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.records.manifest import reused
 from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.scores import grouped
@@ -161,7 +162,7 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[PhotoRecord], *, co
     shown = [(name, value) for name, value in rows.items() if value or name not in ("methods", "reused")]
     console.print(_table(f"gfpup: {headline(facts)}", (), shown))
     if facts.get("scores"):
-        console.print(_score_table(facts["scores"]))
+        console.print(score_table(facts["scores"]))
         _print_lines(missing(facts["scores"]), console)
     _print_lines([f"{photo.name}: {note}" for photo in photos for note in photo.notes], console)
     _print_lines(_warnings(photos), console, of=" warnings")
@@ -171,11 +172,13 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[PhotoRecord], *, co
     _print_lines(failures, console, mark="[red]failed[/] ")
 
 
-def _score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
+def score_table(scores: Sequence[Mapping[str, Any]]) -> Table:
+    """The means of a run, as `scores.json` has them."""
     rows = []
     for row in scores:
-        mean = "" if row["mean"] is None else number(row["mean"], row["metric"])
+        mean = "" if row["mean"] is None else number(row["mean"], row["metric"], digits=5)
         better = "higher" if row["higher_is_better"] else "lower"
+        better += ": less was changed" if row["metric"].endswith(TO_INPUT) else ""
         rows.append((row["metric"], row["level"], mean, better, str(row["n"])))
     return _table("scores", ("metric", "of", "mean", "better", "photos"), rows, no_wrap=True)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from gfpup.core.errors import CheckpointError
+from gfpup.core.registry import unknown
 
 CommercialUse = Literal["yes", "no", "contested", "unknown"]
 
@@ -148,6 +148,4 @@ def find(name: str) -> Checkpoint:
     by_name = {checkpoint.name: checkpoint for checkpoint in CATALOGUE}
     if name in by_name:
         return by_name[name]
-    near = difflib.get_close_matches(name.lower(), by_name, n=1)
-    remedy = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(by_name)}"
-    raise CheckpointError(f"no checkpoint is called {name!r}: {remedy}")
+    raise CheckpointError(unknown("checkpoint", name.lower(), by_name))

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import platformdirs
 
@@ -29,18 +30,17 @@ class Licence:
     covers: str
 
 
-# Licences of installed packages; those of checkpoints are in the catalogue.
-PACKAGE_LICENCES = (Licence("polyform-noncommercial-1.0.0", "PolyForm Noncommercial 1.0.0", "no", "the pyiqa metrics"),)
+PACKAGES: Final = {"polyform-noncommercial-1.0.0": "the pyiqa metrics"}
+"""What comes under the licences of installed packages; those of checkpoints are in the catalogue."""
 
 
 def known() -> dict[str, Licence]:
-    """Every licence gfpup knows, of checkpoints and packages, by its id."""
-    packages = {licence.id: licence for licence in PACKAGE_LICENCES}
+    """Every licence gfpup knows, of packages and of checkpoints, by its id."""
     covered: dict[str, list[str]] = {}
     for checkpoint in CATALOGUE:
         covered.setdefault(checkpoint.licence_id, []).append(checkpoint.name)
-    table = {id: Licence(id, *LICENCES[id], f"the weights {', '.join(names)}") for id, names in covered.items()}
-    return {**packages, **table, **packages}  # packages stand first, and keep their own description
+    covers = PACKAGES | {id: f"the weights {', '.join(names)}" for id, names in covered.items() if id not in PACKAGES}
+    return {id: Licence(id, *LICENCES[id], what) for id, what in covers.items()}
 
 
 def needing_consent() -> tuple[str, ...]:
