@@ -62,7 +62,8 @@ def parse(command: list[str]) -> None:
         assert rest[0] == "show" and backends.names()
     elif rest != ["--help"]:
         assert verb in IN_OWN_MODULE
-        import_module(f"gfpup.cli.{verb}")._parse(rest)
+        module = import_module(f"gfpup.cli.{verb}")
+        getattr(module, "_parse", module.PARSER.read)(rest)
 
 
 def parses(command: list[str]) -> bool:

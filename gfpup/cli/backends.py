@@ -32,9 +32,6 @@ List the methods: what each costs, what it was measured at, its licence, whether
 
 def run(words: Sequence[str]) -> int:
     """`gfpup backends`: returns 0."""
-    if {"-h", "--help"} & set(words):
-        print(HELP, end="")
-        return 0
     as_json = "--json" in words
     rest = [word for word in words if word != "--json"]
     store = Store(default_folder())

@@ -95,8 +95,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup bench`: measure, and print tables or one JSON object; returns 0."""
-    if PARSER.helps(words):
-        return 0
     asked = PARSER.read(words)
     request = _request(asked)
     from gfpup.tools.bench import measure, scaling, table

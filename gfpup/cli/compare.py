@@ -46,8 +46,6 @@ _BY_EXTENSION = {".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "lat
 
 def run(words: Sequence[str]) -> int:
     """`gfpup compare`: returns 0."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = PARSER.read(words)
     from gfpup.analysis.compare import compare
     from gfpup.analysis.render import FORMATS

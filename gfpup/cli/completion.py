@@ -59,10 +59,9 @@ SHELLS: Final = tuple(SCRIPTS)
 
 def run(words: Sequence[str]) -> int:
     """`gfpup completion`: print the script of one shell; returns 0."""
-    helped = not words or {"-h", "--help"} & set(words)
-    if not helped and (len(words) > 1 or words[0] not in SCRIPTS):
+    if len(words) > 1 or words[0] not in SCRIPTS:
         raise GfpupError(f"invalid value {' '.join(words)!r} for gfpup completion: expected one of {', '.join(SHELLS)}.")
-    print(HELP if helped else SCRIPTS[words[0]], end="")
+    print(SCRIPTS[words[0]], end="")
     return 0
 
 

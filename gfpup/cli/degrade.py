@@ -50,8 +50,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup degrade`: returns 0, or 1 if a reference failed."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = PARSER.read(words)
     from rich.console import Console
     from rich.progress import Progress

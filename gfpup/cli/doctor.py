@@ -46,8 +46,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup doctor`: returns 0 if nothing stops a default run, 1 if something does."""
-    if PARSER.helps(words):
-        return 0
     request = PARSER.read(words)
     from gfpup.tools.doctor import examine
     from gfpup.weights.store import Store, default_folder, mirrors_from_environment

@@ -55,8 +55,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup export`: returns 0 if the graph was kept, 1 if it differs too much."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = PARSER.read(words)
     name, version, output = _checked(request)
     checkpoint, resolver = _supplied(name, version, request)

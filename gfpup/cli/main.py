@@ -45,7 +45,9 @@ IN_OWN_MODULE = (
     "weights", "completion",
 )
 # fmt: on
-"""Verbs that are `run(words)` of the module of their name."""
+"""Verbs that are `run(words)` of the module of their name, with its `HELP`."""
+WITHOUT_WORDS = ("ui", "bench", "recommend", "doctor", "backends")
+"""Those of them that do something when nothing follows; the others then print their help."""
 VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 
 
@@ -90,7 +92,11 @@ def _dispatch(words: list[str]) -> int:
     if verb in ("run", "sweep"):
         return run(rest, verb=verb)
     if verb in IN_OWN_MODULE:
-        return int(import_module(f"gfpup.cli.{verb}").run(rest))
+        module = import_module(f"gfpup.cli.{verb}")
+        if {"-h", "--help"} & set(rest) or (not rest and verb not in WITHOUT_WORDS):
+            print(module.HELP, end="")
+            return 0
+        return int(module.run(rest))
     from gfpup.core.registry import unknown
 
     raise GfpupError(unknown("verb", verb, VERBS))

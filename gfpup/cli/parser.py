@@ -51,13 +51,6 @@ class Parser(argparse.ArgumentParser):
             lines += textwrap.wrap(what, WIDTH, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
         return self._text.replace("{flags}", "\n".join(lines))
 
-    def helps(self, words: Sequence[str]) -> bool:
-        """Print the help where it is asked for, and say whether it was."""
-        asked = bool({"-h", "--help"} & set(words))
-        if asked:
-            print(self.help_text, end="")
-        return asked
-
     def read(self, words: Sequence[str]) -> argparse.Namespace:
         """What was typed; flags may stand between the other arguments.
 

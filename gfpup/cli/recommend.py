@@ -58,8 +58,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup recommend`: returns 0."""
-    if PARSER.helps(words):
-        return 0
     request = _parse(words)
     from gfpup.analysis.recommend.guide import Hardware, Question, hardware_of
     from gfpup.machine.hardware import probe

@@ -37,8 +37,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup report`: print the path of the report; return 0."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = PARSER.read(words)
     from gfpup.analysis.report import REPORT, write_report
 

@@ -60,8 +60,6 @@ _NAMED = 20
 
 def run(words: Sequence[str]) -> int:
     """`gfpup score`: returns 0, or 1 where a photo could not be scored."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = _parse(words)
     metrics = _metrics(request.metrics)
     jobs = _jobs(request)

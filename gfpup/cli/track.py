@@ -38,8 +38,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup track`: returns 0 where everything is logged."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = PARSER.read(words)
     from gfpup.tracking.backfill import track_folder
     from gfpup.tracking.store import store_uri

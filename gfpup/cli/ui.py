@@ -46,8 +46,6 @@ START_SECONDS = 180.0
 
 def run(words: Sequence[str]) -> int:
     """`gfpup ui`: returns 0 when the page is closed, 1 where it did not start."""
-    if PARSER.helps(words):
-        return 0
     request = PARSER.read(words)
     from gfpup.tracking.store import database, follow_folder, store_uri
     from gfpup.tracking.target import shown

@@ -45,8 +45,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup verify`: returns 0 if everything checked is right, 1 if something is wrong, 2 if nothing could be checked."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = PARSER.read(words)
     from gfpup.models.networks import resolve
     from gfpup.tools.verify.checks import verify

@@ -49,8 +49,6 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup weights`: returns 0, or 1 where a checkpoint that was verified is not what it should be."""
-    if PARSER.helps(words or ["--help"]):
-        return 0
     request = _parse(words)
     if request.run_flags is not None:
         return _fetch_for_run(request.run_flags)

@@ -88,5 +88,5 @@ def test_problems_alone_and_other_folders(tmp_path: Path, capsys: pytest.Capture
 def test_unknown_flags_are_refused_and_help_ends_in_three_commands(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(GfpupError, match="gfpup doctor --help explains"):
         doctor.run(["--fix"])
-    assert doctor.run(["--help"]) == 0
+    assert main(["doctor", "--help"]) == 0
     assert all(line.startswith("  gfpup doctor") for line in capsys.readouterr().out.splitlines()[-3:])

@@ -121,5 +121,5 @@ def test_what_means_nothing_is_refused(words: list[str], said: str, tmp_path: Pa
 
 
 def test_help_ends_in_three_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert recommend.run(["--help"]) == 0
+    assert main(["recommend", "--help"]) == 0
     assert all(line.startswith("  gfpup recommend") for line in capsys.readouterr().out.splitlines()[-3:])

@@ -9,12 +9,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar, Self
 
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from gfpup.core.types import Float64, UInt8
+from gfpup.evaluation.metrics import facts
 from gfpup.evaluation.metrics.base import NetworkMetric
 from gfpup.models.nets.arcface import ArcFaceIRSE50, ArcFaceResNet18, arcface_crop, grey_128, rgb_112
 from gfpup.models.nets.loading import load_network
@@ -36,6 +39,13 @@ class _Recognition(NetworkMetric):
 
     against = "face"
     largest_pixels = None
+    make: ClassVar[type[nn.Module]]
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Self:
+        """Load the network; CheckpointError where the file holds another."""
+        (name,) = facts(cls.name).weights
+        return cls(load_network(cls.make, files[name], name=name, device=device), device)
 
     def embed(self, crop: UInt8) -> Float64:
         """The identity that an aligned crop shows: (512,) float64."""
@@ -55,12 +65,7 @@ class _Recognition(NetworkMetric):
 class Identity(_Recognition):
     """The metric `identity`."""
 
-    name = "identity"
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Identity:
-        """Load IR-SE50; CheckpointError where the file holds another network."""
-        return cls(load_network(ArcFaceIRSE50, files["arcface-ir-se50"], name="arcface-ir-se50", device=device), device)
+    name, make = "identity", ArcFaceIRSE50
 
     def prepare(self, crop: UInt8) -> torch.Tensor:
         """The crop in ArcFace's own template."""
@@ -78,12 +83,7 @@ class Deg(_Recognition):
     Source: evaluation/calculate_cos_dist.py of github.com/ohayonguy/PMRF, adopted from github.com/TencentARC/VQFR.
     """
 
-    name = "deg"
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Deg:
-        """Load ResNet-18; CheckpointError where the file holds another network."""
-        return cls(load_network(ArcFaceResNet18, files["arcface-resnet18"], name="arcface-resnet18", device=device), device)
+    name, make = "deg", ArcFaceResNet18
 
     def prepare(self, crop: UInt8) -> torch.Tensor:
         """The crop in grey."""

@@ -298,7 +298,7 @@ def test_the_command_writes_where_it_says(sweep: Path, tmp_path: Path, capsys: p
     assert "Differences are to identity, paired by photo" in target.read_text(encoding="utf-8")
     assert command.run([str(sweep / "backend=identity")]) == 0
     assert (sweep / "backend=identity" / "report.html").exists()
-    assert command.run(["--help"]) == 0 and "usage: gfpup report" in capsys.readouterr().out
+    assert main(["report", "--help"]) == 0 and "usage: gfpup report" in capsys.readouterr().out
 
 
 def test_what_cannot_be_reported_is_refused(sweep: Path, tmp_path: Path) -> None:
