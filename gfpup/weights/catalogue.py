@@ -36,8 +36,8 @@ class Checkpoint:
 
     `checkpoint_key` is the entry of the file that holds the state dict, None for the top level. `architecture` is what
     `gfpup.weights.checkpoint.recognise` returns for it. `sha256` is None where no hash is published: the first file is
-    trusted with consent (--trust-first-download) and its hash pinned. `mirrors` are further addresses of the same bytes.
-    `metric` marks files that only metrics use; a run does not download them. `note` follows the address in messages.
+    trusted with consent (--trust-first-download) and its hash pinned. `metric` marks files that
+    only metrics use; a run does not download them. `note` follows the address in messages.
     """
 
     name: str
@@ -49,7 +49,6 @@ class Checkpoint:
     licence_id: str
     architecture: str
     metric: bool = False
-    mirrors: tuple[str, ...] = ()
     note: str = ""
 
     @property

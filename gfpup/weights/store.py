@@ -224,7 +224,7 @@ class Store:
         part = path.with_name(path.name + ".part")
         self._refuse_full_disk(checkpoint, part)
         failures = []
-        for url in (*(f"{base}/{quote(checkpoint.file)}" for base in self.mirrors), checkpoint.url, *checkpoint.mirrors):
+        for url in (*(f"{base}/{quote(checkpoint.file)}" for base in self.mirrors), checkpoint.url):
             try:
                 found = self._verified_part(url, part, checkpoint, expected, progress)
             except DownloadError as error:

@@ -34,7 +34,6 @@ class Engine:
     engine itself computes it in bfloat16 where that is asked for; the others compute a network as it stands.
     """
 
-    summary: str
     float32: str
     bfloat16: str | None
     packages: tuple[str, ...] = ()
@@ -46,21 +45,18 @@ class Engine:
 # Differences: the largest of a face, of the four networks with the weights of the parity folder on its photo.
 # fmt: off
 ENGINES: dict[str, Engine] = {
-    "eager": Engine("torch, as it stands", "the reference", "the reference", devices=("cpu", "cuda", "mps")),
+    "eager": Engine("the reference", "the reference", devices=("cpu", "cuda", "mps")),
     "compile": Engine(
-        "kernels fused by torch's compiler and built by the machine's own; the first run takes a minute or two",
         "within 1 level of 255 (GFPGAN 1e-6 of the deviation)",
         "other roundings than eager bfloat16 (GFPGAN 65 dB from float32, 3 levels)",
         remedy="install a C++ compiler (g++ or clang++) and Python's headers (python3-dev)", devices=("cpu", "cuda"),
     ),
     "openvino": Engine(
-        "OpenVINO's kernels for processors",
         "within 1 level of 255, no code changed (GFPGAN 1e-6 of the deviation, RestoreFormer++ 8e-5, CodeFormer 9e-4)",
         "other roundings than eager bfloat16 (GFPGAN 62 dB from float32, 2 levels)",
         packages=("openvino",), remedy="pip install 'gfpup[openvino]'", lowers=True,
     ),
     "onnxruntime": Engine(
-        "ONNX Runtime's kernels for processors; no faster than eager here, kept for comparison",
         "within 1 level of 255 (GFPGAN 2e-6 of the deviation)", None,
         packages=("onnxruntime", "onnx", "onnxscript"), remedy="pip install 'gfpup[onnxruntime]'",
     ),
