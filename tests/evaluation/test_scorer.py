@@ -235,7 +235,7 @@ def test_guarded_faces_are_scored_though_they_were_not_restored() -> None:
         {"restored": False, "guarded": True, "affine": AFFINE.tolist()},
         {"restored": True, "guarded": False, "affine": None},
     ]
-    assert list(affines_of_line({"faces": faces})) == [0]
+    assert list(PhotoRecord.of({"name": "x.png", "faces": faces}).affines) == [0]
 
 
 def test_seconds_that_cannot_be_given_have_their_reason() -> None:
