@@ -46,7 +46,7 @@ a whole photo:
   --background NAME       none or realesrgan (default: none, which is Lanczos)
   --mask NAME             bisenet, parsenet or feather (default: bisenet; upstream has parsenet)
   --detector NAME         retinaface-resnet50, retinaface-mobilenet0.25 or cascade (default: retinaface-resnet50)
-  --detect-size PX        short side that the detector sees, 0 for the whole photo (default: 640; upstream sees the whole)
+  --detect-size PX        short side of the first look, 0 for the whole photo (default: 640 to 960; upstream: the whole photo)
   --scaling               measure photos of 1 to 32 faces and of 0.25 to 50 megapixels, and fit a straight line to each
   --output DIR            with --scaling: write scaling.svg and scaling.md here
 

@@ -205,7 +205,8 @@ def translate(words: Sequence[str]) -> Translation:
     backend, method = _method(given, notes)
     said = [word for path in given.input or [DEFAULT_INPUT] for word in ("--input", path.rstrip(os.sep) or path)]
     said += ["--output", given.output, *method]
-    overrides = ["write.layout=gfpgan"]
+    # The older scripts look at the whole photo, so that very small faces in large photos are found too.
+    overrides = ["write.layout=gfpgan", "detect.size=0"]
     if given.weight is not None and backend != "codeformer":
         unread = f"-w {given.weight} has no effect on {backend}, as before"
         notes.append(f"{unread}; --strength sets how much of a face is blended in.")

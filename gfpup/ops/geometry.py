@@ -7,14 +7,17 @@ affine` from crop to photo.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from gfpup.core.types import CROP_PX as CROP_PX
 from gfpup.core.types import Float32, Float64, Pixels
 
-CROP_PX = 512
-"""Side of an aligned crop; every network of the field takes this size."""
+P = TypeVar("P", bound=npt.NDArray[Any])
 
 TEMPLATE_512_XY: Float64 = np.array(
     [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
@@ -95,6 +98,11 @@ def resize_affine(from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Float64:
     return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5]])
 
 
+def of_another_side(affine: Float64, side_px: int, to_px: int = CROP_PX) -> Float64:
+    """The affine to a crop of `to_px`, where `affine` is the one to the same crop of `side_px`."""
+    return affine if side_px == to_px else compose(resize_affine((side_px, side_px), (to_px, to_px)), affine)
+
+
 def shift(affine: Float64, by_xy: tuple[float, float]) -> Float64:
     """`affine` with its results moved by `by_xy`: into a rectangle that starts at -by_xy."""
     moved = affine.copy()
@@ -166,3 +174,8 @@ def reduce(pixels: Pixels | Float32, factor: float) -> Pixels | Float32:
     if pixels.dtype == np.float32:
         return joined
     return np.asarray(np.clip(np.rint(joined), 0, np.iinfo(np.uint16).max), np.uint16)
+
+
+def turned_pixels(pixels: P, turn: int) -> P:
+    """A picture, (h, w) or (h, w, c), turned clockwise by `turn` degrees, a multiple of 90."""
+    return pixels if turn % 360 == 0 else np.ascontiguousarray(np.rot90(pixels, -(turn // 90)))  # type: ignore[return-value]

@@ -36,12 +36,13 @@ SMALLEST_LOOK_PX, LARGEST_LOOK_PX, MOST_REDUCTION = 640, 960, 5.0
 faces that are 6 px wide."""
 
 LARGE_PX = 320
-TILTED_DEGREES = 15.0
+TILTED_DEGREES, STEEP_DEGREES = 15.0, 30.0
 """A face whose longer side is over this, or that is tilted more, is looked at more closely, for the network places it badly: it
 misses by 4 px of the crop at 128 to 200 px, by 7 at 320 to 512, by 11 at 800; tilted by 20 degrees by 8, by 40 by 17."""
 SETTLED_DEGREES = 2.0
 CLOSER_LOOKS = 4
-"""In a closer look that finds it turned by less, it stays; otherwise it is turned upright again, this often at most."""
+"""It is turned upright again, this often at most, until a look finds it turned by less; and so little does not move a face that
+is not steeply tilted from where the whole photo shows it."""
 
 SHARED_FORWARD_PX = 4_000_000
 """Pixels that share a forward on a GPU."""
@@ -65,11 +66,15 @@ class RetinaFaceDetector:
     ) -> None:
         self.network = network.float().to(device).eval()
         self.threshold = threshold
+        self.proposal_threshold = min(PROPOSAL_THRESHOLD, threshold)
         self.detect_size = detect_size
         self.device = device
+        self.shares_forwards = not str(device).startswith("cpu")
 
-    def detect(self, rgb: UInt8) -> list[Face]:
+    def detect(self, rgb: UInt8, *, also: Sequence[Face] = ()) -> list[Face]:
         """Find the faces of an (h, w, 3) uint8 RGB photo, largest first, without boxes inside others.
+
+        `also` are proposals beside those of the first look.
 
         Raises: CheckpointError where the network gives numbers that are not finite.
         """
@@ -78,7 +83,7 @@ class RetinaFaceDetector:
         small, to_photo = reduce_for_detection(rgb, side)
         if not side:
             return chosen(self._find(small, self.threshold, to_photo), size_hw)
-        proposals = self._find(small, min(PROPOSAL_THRESHOLD, self.threshold), to_photo)
+        proposals = [*self._find(small, self.proposal_threshold, to_photo), *also]
         large = [face for face in proposals if longer_side(face) > LARGE_PX]
         usual = [face for face in proposals if longer_side(face) <= LARGE_PX]
         if (small.shape[0], small.shape[1]) == size_hw:  # the first look has seen the photo's own pixels
@@ -139,7 +144,7 @@ class RetinaFaceDetector:
 
     def _looks(self, pictures: Sequence[UInt8], threshold: float) -> list[Candidates]:
         """What is over `threshold` in each picture, in its own pixels: a forward each on a CPU, shared ones on a GPU."""
-        if str(self.device).startswith("cpu"):
+        if not self.shares_forwards:
             return [self._look([picture], threshold)[0] for picture in pictures]
         found: dict[int, Candidates] = {}
         for (h, w), members in buckets(pictures).items():
@@ -195,10 +200,11 @@ def chosen(faces: Sequence[Face], size_hw: tuple[int, int]) -> list[Face]:
 
 
 def _better_placed(face: Face, closer: Face | None) -> Face:
-    """`face` with the landmarks of a closer look, where that finds it turned otherwise."""
-    if closer is None or abs(_between(face, closer)) < SETTLED_DEGREES:
+    """`face`, or what a closer look made of it, where it is steeply tilted or that finds it turned otherwise."""
+    if closer is None:
         return face
-    return closer
+    steep = abs(geometry.roll_degrees(face.landmarks_xy)) > STEEP_DEGREES
+    return closer if steep or abs(_between(face, closer)) > SETTLED_DEGREES else face
 
 
 def _between(a: Face, b: Face) -> float:

@@ -30,7 +30,7 @@ class TurningDetector:
         """Find the faces of an (h, w, 3) uint8 RGB photo, upright or turned, in the photo's own pixels, largest first."""
         found = {0: self.detector.detect(rgb)}
         for turn in self._doubted(rgb, found[0]):
-            turned = np.ascontiguousarray(np.rot90(rgb, -turn // 90))
+            turned = geometry.turned_pixels(rgb, turn)
             size_hw = turned.shape[0], turned.shape[1]
             found[turn] = [turned_face(face, -turn, size_hw) for face in self.detector.detect(turned)]
         best = max(found, key=lambda turn: evidence(found[turn], turn))
@@ -73,8 +73,5 @@ def turned_face(face: Face, turn: int, size_hw: tuple[int, int]) -> Face:
 
 def turned_photo(photo: Photo, turn: int) -> Photo:
     """`photo` turned clockwise by `turn` degrees, a multiple of 90."""
-    pixels, alpha = (
-        None if plane is None else np.ascontiguousarray(np.rot90(plane, -turn // 90)) for plane in (photo.pixels, photo.alpha)
-    )
-    assert pixels is not None
-    return replace(photo, pixels=pixels, alpha=alpha)
+    alpha = None if photo.alpha is None else geometry.turned_pixels(photo.alpha, turn)
+    return replace(photo, pixels=geometry.turned_pixels(photo.pixels, turn), alpha=alpha)
