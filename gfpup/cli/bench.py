@@ -59,7 +59,7 @@ _AGAINST = (
 )
 _ENGINES = f"{', '.join(ENGINES)} (default: eager); the other side is always eager"
 _PRECISION = "auto, fp32 or bf16 (default: auto, which is fp32); the other side is always fp32"
-_SEEN = "short side that the detector sees, 0 for the whole photo (default: 640; upstream sees the whole)"
+_SEEN = "short side of the first look, 0 for the whole photo (default: 640 to 960; upstream: the whole photo)"
 _DETECTORS = f"{', '.join(known.DETECTORS[:-1])} or {known.DETECTORS[-1]} (default: {known.DETECTORS[0]})"
 _THREADS = "threads of each side (default: the available cores, or OMP_NUM_THREADS if that is fewer)"
 _SCALING = "measure photos of 1 to 32 faces and of 0.25 to 50 megapixels, and fit a straight line to each"

@@ -107,7 +107,8 @@ def translate(words: Sequence[str]) -> Translation:
     flags, overrides = _unchanged(given)
     if given.manifest or given.html_report:
         notes.append("--manifest and --html-report are written when the run below has ended.")
-    return Translation([*said, *flags, "write.layout=gfpgan", *overrides], notes, given)
+    # The older scripts look at the whole photo, so that very small faces in large photos are found too.
+    return Translation([*said, *flags, "write.layout=gfpgan", "detect.size=0", *overrides], notes, given)
 
 
 def _fidelity(given: argparse.Namespace, backend: str, notes: list[str]) -> list[str]:

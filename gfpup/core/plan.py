@@ -40,15 +40,17 @@ class Decision(Generic[T]):
 class FaceChoice:
     """Which of the faces found are restored: `which` is "all", "largest", "center" or a number N (the N largest).
 
-    `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes, `min_score` the
-    detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not touched.
+    `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes (5 in the official code),
+    `min_score` the detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not
+    touched, and with `keep_large` none that would lose detail in the method's crop.
     """
 
     which: str | int = "all"
     min_px: float = 0.0
-    min_eye_distance_px: float = 0.0
+    min_eye_distance_px: float = 5.0
     min_score: float = 0.0
     leave_alone: tuple[tuple[float, float, float, float], ...] = ()
+    keep_large: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ class Recipe:
     """What decides the bytes of a result, and nothing else: results of equal recipes may lie in one folder.
 
     `results` is the folder of another tool's results, `rules` the SHA-256 of the rules of `auto`, `members` are an
-    ensemble's or those that `auto` chooses from. `damage` is the protocol and seed of synthetic photos, `faces` the choice of
-    faces, `tiles` the side and overlap in px, `device` a kind of device, `threads` None where they change nothing.
+    ensemble's or those that `auto` chooses from. `damage` is the protocol and seed of synthetic photos, `detect_size` None
+    where it goes by the photo, `faces` the choice of faces, `tiles` the side and overlap in px, `device` a kind of device,
+    `threads` None where they change nothing.
     """
 
     backend: str
@@ -91,6 +94,7 @@ class Recipe:
     detector: str
     detection_threshold: float
     detect_size: int | None
+    turn: str
     faces: Mapping[str, Any]
     mask: str
     identity_min: float | None

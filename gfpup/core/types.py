@@ -18,6 +18,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
+CROP_PX = 512
+"""The side of an aligned crop, where a method does not say another; most networks of the field take this one."""
+
 UInt8 = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Float64 = npt.NDArray[np.float64]
@@ -86,11 +89,18 @@ class Face:
 
 @dataclass(frozen=True, eq=False)
 class AlignedCrop:
-    """A face turned upright into its template: `pixels` (512, 512, 3) uint8; `affine` (2, 3) float64, photo to crop."""
+    """A face turned upright into its template: `pixels` (s, s, 3) uint8; `affine` (2, 3) float64, photo to crop.
+
+    The side s is the method's, 512 for most.
+    """
 
     face: Face
     pixels: UInt8
     affine: Float64
+
+    @property
+    def side_px(self) -> int:
+        return self.pixels.shape[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +113,7 @@ class FaceResult:
     reason: str | None = None
     crop: AlignedCrop | None = None
     output: UInt8 | None = None
-    """(512, 512, 3) uint8, the restored crop."""
+    """The restored crop, uint8, of the size of the crop."""
     identity: float | None = None
     """Cosine similarity to the input, after the identity guard where one ran."""
     guarded: bool = False
@@ -165,6 +175,8 @@ class RestoredPhoto:
     seconds: Mapping[str, float]
     scores: tuple[Score, ...] = ()
     warnings: tuple[str, ...] = ()
+    turned: int = 0
+    """By how many degrees clockwise `photo` and `pixels` are turned from the file's, by `--turn apply`."""
     reused: Mapping[str, float] = field(default_factory=dict)
     """The stages that another job had computed, each with the seconds that it took then; `seconds` has what they took now."""
     method: str | None = None
@@ -174,7 +186,10 @@ class RestoredPhoto:
 
 
 class Backend(Protocol):
-    """A method of restoring faces. Instances hold weights; they keep no state between calls."""
+    """A method of restoring faces. Instances hold weights; they keep no state between calls.
+
+    One that takes crops of another side than 512 px has an attribute `crop_px` (`models.backends.crop_px` reads it).
+    """
 
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
         """Restore aligned crops: float32 (n, 3, 512, 512) RGB in [0, 1], to the same shape, dtype and range.

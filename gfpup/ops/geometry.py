@@ -7,14 +7,17 @@ affine` from crop to photo.
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from gfpup.core.types import CROP_PX as CROP_PX
 from gfpup.core.types import Float32, Float64, Pixels
 
-CROP_PX = 512
-"""Side of an aligned crop; every network of the field takes this size."""
+P = TypeVar("P", bound=npt.NDArray[Any])
 
 TEMPLATE_512_XY: Float64 = np.array(
     [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
@@ -44,6 +47,31 @@ def fit_similarity(points_xy: Float64, template_xy: Float64 = TEMPLATE_512_XY) -
     return affine if np.isfinite(affine).all() and scale_of(affine) > 1e-6 else None
 
 
+def least_squares_similarity(points_xy: Float64, template_xy: Float64 = TEMPLATE_512_XY) -> Float64 | None:
+    """The (2, 3) affine of rotation, scale and shift that carries `points_xy` nearest to `template_xy`, both (n, 2) float64.
+
+    None where the points are equal or not finite. Every point counts, so it is steadier than `fit_similarity` where all are
+    about right, and worse where one is not.
+
+    Source: Umeyama, "Least-squares estimation of transformation parameters between two point patterns" (1991), in the plane.
+    """
+    points = np.asarray(points_xy, np.float64)
+    if not np.isfinite(points).all() or np.ptp(points, axis=0).max() < 1e-6:
+        return None
+    middle, target = points.mean(axis=0), template_xy.mean(axis=0)
+    p, q = points - middle, template_xy - target
+    # As complex numbers a rotation and scale is one factor: the sum of conj(p) q over that of |p|^2.
+    a, b = (p * q).sum() / (p * p).sum(), (p[:, 0] * q[:, 1] - p[:, 1] * q[:, 0]).sum() / (p * p).sum()
+    linear = np.array([[a, -b], [b, a]])
+    return np.hstack([linear, (target - linear @ middle)[:, None]]) if np.hypot(a, b) > 1e-6 else None
+
+
+def roll_degrees(points_xy: Float64) -> float:
+    """How far five landmarks (5, 2) are turned clockwise, as seen, from an upright face: degrees in (-180, 180]."""
+    affine = least_squares_similarity(points_xy)
+    return 0.0 if affine is None else float(np.degrees(np.arctan2(-affine[1, 0], affine[0, 0])))
+
+
 def scale_of(affine: Float64) -> float:
     """The factor by which lengths grow under a similarity: above 1, the crop enlarges the photo."""
     return float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
@@ -68,6 +96,11 @@ def resize_affine(from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Float64:
     """
     sy, sx = to_hw[0] / from_hw[0], to_hw[1] / from_hw[1]
     return np.array([[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5]])
+
+
+def of_another_side(affine: Float64, side_px: int, to_px: int = CROP_PX) -> Float64:
+    """The affine to a crop of `to_px`, where `affine` is the one to the same crop of `side_px`."""
+    return affine if side_px == to_px else compose(resize_affine((side_px, side_px), (to_px, to_px)), affine)
 
 
 def shift(affine: Float64, by_xy: tuple[float, float]) -> Float64:
@@ -141,3 +174,8 @@ def reduce(pixels: Pixels | Float32, factor: float) -> Pixels | Float32:
     if pixels.dtype == np.float32:
         return joined
     return np.asarray(np.clip(np.rint(joined), 0, np.iinfo(np.uint16).max), np.uint16)
+
+
+def turned_pixels(pixels: P, turn: int) -> P:
+    """A picture, (h, w) or (h, w, c), turned clockwise by `turn` degrees, a multiple of 90."""
+    return pixels if turn % 360 == 0 else np.ascontiguousarray(np.rot90(pixels, -(turn // 90)))  # type: ignore[return-value]

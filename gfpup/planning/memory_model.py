@@ -18,7 +18,8 @@ from gfpup.models.table import HELPERS, TABLE, Memory
 from gfpup.planning.precision import methods_of
 from gfpup.planning.settings import Settings
 from gfpup.planning.tiers import GB
-from gfpup.restoration import detect
+from gfpup.restoration.boxes import LONGEST_TO_SHORTEST
+from gfpup.restoration.retinaface import LARGEST_LOOK_PX
 
 MB = 10**6
 KEPT_FREE = 0.2
@@ -233,9 +234,9 @@ def _aids(settings: Settings) -> Iterator[Network]:
 
 
 def _seen_px(detect_size: int | None) -> int:
-    """Pixels that the detector sees of a photo at most: 0 is all of a typical one, None the usual reduction."""
-    side = detect.DETECT_SIZE_PX if detect_size is None else detect_size
-    longest = detect.LONGEST_TO_SHORTEST * side**2
+    """Pixels that the detector sees of a photo at once: 0 is all of a typical one, None the usual reduction."""
+    side = LARGEST_LOOK_PX if detect_size is None else detect_size
+    longest = LONGEST_TO_SHORTEST * side**2
     return min(longest, TYPICAL_PHOTO_PX) if side else TYPICAL_PHOTO_PX
 
 

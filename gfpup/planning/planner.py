@@ -69,7 +69,8 @@ def make_plan(
         checkpoints=dict(sorted(resolver.digests.items())),
     )
     before: Reasons = (placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine)
-    after: Reasons = (detector, mask, guard, background, tiles, placement.face_batch, workers, threads, placement.memory)
+    faces: Reasons = (detector, *_looks(settings, detector.value), mask, guard)
+    after: Reasons = (*faces, background, tiles, placement.face_batch, workers, threads, placement.memory)
     plan = Plan(
         recipe=recipe,
         device=placement.device.value,
@@ -101,6 +102,7 @@ def _recipe(settings: Settings, method: Method, placement: Placement, **decided:
         keep_tone=settings.restore.keep_tone,
         detection_threshold=settings.detect.threshold,
         detect_size=settings.detect.size,
+        turn=settings.detect.turn,
         faces=asdict(settings.faces),
         device=placement.device.value.kind,
         write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
@@ -120,6 +122,9 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
     if whole:
         unused["--match-color"] = {"restore.match_color": False}
         unused["--keep-tone"] = {"restore.keep_tone": False}
+        unused["--keep-large-faces"] = {"faces.keep_large": False}
+        if settings.detect.turn == "apply":
+            unused["--turn apply"] = {"detect.turn": "auto"}
         unused["--identity-min"] = {"guard.identity_min": None}
         if settings.background.name == "realesrgan":
             unused["--background realesrgan"] = {"background.name": "auto"}
@@ -139,6 +144,18 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         settings = changed
         left_out.extend(Decision(key, None, f"has no effect on {name}, {why}") for key in neutral)
     return settings, left_out
+
+
+def _looks(settings: Settings, detector: str) -> Reasons:
+    """How a RetinaFace looks at a photo; the official path has its own way."""
+    if detector not in detect.BACKBONES or settings.backend.name == "upstream":
+        return ()
+    size = settings.detect.size
+    if size == 0:
+        return (Decision("detect.size", size, "one look at the whole photo, as the official code"),)
+    how = f"a copy with a short side of {size} px" if size else "a copy reduced 5 times, its short side 640 to 960 px,"
+    why = f"{how} proposes faces down to 6 of its pixels; each is then decided in the photo's own pixels"
+    return (Decision("detect.size", size, why),)
 
 
 def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:

@@ -21,6 +21,7 @@ PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 METRIC_PRESETS: Final = ("off", "fast", "full")
 EXTENSIONS: Final = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")
 DETECTORS: Final = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
+TURNS: Final = ("auto", "none", "apply")
 Box = tuple[float, float, float, float]
 
 # fmt: off
@@ -106,7 +107,11 @@ class Detect:
     path: Path | None = option(None, Flag("--detector-path", "load the detector from this checkpoint", "FILE"))
     threshold: float = option(0.97, Flag("--detection-threshold", "accept faces from this score", "X"), low=0, high=1)
     size: int | None = option(
-        640, Flag("--detect-size", "search photos reduced to this short side, 0 for full size", "PX"), low=0, unit="px")
+        None, Flag("--detect-size", "look for faces in a copy with this short side, then in the photo; 0 for full size", "PX"),
+        low=0, unit="px", shown="640 to 960, by the photo")
+    turn: str = option(
+        "auto", Flag("--turn", "look at photos turned on their side: auto|none, or apply to write them upright", "WHEN"),
+        choices=TURNS)
 
 @dataclass(frozen=True)
 class Faces(FaceChoice):
@@ -116,10 +121,12 @@ class Faces(FaceChoice):
         Flag("--faces", "restore all|largest|center, or the N largest", "WHICH"), suggest="which")
     min_px: float = option(0.0, Flag("--min-face", "skip faces whose box is narrower", "PX"), low=0, unit="px", shown="0")
     min_eye_distance_px: float = option(
-        0.0, Flag("--min-eye-distance", "skip faces whose eyes are closer together", "PX"), low=0, unit="px", shown="0")
+        5.0, Flag("--min-eye-distance", "skip faces whose eyes are closer together", "PX"), low=0, unit="px", shown="5")
     min_score: float = option(0.0, Flag("--min-score", "skip faces with a lower score", "X"), low=0, high=1, shown="0")
     leave_alone: tuple[Box, ...] = option(
         [], Flag("--leave-alone", "skip faces in this box of the photo, in px; repeat for more", "X0,Y0,X1,Y1"), kind="boxes")
+    keep_large: bool = option(
+        False, Flag("--keep-large-faces", "skip faces that the method would have to reduce more than 1.5 times", sets=True))
 
 @dataclass(frozen=True)
 class Guard:

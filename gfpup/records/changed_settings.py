@@ -11,9 +11,11 @@ FLAGS: Final[Mapping[str, str]] = {
     "dtype": "--precision", "engine": "--engine", "seed": "--seed", "device": "--device", "threads": "--threads",
     "upscale": "--upscale", "aligned": "--aligned", "strength": "--strength", "match_color": "--match-color",
     "keep_tone": "--keep-tone", "detector": "--detector", "detection_threshold": "--detection-threshold",
-    "detect_size": "--detect-size", "mask": "--mask", "identity_min": "--identity-min", "background": "--background",
+    "detect_size": "--detect-size", "turn": "--turn", "mask": "--mask", "identity_min": "--identity-min",
+    "background": "--background",
     "faces.which": "--faces", "faces.min_px": "--min-face", "faces.min_eye_distance_px": "--min-eye-distance",
-    "faces.min_score": "--min-score", "write.ext": "--ext", "write.suffix": "--suffix",
+    "faces.min_score": "--min-score", "faces.keep_large": "--keep-large-faces",
+    "write.ext": "--ext", "write.suffix": "--suffix",
 }
 """The flag of each value of a recipe, by its dotted key."""
 

@@ -29,7 +29,7 @@ class Item:
 
     `referenced` says that it is to be compared with a reference, whether there is one or not. With `affines` None an aligned
     picture of 512 pixels is its own face. With a `damage` (protocol, seed) the file `degraded` is the reference, and the
-    degraded photo is made from it.
+    degraded photo is made from it. The result is `turned` by so many degrees clockwise from the other files.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Item:
     affines: Mapping[int, Float64] | None = None
     stages: Mapping[str, float] | None = None
     damage: tuple[str, int] | None = None
+    turned: int = 0
     no_input: str = _NO_PARTNER
     no_faces: str | None = None
     no_seconds: str | None = None
@@ -84,6 +85,7 @@ def items_of_run(
                 stages=None if untimed else photo.unshared_seconds,
                 no_seconds=NOT_TIMED if untimed else None,
                 damage=None if damage is None else (damage[0], damage[1]),
+                turned=photo.turned,
                 no_input=no_input,
                 no_faces=None if path is not None else f"faces are cut out where they were found in the input, and {no_input}",
             )

@@ -19,6 +19,7 @@ import filelock
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import TEMPORARY_GLOB, write_atomic
 from gfpup.core.types import FaceResult, RestoredPhoto
+from gfpup.ops import geometry
 from gfpup.records.changed_settings import changed_settings
 from gfpup.records.layout import DOCUMENT, LINES, LOCK, PARTS
 from gfpup.records.photo_record import PhotoRecord
@@ -181,6 +182,7 @@ def photo_line(
         "face_files": list(face_files),
         "seconds": {stage: round(value, 4) for stage, value in seconds.items()},
         "reused": {} if restored is None else {stage: round(value, 4) for stage, value in restored.reused.items()},
+        "turned": 0 if restored is None else restored.turned,
         "method": None if restored is None else restored.method,
         "notes": [] if restored is None else list(restored.notes),
         "warnings": list(warnings),
@@ -196,11 +198,12 @@ def reused(photos: Collection[PhotoRecord]) -> dict[str, dict[str, Any]]:
 
 
 def _face(result: FaceResult) -> dict[str, Any]:
+    crop = result.crop
     return {
         "box_xyxy": [round(v, 3) for v in result.face.box_xyxy],
         "score": round(result.face.score, 6),
         "landmarks_xy": [[round(float(x), 3), round(float(y), 3)] for x, y in result.face.landmarks_xy],
-        "affine": None if result.crop is None else [[round(float(v), 6) for v in row] for row in result.crop.affine],
+        "affine": None if crop is None else geometry.of_another_side(crop.affine, crop.side_px).round(6).tolist(),
         "restored": result.restored,
         "failed": result.failed,
         "reason": result.reason,

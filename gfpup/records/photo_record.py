@@ -28,7 +28,8 @@ class FaceRecord:
 class PhotoRecord:
     """One photo: its files, its faces, the seconds of its stages, and what was said of it.
 
-    `faces_recorded` is False for the pictures of another tool, of whose faces nothing is known.
+    The result is `turned` by so many degrees clockwise from the input. `faces_recorded` is False for the pictures of another
+    tool, of whose faces nothing is known.
     """
 
     name: str
@@ -40,6 +41,7 @@ class PhotoRecord:
     face_files: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     reused: Mapping[str, float] = field(default_factory=dict)
+    turned: int = 0
     method: str | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -174,6 +174,7 @@ def pictures_of(item: Item) -> Pictures:
         protocol, seed = item.damage
         degraded, made_from, _ = pairs.synthesise(degraded, protocol=protocol, seed=seed, name=item.degraded.name)
         reference = made_from if reference is None else reference
+    degraded, reference = (None if it is None else geometry.turned_pixels(it, item.turned) for it in (degraded, reference))
     affines = item.affines
     if affines is None:
         side = geometry.CROP_PX

@@ -1,4 +1,4 @@
-"""Turn faces upright: a 512x512 crop of each, cut so that its landmarks lie where the networks expect them."""
+"""Turn faces upright: a square crop of each, cut so that its landmarks lie where the networks expect them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AlignmentError(GfpupError):
     """One face cannot be turned into its crop; the others can."""
 
 
-def align_face(rgb: UInt8, face: Face) -> AlignedCrop:
+def align_face(rgb: UInt8, face: Face, side_px: int = geometry.CROP_PX) -> AlignedCrop:
     """Cut one face out of an (h, w, 3) uint8 RGB photo, upright, by the similarity that carries its landmarks to the template.
 
     What lies outside the photo is `BORDER_RGB`. The official helper samples bilinearly and without a filter; `geometry.warp`
@@ -34,36 +34,38 @@ def align_face(rgb: UInt8, face: Face) -> AlignedCrop:
     if affine is None:
         points = ", ".join(f"({x:.1f}, {y:.1f})" for x, y in np.asarray(face.landmarks_xy, np.float64).reshape(-1, 2))
         raise AlignmentError(f"its landmarks {points} fit no face: check the detection, or raise its threshold")
-    side = (geometry.CROP_PX, geometry.CROP_PX)
+    affine = geometry.of_another_side(affine, geometry.CROP_PX, side_px)
+    side = (side_px, side_px)
     if geometry.touched_rectangle(geometry.invert(affine), side, (rgb.shape[0], rgb.shape[1])) is None:
         x, y = face.landmarks_xy[2]
         raise AlignmentError(f"its crop lies outside the photo (nose at ({x:.0f}, {y:.0f})): raise the detection threshold")
     return AlignedCrop(face, np.asarray(geometry.warp(rgb, affine, side, border=BORDER_RGB), np.uint8), affine)
 
 
-def align_faces(rgb: UInt8, faces: Sequence[Face]) -> list[AlignedCrop | str]:
+def align_faces(rgb: UInt8, faces: Sequence[Face], side_px: int = geometry.CROP_PX) -> list[AlignedCrop | str]:
     """Cut each face out of an (h, w, 3) uint8 RGB photo: in the order of `faces`, its crop or the reason why there is none."""
     crops: list[AlignedCrop | str] = []
     for face in faces:
         try:
-            crops.append(align_face(rgb, face))
+            crops.append(align_face(rgb, face, side_px))
         except AlignmentError as error:
             crops.append(str(error))
     return crops
 
 
-def aligned_crop(rgb: UInt8) -> AlignedCrop:
-    """Take a whole (h, w, 3) uint8 RGB picture, any size, as one aligned face of score 1: it is resized to 512x512.
+def aligned_crop(rgb: UInt8, side_px: int = geometry.CROP_PX) -> AlignedCrop:
+    """Take a whole (h, w, 3) uint8 RGB picture, any size, as one aligned face of score 1: it is resized to the side of a crop.
 
     The face's box is the picture, its landmarks are the template's, mapped back. Enlarging is bilinear as in the official code;
     reducing averages areas, where the official bilinear skips pixels beyond 2x (at exactly 2x both are the same).
     """
     h, w = rgb.shape[:2]
-    side = (geometry.CROP_PX, geometry.CROP_PX)
+    side = (side_px, side_px)
     affine = geometry.resize_affine((h, w), side)
     pixels = np.ascontiguousarray(rgb)
     if (h, w) != side:
-        how = cv2.INTER_AREA if min(h, w) >= geometry.CROP_PX else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if min(h, w) >= side_px else cv2.INTER_LINEAR
         pixels = np.asarray(cv2.resize(pixels, side, interpolation=how), np.uint8)
-    landmarks = geometry.apply(geometry.invert(affine), geometry.TEMPLATE_512_XY)
+    to_512 = geometry.of_another_side(affine, side_px)
+    landmarks = geometry.apply(geometry.invert(to_512), geometry.TEMPLATE_512_XY)
     return AlignedCrop(Face((-0.5, -0.5, w - 0.5, h - 0.5), 1.0, landmarks), pixels, affine)

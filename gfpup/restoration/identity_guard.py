@@ -57,7 +57,7 @@ class IdentityGuard:
         self.minimum = checked_minimum(minimum)
 
     def __call__(self, crop: AlignedCrop, restored: Float32) -> tuple[Float32, GuardNote]:
-        """Judge one face: `restored` (512, 512, 3) float32 in [0, 255] comes back whole, blended or as the input."""
+        """Judge one face: `restored` (s, s, 3) float32 in [0, 255] comes back whole, blended or as the input."""
         landmarks = geometry.apply(crop.affine, np.asarray(crop.face.landmarks_xy, np.float64))
         who = self._embed(arcface_crop(crop.pixels, landmarks))
         original = crop.pixels.astype(np.float32)

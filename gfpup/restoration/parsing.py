@@ -54,10 +54,15 @@ class ParsedMask:
         self._device = device
 
     def __call__(self, crop: Float32) -> Float32 | None:
-        """Mask a restored crop: (512, 512, 3) float32 RGB in [0, 255] to (512, 512) float32 in [0, 1], 0 at the edge.
+        """Mask a restored crop: (s, s, 3) float32 RGB in [0, 255] to (s, s) float32 in [0, 1], 0 at the edge.
 
-        None where the parser finds next to no face (`SMALLEST_FACE`): paste by the feathered mask then, and say so.
+        The parser sees 512 pixels, whatever the side s. None where it finds next to no face (`SMALLEST_FACE`): paste by the
+        feathered mask then, and say so.
         """
+        side = crop.shape[0]
+        if side != SIDE_PX:
+            mask = self(np.asarray(cv2.resize(crop, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.float32))
+            return None if mask is None else np.asarray(cv2.resize(mask, (side, side)), np.float32)
         labels = self.parse(crop)
         face, outside = ([self._labels.index(name) for name in names] for names in (FACE, OUTSIDE))
         if np.isin(labels, face).mean() < SMALLEST_FACE:

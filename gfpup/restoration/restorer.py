@@ -15,6 +15,7 @@ import torch
 from gfpup.core.plan import FaceChoice
 from gfpup.core.types import AlignedCrop, Backend, Detector, Face, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
 from gfpup.machine.allocator import is_out_of_memory, release_memory
+from gfpup.models import backends
 from gfpup.ops import geometry
 from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
 from gfpup.ops.feather import feather_mask
@@ -26,9 +27,10 @@ from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
 from gfpup.restoration.select import select_faces
 from gfpup.restoration.stage_cache import Reuse, noting
+from gfpup.restoration.turn import turn_of, turned_face, turned_photo
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
-Align = Callable[[UInt8, Sequence[Face]], list[AlignedCrop | str]]
+Align = Callable[[UInt8, Sequence[Face], int], list[AlignedCrop | str]]
 Masker = Callable[[Float32], Float32 | None]
 P = TypeVar("P", bound=npt.NDArray[Any])
 Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
@@ -51,18 +53,36 @@ def detect_faces(detector: Detector, photo: Photo) -> Detection:
     return Detection(faces, time.perf_counter() - began, reuse)
 
 
-def cut_faces(photo: Photo, faces: Sequence[Face], choice: FaceChoice, align: Align) -> list[FaceResult]:
-    """Each face's result before it is restored: with its crop, or with the reason why it has none."""
+LARGE = 1.5
+"""How much a crop may be reduced from the photo without a remark: what is pasted back is then enlarged as much."""
+
+
+def cut_faces(
+    photo: Photo, faces: Sequence[Face], choice: FaceChoice, align: Align, side_px: int = geometry.CROP_PX
+) -> list[FaceResult]:
+    """Each face's result before it is restored: with its crop of `side_px`, or with the reason why it has none."""
     reasons = select_faces(faces, photo.size_hw, choice)
-    crops = iter(align(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None]))
+    crops = iter(align(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None], side_px))
     results = []
     for face, reason in zip(faces, reasons, strict=True):
         crop = next(crops) if reason is None else None
         if isinstance(crop, str):
             results.append(FaceResult(face, restored=False, failed=True, reason=crop))
+        elif crop is not None and choice.keep_large and reduction(crop) > LARGE:
+            results.append(FaceResult(face, restored=False, reason=f"{_reduced(crop)}, so it is left as it was"))
         else:
             results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
     return results
+
+
+def reduction(crop: AlignedCrop) -> float:
+    """How many times smaller a face is in its crop than in the photo; below 1 it is enlarged."""
+    return 1 / geometry.scale_of(crop.affine)
+
+
+def _reduced(crop: AlignedCrop) -> str:
+    times = reduction(crop)
+    return f"its {times * crop.side_px:.0f} px are reduced {times:.1f} times to the {crop.side_px} px that the method takes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +90,11 @@ class Restorer:
     """The loaded components of a run and the few settings they are used with.
 
     `detector` is None for photos that are aligned faces already. `align` cuts faces out of a photo; `upsample` enlarges a
-    background to a size; `mask` makes the paste mask (512, 512) float32 in [0, 1] from a restored crop (512, 512, 3) float32 in
+    background to a size; `mask` makes the paste mask (s, s) float32 in [0, 1] from a restored crop (s, s, 3) float32 in
     [0, 255], or None where it sees no face in it; then, and without it, the mask is a feathered square. At most `face_batch`
     faces share a forward; 1 makes a face's bytes independent of its neighbours. A batch that runs out of memory is halved for
-    the rest of the run, and the photos in it say so. A grey photo stays grey, and with `keep_tone` a sepia one sepia.
+    the rest of the run, and the photos in it say so. A grey photo stays grey, and with `keep_tone` a sepia one sepia. A photo
+    that lies on its side is restored as it lies, or with `turn_upright` turned.
     """
 
     backend: Backend
@@ -82,6 +103,7 @@ class Restorer:
     strength: float = 1.0
     match_colors: bool = False
     keep_tone: bool = False
+    turn_upright: bool = False
     choice: FaceChoice = field(default_factory=FaceChoice)
     face_batch: int = 1
     device: str = "cpu"
@@ -95,6 +117,11 @@ class Restorer:
     _too_large: list[int] = field(default_factory=list, init=False, repr=False)
     """The batches that ran out of memory."""
 
+    @property
+    def crop_px(self) -> int:
+        """The side of the crops that the method takes."""
+        return backends.crop_px(self.backend)
+
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
         if self.detector is None:
@@ -104,10 +131,13 @@ class Restorer:
     def restore(self, photos: Sequence[Photo], detections: Sequence[Detection]) -> list[RestoredPhoto]:
         """Restore `photos`, whose faces are known: `detections` has those of each photo."""
         work = []
-        for photo, detection in zip(photos, detections, strict=True):
-            work.append(item := _Work(photo, self._tone(photo), seconds={"detect": detection.seconds}, reuse=detection.reuse))
+        for given, detection in zip(photos, detections, strict=True):
+            photo, faces, turn = given, detection.faces, turn_of(detection.faces)
+            if turn and self.turn_upright:
+                photo, faces = turned_photo(given, turn), [turned_face(face, turn, given.size_hw) for face in faces]
+            work.append(item := _Work(photo, self._tone(photo), turn, {"detect": detection.seconds}, detection.reuse))
             with _clock(item, "align"):
-                item.results = cut_faces(photo, detection.faces, self.choice, self.align)
+                item.results = cut_faces(photo, faces, self.choice, self.align, self.crop_px)
         self._restore_crops(work)
         return [self._finish(item) for item in work]
 
@@ -116,7 +146,7 @@ class Restorer:
         work = [_Work(photo, self._tone(photo)) for photo in photos]
         for item in work:
             with _clock(item, "align"):
-                crop = aligned_crop(item.photo.rgb8)
+                crop = aligned_crop(item.photo.rgb8, self.crop_px)
             item.results = [FaceResult(crop.face, restored=False, crop=crop)]
         self._restore_crops(work)
         done = []
@@ -178,7 +208,7 @@ class Restorer:
         return None
 
     def _restore_batch(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]]:
-        """Each crop's restored pixels (512, 512, 3) float32 in [0, 255] or None, and what is to be said about it."""
+        """Each crop's restored pixels (s, s, 3) float32 in [0, 255] or None, and what is to be said about it."""
         inputs = np.stack([crop.pixels for crop in crops])
         tensor = torch.from_numpy(inputs).to(self.device).permute(0, 3, 1, 2).float().div(255)
         outputs = _as_pixels(self.backend.restore(tensor))
@@ -216,14 +246,18 @@ class Restorer:
                 mask = None if self.mask is None else self.mask(pixels)
                 if mask is None and self.mask is not None:
                     item.say(i, "pasted with a feathered square: the parser sees no face in it")
-                mask = feather_mask() if mask is None else mask
+                mask = feather_mask(crop.side_px) if mask is None else mask
+                if reduction(crop) > LARGE:
+                    item.say(i, f"{_reduced(crop)} (--keep-large-faces leaves such faces as they are)")
                 patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
             paste_faces(canvas, patches)
             canvas = item.within_tone(canvas)
         none = () if item.results else ("no face was found; the photo was only resized",)
-        warnings = (*none, *item.said_of_tone(), *item.warnings, *item.reuse.remarks)
+        turned = item.turn if self.turn_upright else 0
+        warnings = (*none, *item.said_of_turn(turned), *item.said_of_tone(), *item.warnings, *item.reuse.remarks)
         seconds, reused = dict(item.seconds), dict(item.reuse.seconds)
-        return RestoredPhoto(photo, canvas, alpha, tuple(item.results), seconds, warnings=warnings, reused=reused)
+        faces = tuple(item.results)
+        return RestoredPhoto(photo, canvas, alpha, faces, seconds, warnings=warnings, reused=reused, turned=turned)
 
 
 @dataclass(eq=False)
@@ -232,12 +266,14 @@ class _Work:
 
     photo: Photo
     tone: Tone | None = None
+    turn: int = 0
+    """By how many degrees clockwise the photo as given has to be turned to be upright."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    reuse: Reuse = field(default_factory=Reuse)
     recoloured: bool = False
     results: list[FaceResult] = field(default_factory=list)
     restored: dict[int, Float32] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    reuse: Reuse = field(default_factory=Reuse)
 
     def within_tone(self, pixels: P) -> P:
         """Pixels of the result, brought back to the photo's tone where the photo has only one."""
@@ -245,6 +281,14 @@ class _Work:
             pixels, changed = keep_tone(pixels, self.tone)
             self.recoloured |= changed
         return pixels
+
+    def said_of_turn(self, turned: int) -> tuple[str, ...]:
+        if not self.turn:
+            return ()
+        how = "stands on its head" if self.turn == 180 else "lies on its side"
+        if turned:
+            return (f"the photo {how}: it was turned by {turned} degrees clockwise",)
+        return (f"the photo {how}: --turn apply would write it turned by {self.turn} degrees clockwise",)
 
     def said_of_tone(self) -> tuple[str, ...]:
         if not self.recoloured or self.tone is None:

@@ -54,14 +54,14 @@ class SharedStages:
             for (x0, y0, x1, y1), score, landmarks in zip(found["boxes"], found["scores"], found["landmarks"], strict=True)
         ]
 
-    def align(self, rgb: UInt8, faces: Sequence[Face]) -> list[AlignedCrop | str]:
+    def align(self, rgb: UInt8, faces: Sequence[Face], side_px: int) -> list[AlignedCrop | str]:
         """Stands in for `align_faces`."""
         if not faces:
             return []
         pixels = self._seen[1] if self._seen is not None and self._seen[0]() is rgb else digest_of(rgb)
         landmarks = [np.asarray(face.landmarks_xy, np.float64).tolist() for face in faces]
-        facts = {"landmarks": landmarks, "pixels": pixels, "by": _makers()}
-        found = self._store.get("align", facts, lambda: _from_crops(align_faces(rgb, faces)))
+        facts = {"landmarks": landmarks, "side_px": side_px, "pixels": pixels, "by": _makers()}
+        found = self._store.get("align", facts, lambda: _from_crops(align_faces(rgb, faces, side_px)))
         cut = iter(zip(found["pixels"], found["affines"], strict=True))
         reasons = zip(faces, found["reasons"], strict=True)
         return [str(reason) if reason else AlignedCrop(face, *next(cut)) for face, reason in reasons]

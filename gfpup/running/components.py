@@ -33,6 +33,7 @@ from gfpup.restoration.parsing import load_mask
 from gfpup.restoration.restorer import Restorer, Upsampler
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
+from gfpup.restoration.turn import TurningDetector
 from gfpup.running.predict import PhotoRestorer
 from gfpup.weights import licences
 from gfpup.weights.resolver import Resolver
@@ -55,6 +56,8 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
         detector = load_detector(
             recipe.detector, path=paths.get("detector"), threshold=detect.threshold, detect_size=detect.size, device=plan.device
         )
+    if detector is not None and detect.turn != "none":
+        detector = TurningDetector(detector)
     upsample, align = _load_background(plan, resolver), align_faces
     shared = load_shared(settings, plan, resolver, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
     if shared is not None and detector is not None:
@@ -88,6 +91,7 @@ def _maker(settings: Settings, plan: Plan, resolver: Resolver, **stages: Any) ->
             strength=recipe.strength,
             match_colors=recipe.match_color,
             keep_tone=recipe.keep_tone,
+            turn_upright=recipe.turn == "apply",
             choice=settings.faces,
             face_batch=plan.face_batch,
             device=plan.device,
@@ -175,6 +179,7 @@ def load_shared(settings: Settings, plan: Plan, resolver: Resolver, *, warn: Cal
     device: str = torch.cuda.get_device_name(plan.device) if plan.device.kind == "cuda" else plan.device
     computed = {"device": device, "threads": plan.recipe.threads}
     detect, recipe, weights = settings.detect, plan.recipe, resolver.digests
-    detector = {"name": recipe.detector, "threshold": detect.threshold, "size": detect.size, "weights": weights.get("detector")}
+    looks = {"size": detect.size, "turn": detect.turn != "none"}
+    detector = {"name": recipe.detector, "threshold": detect.threshold, **looks, "weights": weights.get("detector")}
     enlarged = {"name": recipe.background, "tiles": recipe.tiles, "dtype": recipe.dtype, "weights": weights.get("background")}
     return SharedStages(store, {"detect": detector | computed, "background": enlarged | computed})

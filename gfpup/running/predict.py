@@ -16,6 +16,7 @@ from gfpup.core.types import Photo, RestoredPhoto, as_8_bit
 from gfpup.evaluation.metrics.cost import unshared
 from gfpup.evaluation.scorer import Pictures, Scorer, affines_of, notes
 from gfpup.machine.allocator import is_out_of_memory, release_memory
+from gfpup.ops import geometry
 from gfpup.photos import WriteOptions
 from gfpup.planning.schema import Write
 from gfpup.records import layout
@@ -86,7 +87,7 @@ class RestoreModule(lightning.LightningModule):
         pictures = Pictures(
             as_8_bit(result.pixels) if file is None else file.pixels,
             result.photo.rgb8,
-            loaded.reference,
+            None if loaded.reference is None else geometry.turned_pixels(loaded.reference, result.turned),
             affines_of(result),
             stages=unshared(result.seconds, result.reused),
             photo=loaded.task.name,

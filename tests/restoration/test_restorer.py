@@ -116,7 +116,8 @@ def test_a_mask_that_sees_no_face_falls_back_aloud() -> None:
 def test_landmarks_that_fit_nothing_fail_that_face_alone() -> None:
     detector = Found((10, 10))
     detector.faces.append(Face((0, 0, 9, 9), 0.98, np.full((5, 2), 5.0)))
-    result = Restorer(Paint(0.0), detector, upscale=1)([photo()])[0]
+    choice = FaceChoice(min_eye_distance_px=0)
+    result = Restorer(Paint(0.0), detector, upscale=1, choice=choice)([photo()])[0]
     assert [face.restored for face in result.faces] == [True, False]
     assert result.faces[1].failed
 

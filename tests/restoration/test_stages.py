@@ -79,7 +79,7 @@ def test_faces_and_crops_are_those_that_computing_gives(tmp_path: Path, faces: l
         assert len(found) == len(faces)
         for one, other in zip(found, faces, strict=True):
             same_face(one, other)
-        for crop, wanted in zip(shared.align(PICTURE, found), expected, strict=True):
+        for crop, wanted in zip(shared.align(PICTURE, found, 512), expected, strict=True):
             assert type(crop) is type(wanted)
             if isinstance(crop, AlignedCrop) and isinstance(wanted, AlignedCrop):
                 same_face(crop.face, wanted.face)
@@ -98,7 +98,7 @@ def test_another_photo_or_setting_is_another_detection(tmp_path: Path) -> None:
         stages(tmp_path, **settings).detector(finder).detect(picture)
     assert finder.times == 4
     shared = stages(tmp_path)
-    crops = [shared.align(picture, FACES[:1])[0] for picture in (PICTURE, other, PICTURE[:, ::-1])]
+    crops = [shared.align(picture, FACES[:1], 512)[0] for picture in (PICTURE, other, PICTURE[:, ::-1])]
     for crop, picture in zip(crops, (PICTURE, other, PICTURE[:, ::-1]), strict=True):
         assert isinstance(crop, AlignedCrop)
         np.testing.assert_array_equal(crop.pixels, align_faces(picture, FACES[:1])[0].pixels)  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_a_buffer_that_is_filled_anew_is_another_photo(tmp_path: Path) -> None:
     frame = PICTURE.copy()
     for _ in range(2):
         found = shared.detector(finder).detect(frame)
-        (crop,) = shared.align(frame, found)
+        (crop,) = shared.align(frame, found, 512)
         np.testing.assert_array_equal(crop.pixels, align_faces(frame, found)[0].pixels)  # type: ignore[union-attr]
         frame[:] = 255 - frame
     assert finder.times == 2

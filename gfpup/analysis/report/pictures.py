@@ -117,14 +117,20 @@ def _originals(items: Sequence[Item]) -> dict[str, Image.Image | str]:
     if item.degraded is None:
         return {"before": item.no_input, **found}
     if item.damage is None:
-        return {"before": _opened(item.degraded), **found}
+        return {name: _turned(it, item.turned) for name, it in {"before": _opened(item.degraded), **found}.items()}
     protocol, seed = item.damage
     try:
         pixels = read_photo(item.degraded).rgb8
         damaged, reference, _ = pairs.synthesise(pixels, protocol=protocol, seed=seed, name=item.degraded.name)
     except GfpupError as error:
         return {"before": str(error), **found}
-    return {"before": Image.fromarray(damaged), "reference": Image.fromarray(reference)}
+    both = {"before": Image.fromarray(damaged), "reference": Image.fromarray(reference)}
+    return {name: _turned(it, item.turned) for name, it in both.items()}
+
+
+def _turned(picture: Image.Image | str, turned: int) -> Image.Image | str:
+    """A picture of the input, turned clockwise by so many degrees, as its result is."""
+    return picture.rotate(-turned, expand=True) if isinstance(picture, Image.Image) and turned else picture
 
 
 def _opened(path: Path) -> Image.Image | str:

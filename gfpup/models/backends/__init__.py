@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import Backend, BackendSpec
+from gfpup.core.types import CROP_PX, Backend, BackendSpec
 from gfpup.models.table import TABLE, BackendFacts
 from gfpup.weights import catalogue
 
-__all__ = ["TABLE", "BackendFacts", "canonical", "facts", "load", "published"]
+__all__ = ["TABLE", "BackendFacts", "canonical", "crop_px", "facts", "load", "published"]
 
 
 def canonical(name: str) -> str:
@@ -51,3 +51,8 @@ def load(spec: BackendSpec) -> Backend:
     """Load the backend `spec.name`, ready to restore."""
     cls = registry.resolve("backend", spec.name, {key: row.entry for key, row in TABLE.items()})
     return cls.load(spec)  # type: ignore[no-any-return]
+
+
+def crop_px(backend: Backend) -> int:
+    """The side of the crops that a loaded method takes, in px."""
+    return int(getattr(backend, "crop_px", CROP_PX))

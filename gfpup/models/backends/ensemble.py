@@ -7,6 +7,7 @@ from typing import Self
 
 import torch
 
+from gfpup.core.errors import GfpupError
 from gfpup.core.types import Backend, BackendSpec
 from gfpup.models import backends
 
@@ -16,11 +17,20 @@ class Ensemble:
 
     def __init__(self, members: Sequence[tuple[Backend, float]]) -> None:
         self.members = members
+        self.crop_px = backends.crop_px(members[0][0])
 
     @classmethod
     def load(cls, spec: BackendSpec) -> Self:
-        """Load every member of `spec`; weights sum to 1."""
-        return cls([(backends.load(member), weight) for member, weight in spec.members])
+        """Load every member of `spec`; weights sum to 1.
+
+        Raises: GfpupError where members take crops of different sides, so that there is nothing to blend.
+        """
+        members = [(backends.load(member), weight) for member, weight in spec.members]
+        sides = {member.name: backends.crop_px(loaded) for member, (loaded, _) in zip(spec.members, members, strict=True)}
+        if len(set(sides.values())) > 1:
+            each = ", ".join(f"{name} {side} px" for name, side in sides.items())
+            raise GfpupError(f"an ensemble needs members that restore crops of one size, not {each}")
+        return cls(members)
 
     def restore(self, crops: torch.Tensor) -> torch.Tensor:
         """Restore crops, float32 (n, 3, 512, 512) in [0, 1], by each member; returns the weighted mean, alike."""
@@ -41,6 +51,7 @@ class FlipEnsemble:
 
     def __init__(self, member: Backend) -> None:
         self.member = member
+        self.crop_px = backends.crop_px(member)
 
     @torch.inference_mode()
     def restore(self, crops: torch.Tensor) -> torch.Tensor:

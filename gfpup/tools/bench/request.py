@@ -33,7 +33,7 @@ WHY_NOT: Final = {
 class Workload:
     """A whole photo: sizes in px, `size_wh` (w, h); `face_px` is the side of a face's square, smaller if it would not fit.
 
-    `detect_size` is the short side that the detector sees, 0 for the photo's own.
+    `detect_size` is the short side of the first look, 0 for the photo's own, None by the photo.
     """
 
     size_wh: tuple[int, int] = (2000, 1500)
@@ -41,7 +41,7 @@ class Workload:
     face_px: int = 400
     upscale: float = 2.0
     detector: str = "retinaface-resnet50"
-    detect_size: int = 640
+    detect_size: int | None = None
     mask: str = "bisenet"
     background: str = "none"
 

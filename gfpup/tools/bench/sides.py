@@ -99,14 +99,17 @@ NO_SCORE = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Planted:
-    """A detector that does its work and then returns the planted faces."""
+    """A detector that does its work, a look at each planted face included, and then returns them."""
 
     inner: Detector
     faces: list[Face]
 
     def detect(self, rgb: UInt8) -> list[Face]:
         """Run the detector over (h, w, 3) uint8 RGB and return the planted faces."""
-        self.inner.detect(rgb)
+        if isinstance(self.inner, RetinaFaceDetector):
+            self.inner.detect(rgb, also=self.faces)
+        else:
+            self.inner.detect(rgb)
         return list(self.faces)
 
 
@@ -132,10 +135,11 @@ def _detector(side: Side, load: Workload) -> Detector:
     path = side.checkpoints.get("detector")
     if side.name == "plain" and path is not None:
         network = _plain(load.detector, path, side)
-        return RetinaFaceDetector(network, threshold=NO_SCORE, detect_size=load.detect_size, device=side.device)
-    detector = load_detector(load.detector, path=path, detect_size=load.detect_size, device=side.device)
+        detector: Detector = RetinaFaceDetector(network, detect_size=load.detect_size, device=side.device)
+    else:
+        detector = load_detector(load.detector, path=path, detect_size=load.detect_size, device=side.device)
     if isinstance(detector, RetinaFaceDetector):
-        detector.threshold = NO_SCORE
+        detector.threshold = detector.proposal_threshold = NO_SCORE
     return detector
 
 

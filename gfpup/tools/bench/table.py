@@ -63,10 +63,12 @@ def _remarks(found: Facts) -> list[str]:
     load = found["workload"]
     if load is not None:
         w, h = load["size_wh"]
+        size = load["detect_size"]
+        looks = "full size" if size == 0 else f"{size or '640 to 960'} px"
         upstream = any(each["side"] == "upstream" for each in found["sides"])
         lines.append(
             f"One photo of {w}x{h} px, faces: {load['faces']}, {load['upscale']:g}x, background {load['background']}, "
-            f"mask {load['mask']}, {load['detector']} at {load['detect_size'] or 'full size'}."
+            f"mask {load['mask']}, {load['detector']} at {looks}."
             + (" Upstream detects on the whole photo and masks with ParseNet." if upstream else "")
         )
     made = sorted({each["backend"] for each in found["sides"] if "deterministic" in each["weights"].values()})
