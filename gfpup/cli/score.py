@@ -186,7 +186,7 @@ def _print_table(fact: Mapping[str, Any]) -> None:
     from gfpup.analysis.render import missing
     from gfpup.running.console import score_table, screen
 
-    print(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}")
+    print(one_line(f"{fact['run']}: {fact['scored']} of {fact['photos']} photos scored, in {fact['table']}"))
     screen().print(score_table([row for row in fact["scores"] if row["n"] or row["infinite"]]))
     for line in missing(fact["scores"]):
-        print(line)
+        print(one_line(line))

@@ -13,10 +13,9 @@ FEATHER_PX = 51  # width of the ramp at a crop's edge, of 512: the official eros
 
 
 @cache
-def feather_mask() -> Float32:
-    """The mask (512, 512) float32 that is 0 at the crop's edge, 1 inside, with a smooth ramp between."""
-    places = np.arange(geometry.CROP_PX)
-    distance = np.minimum(places, places[::-1]) / FEATHER_PX
+def feather_mask(side_px: int = geometry.CROP_PX) -> Float32:
+    """The mask (side, side) float32 that is 0 at the crop's edge, 1 inside, with a smooth ramp between."""
+    distance = np.minimum(np.arange(side_px), np.arange(side_px)[::-1]) / (FEATHER_PX * side_px / geometry.CROP_PX)
     t = np.clip(distance, 0.0, 1.0)
     ramp = t * t * (3 - 2 * t)
     mask = np.outer(ramp, ramp).astype(np.float32)

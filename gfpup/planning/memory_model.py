@@ -19,7 +19,7 @@ from gfpup.planning.precision import methods_of
 from gfpup.planning.settings import Settings
 from gfpup.planning.tiers import GB
 from gfpup.restoration.boxes import LONGEST_TO_SHORTEST
-from gfpup.restoration.retinaface import LARGEST_LOOK_PX
+from gfpup.restoration.windows import MOST_PIXELS
 
 MB = 10**6
 KEPT_FREE = 0.2
@@ -234,10 +234,10 @@ def _aids(settings: Settings) -> Iterator[Network]:
 
 
 def _seen_px(detect_size: int | None) -> int:
-    """Pixels that the detector sees of a photo at once: 0 is all of a typical one, None the usual reduction."""
-    side = LARGEST_LOOK_PX if detect_size is None else detect_size
-    longest = LONGEST_TO_SHORTEST * side**2
-    return min(longest, TYPICAL_PHOTO_PX) if side else TYPICAL_PHOTO_PX
+    """Pixels that the detector sees at once: 0 is all of a typical photo, None the usual looks."""
+    if detect_size is None:
+        return MOST_PIXELS
+    return min(LONGEST_TO_SHORTEST * detect_size**2, TYPICAL_PHOTO_PX) if detect_size else TYPICAL_PHOTO_PX
 
 
 def gb(size: int | Need) -> str:

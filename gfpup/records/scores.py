@@ -58,7 +58,7 @@ def in_order(scores: Iterable[Score]) -> list[Score]:
 def read(path: Path) -> list[Score]:
     """Read a `scores.csv`, but for a last line cut short by a crash; a GfpupError says what is missing or damaged."""
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        text = path.read_bytes().decode("utf-8", "surrogateescape")  # a name in it may hold a carriage return
     except (OSError, UnicodeDecodeError) as error:
         command = f"gfpup score {shlex.quote(str(path.parent))}"
         raise GfpupError(f"no scores found at {path}: run with --metrics, or {command} first") from error

@@ -18,7 +18,7 @@ from gfpup.core.types import Face, Float64, UInt8
 from gfpup.ops import geometry
 from gfpup.restoration.boxes import drop_contained, largest_first, longer_side, make_face, reduce_for_detection
 from gfpup.restoration.closer_look import ANCHOR_THRESHOLD, face_of_both, mean_face, placed_back, upright_affine, upright_square
-from gfpup.restoration.windows import buckets, filled, is_meant, windows_around
+from gfpup.restoration.windows import MOST_PIXELS, buckets, filled, is_meant, windows_around
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,7 @@ class RetinaFaceDetector:
         Raises: CheckpointError where the network gives numbers that are not finite.
         """
         size_hw = rgb.shape[0], rgb.shape[1]
-        side = first_look_px(min(size_hw)) if self.detect_size is None else self.detect_size
+        side = first_look_px(size_hw) if self.detect_size is None else self.detect_size
         small, to_photo = reduce_for_detection(rgb, side)
         if not side:
             return chosen(self._find(small, self.threshold, to_photo), size_hw)
@@ -172,9 +172,11 @@ class RetinaFaceDetector:
         return found
 
 
-def first_look_px(short_side: int) -> int:
-    """The short side of the first look at a photo with this short side, in px, where none is asked for."""
-    return round(min(max(short_side / MOST_REDUCTION, SMALLEST_LOOK_PX), LARGEST_LOOK_PX))
+def first_look_px(size_hw: tuple[int, int]) -> int:
+    """The short side of the first look at a photo of `size_hw`, in px, where none is asked for."""
+    short, long = min(size_hw), max(size_hw)
+    side = min(max(short / MOST_REDUCTION, SMALLEST_LOOK_PX), LARGEST_LOOK_PX)
+    return round(min(side, max(SMALLEST_LOOK_PX, (MOST_PIXELS * short / long) ** 0.5)))
 
 
 def without_overlapping(found: Candidates, to_photo: Float64) -> list[Face]:

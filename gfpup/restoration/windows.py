@@ -16,6 +16,9 @@ MARGIN_PX = 96
 """Photo around a proposal in its window. Landmarks then differ from the whole photo's by 0.5 px of the crop at most; with 64 px
 by 7. Source: experiments/015-detection."""
 
+MOST_PIXELS = 4 * 640**2
+"""Pixels of a look at most (640 px and four times as long), so that what a photo of any size takes of memory is known."""
+
 BUCKET_PX = 128
 """The step to which the sides of pictures are filled up, so that they can share a forward."""
 BEYOND_RGB = (123, 117, 104)
@@ -59,7 +62,7 @@ def windows_around(proposals: Iterable[Face], size_hw: tuple[int, int]) -> list[
     while windows:
         window = windows.pop(0)
         for i, other in enumerate(merged):
-            if (both := window.united(other)).area <= window.area + other.area:
+            if (both := window.united(other)).area <= min(window.area + other.area, MOST_PIXELS):
                 windows.append(both)  # which may now reach others
                 del merged[i]
                 break

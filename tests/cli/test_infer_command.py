@@ -78,7 +78,8 @@ def test_a_line_of_the_old_command_is_one_of_the_new(line: str) -> None:
 def test_what_was_not_given_is_not_said() -> None:
     overrides = to_overrides(infer.translate(["-i", "a"]).words)
     keys = {override.partition("=")[0] for override in overrides}
-    assert keys == {"source.paths", "output", "backend", "restore.version", "existing", "write.layout"}
+    assert keys == {"source.paths", "output", "backend", "restore.version", "existing", "write.layout", "detect.size"}
+    assert "detect.size=0" in overrides, "the whole photo is looked at, as the older scripts do"
 
 
 def test_the_weight_has_no_effect_but_on_codeformer() -> None:

@@ -45,7 +45,7 @@ EXAMPLES: dict[str, object] = {
     "background": "realesrgan", "background_path": Path("it's ${here}/b.pth"), "tile": 400, "tile_overlap": 16,
     "high_quality": True, "ensemble_backends": ["gfpgan", "codeformer"], "ensemble_weights": [0.25, 0.75],
     "restored": "theirs, all", "mapping": "map.csv", "seed": 7, "detector": "cascade", "detector_path": "d.pth",
-    "detection_threshold": 0.5, "detect_size": 0, "faces": 3, "min_face": 20, "min_eye_distance": 12, "min_score": 0.1,
+    "detection_threshold": 0.5, "detect_size": 0, "turn": "apply", "keep_large_faces": True, "faces": 3, "min_face": 20, "min_eye_distance": 12, "min_score": 0.1,
     "leave_alone": [(0, 0, 10.5, 20), (1, 2, 3, 4)], "identity_min": 0.6, "identity_path": "i.pth", "mask": "feather",
     "mask_path": "m.pth", "model_path": "a=b.pth", "device": "cpu", "weights_dir": "w", "no_download": True,
     "weights_file": {"gfpgan-v1.4": "mine.pth"}, "trust_first_download": True, "accept_licence": ["s-lab-1.0", "mit"],

@@ -12,6 +12,7 @@ import pytest
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import AlignedCrop, Face, FaceResult, Metadata, Photo, RestoredPhoto
 from gfpup.records.manifest import Manifest, check_folder, photo_line, reused
+from gfpup.records.photo_record import PhotoRecord
 from gfpup.records.run_record import read_lines
 
 HEADER = {"fingerprint": "0" * 16, "plan": {"pixels": {"backend": "identity"}}}
@@ -108,7 +109,7 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
 
 def test_a_photo_line_holds_its_faces_files_and_seconds(tmp_path: Path) -> None:
     found = Face((0.12345, 1, 2, 3), 0.98765432, np.full((5, 2), 1.23456))
-    crop = AlignedCrop(found, np.zeros((4, 4, 3), np.uint8), np.array([[1.23456789, 0, 0], [0, 1, 0]]))
+    crop = AlignedCrop(found, np.zeros((512, 512, 3), np.uint8), np.array([[1.23456789, 0, 0], [0, 1, 0]]))
     faces = (
         FaceResult(found, restored=True, crop=crop, identity=0.123456789, guarded=True),
         FaceResult(found, restored=False, failed=True, reason="why"),
@@ -145,4 +146,6 @@ def test_reused_counts_photos_and_saved_seconds_by_stage() -> None:
         {"seconds": {"detect": 0.0}, "reused": {"detect": 0.5}},
         {"seconds": {}},
     ]
-    assert reused(lines) == {"detect": {"photos": 2, "of": 3, "seconds": 2.5}}
+    assert reused([PhotoRecord.of({"name": "a.png", **line}) for line in lines]) == {
+        "detect": {"photos": 2, "of": 3, "seconds": 2.5}
+    }

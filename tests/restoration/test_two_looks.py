@@ -140,9 +140,19 @@ def test_a_face_turned_and_turned_back_is_the_same() -> None:
     assert again.box_xyxy == face.box_xyxy
 
 
-@pytest.mark.parametrize(("short", "expected"), [(100, 640), (1500, 640), (3200, 640), (4000, 800), (5800, 960), (20000, 960)])
-def test_the_first_look_goes_by_the_photo(short: int, expected: int) -> None:
-    assert first_look_px(short) == expected
+@pytest.mark.parametrize(
+    ("size_hw", "expected"),
+    [
+        ((100, 200), 640),
+        ((1500, 2000), 640),
+        ((3200, 4800), 640),
+        ((6000, 4000), 800),
+        ((5800, 8700), 960),
+        ((5800, 58000), 640),
+    ],
+)
+def test_the_first_look_goes_by_the_photo(size_hw: tuple[int, int], expected: int) -> None:
+    assert first_look_px(size_hw) == expected
 
 
 def proposal(x: float, y: float, side: float) -> Face:

@@ -86,7 +86,7 @@ main(sys.argv[2:])
         str(face),
         "--aligned",
         "--backend",
-        "identity",
+        "classical",
         "-q",
         "--metrics",
         "psnr",
