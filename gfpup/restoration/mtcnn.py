@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from gfpup.core.types import Face, Float64, UInt8
-from gfpup.ops import geometry
+from gfpup.core.types import Face, UInt8
 from gfpup.restoration.boxes import Boxes, drop_contained, intersections, largest_first, make_face, reduce_for_detection
+from gfpup.restoration.retinaface import first_look_px
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from gfpup.models.nets.mtcnn import ONet, PNet, RNet
 
-DETECT_SIZE_PX = 480
 SMALLEST_FACE_PX = 20
-"""Short side of the reduced copy, and the smallest face that is looked for in it. Source: facenet-pytorch for the face."""
+"""The smallest face that is looked for in the reduced copy. Source: facenet-pytorch's default."""
 
 PYRAMID_FACTOR = 0.709
 """Each picture of the pyramid is this much smaller than the one before: half its area. Source: the official code."""
@@ -33,18 +31,26 @@ PROPOSAL_THRESHOLD, REFINE_THRESHOLD, FACE_THRESHOLD = 0.6, 0.7, 0.7
 """The lowest score in each network. Source: the official code."""
 
 OVERLAP_IN_A_LEVEL, OVERLAP = 0.5, 0.7
-"""Of boxes that overlap more, the surest stays: among the proposals of one picture of the pyramid, and later. Source: as above."""
+"""Of boxes that overlap more, the surest stays: among the proposals of one picture of the pyramid, and later. Source: as the
+thresholds."""
 
 
 class MtcnnDetector:
-    """MTCNN behind the `Detector` protocol, always on the CPU in float32.
+    """MTCNN behind the `Detector` protocol, on the CPU in float32 whatever the device: its work is many small pictures.
 
-    `detect_size` is the short side in px of the reduced copy in which faces are proposed; 0 takes the photo's own size. The
-    last network sees the photo's own pixels.
+    `detect_size` is the short side in px of the reduced copy in which faces are proposed; None chooses it by the photo, as for
+    RetinaFace's first look, and 0 takes the photo as it is. Faces whose square is smaller there than what the last network
+    takes are shown to it in the photo's own pixels.
     """
 
     def __init__(
-        self, pnet: PNet, rnet: RNet, onet: ONet, *, detect_size: int = DETECT_SIZE_PX, smallest_face: int = SMALLEST_FACE_PX
+        self,
+        pnet: PNet,
+        rnet: RNet,
+        onet: ONet,
+        *,
+        detect_size: int | None = None,
+        smallest_face: int = SMALLEST_FACE_PX,
     ) -> None:
         self.pnet, self.rnet, self.onet = pnet.eval(), rnet.eval(), onet.eval()
         self.detect_size = detect_size
@@ -54,10 +60,11 @@ class MtcnnDetector:
         """Find the faces of an (h, w, 3) uint8 RGB photo, largest first, without boxes inside others."""
         import torch
 
-        small, to_photo = reduce_for_detection(rgb, self.detect_size)
+        size_hw = rgb.shape[0], rgb.shape[1]
+        small, _ = reduce_for_detection(rgb, first_look_px(min(size_hw)) if self.detect_size is None else self.detect_size)
         with torch.inference_mode():
             boxes = self._refine(small, self._propose(small))
-            return self._decide(small, boxes, to_photo, rgb)
+            return largest_first(self._decide(small, boxes, rgb), size_hw) if len(boxes) else []
 
     def _propose(self, small: UInt8) -> Boxes:
         """The (n, 4) squares that the first network takes for faces in any picture of the pyramid."""
@@ -85,29 +92,37 @@ class MtcnnDetector:
 
         if not len(boxes):
             return boxes
-        scores, corrections = (t.numpy() for t in self.rnet(mtcnn.prepare(crops(small, boxes, mtcnn.REFINE_SIDE_PX))))
+        cut = [resized(cut_out(small, box), mtcnn.REFINE_SIDE_PX) for box in boxes]
+        scores, corrections = (values.numpy() for values in self.rnet(mtcnn.prepare(_joined(cut))))
         passed = scores > REFINE_THRESHOLD
         boxes, scores, corrections = boxes[passed], scores[passed], corrections[passed]
         kept = without_overlaps(boxes, scores, OVERLAP)
         return squares(corrected(boxes[kept], corrections[kept]))
 
-    def _decide(self, small: UInt8, boxes: Boxes, to_photo: Float64, rgb: UInt8) -> list[Face]:
-        """The faces that the last network sees in the squares `boxes`, in the photo's pixels."""
+    def _decide(self, small: UInt8, boxes: Boxes, rgb: UInt8) -> list[Face]:
+        """The faces that the last network sees in one or more squares `boxes` of `small`, in the pixels of the photo `rgb`."""
         from gfpup.models.nets import mtcnn
 
-        if not len(boxes):
-            return []
-        found = self.onet(mtcnn.prepare(crops(small, boxes, mtcnn.OUTPUT_SIDE_PX)))
-        scores, corrections, points = (t.numpy() for t in found)
+        side = mtcnn.OUTPUT_SIDE_PX
+        factors = np.array(rgb.shape[1::-1]) / small.shape[1::-1]
+        # What the network says refers to the square that it saw, whose edges are whole pixels. The official code adds it to the
+        # square before rounding, which moves the landmarks by up to a pixel of the reduced copy.
+        in_small = [np.trunc(box) for box in boxes]
+        in_photo = [np.trunc(enlarged(box, factors)) for box in boxes]
+        from_photo = [box[2] - box[0] < side for box in boxes]
+        cut = [cut_out(rgb, b) if own else cut_out(small, a) for a, b, own in zip(in_small, in_photo, from_photo, strict=True)]
+        seen = [b if own else enlarged(a, factors) for a, b, own in zip(in_small, in_photo, from_photo, strict=True)]
+        found = self.onet(mtcnn.prepare(_joined([resized(pixels, side) for pixels in cut])))
+        scores, corrections, points = (values.double().numpy() for values in found)
         passed = scores > FACE_THRESHOLD
-        boxes, scores, corrections, points = boxes[passed], scores[passed], corrections[passed], points[passed]
-        landmarks = boxes[:, None, :2] + points * (boxes[:, None, 2:] - boxes[:, None, :2] + 1) - 1.5
+        boxes, scores, corrections, points = np.array(seen)[passed], scores[passed], corrections[passed], points[passed]
+        low, high = boxes[:, None, :2] - 1.5, boxes[:, None, 2:] - 0.5  # the outer edges, where pixel centres are integers
+        landmarks = low + points * (high - low)
         boxes = corrected(boxes, corrections)
         kept = without_overlaps(boxes, scores, OVERLAP, of_smaller=True)
-        edges = geometry.apply(to_photo, (boxes[kept] - np.array([1.5, 1.5, 0.5, 0.5])).reshape(-1, 2)).reshape(-1, 4)
-        places = geometry.apply(to_photo, landmarks[kept].reshape(-1, 2)).reshape(-1, 5, 2)
-        faces = [make_face(*one) for one in zip(edges, scores[kept], places, strict=True)]
-        return largest_first(faces, (rgb.shape[0], rgb.shape[1]))
+        kept = kept[drop_contained(boxes[kept])]
+        edges = boxes - np.array([1.5, 1.5, 0.5, 0.5])
+        return [make_face(edges[i], scores[i], landmarks[i]) for i in kept]
 
 
 def pyramid_scales(size_hw: tuple[int, int], smallest_face: int) -> list[float]:
@@ -165,26 +180,37 @@ def squares(boxes: Boxes) -> Boxes:
     return np.concatenate([low, low + longest], axis=1)
 
 
-def crops(rgb: UInt8, boxes: Boxes, side: int) -> Tensor:
-    """Cut (n, 4) `boxes` out of `rgb` (h, w, 3) and bring them to (n, 3, side, side) float32 in [0, 255].
+def enlarged(box: Boxes, factors: Boxes) -> Boxes:
+    """A box (4,) of the reduced copy in the photo, which is larger by `factors` (x, y)."""
+    return np.concatenate([(box[:2] - 1) * factors + 1, box[2:] * factors])
 
-    What lies outside the picture repeats its border.
-    """
+
+def cut_out(rgb: UInt8, box: Boxes) -> UInt8:
+    """The pixels of `box` (4,), its fractions cut off, one at least; outside the picture its border is repeated."""
+    h, w = rgb.shape[:2]
+    x0, y0, x1, y1 = (int(v) for v in box)
+    if 1 <= x0 <= x1 <= w and 1 <= y0 <= y1 <= h:
+        return rgb[y0 - 1 : y1, x0 - 1 : x1]
+    rows, columns = np.arange(y0 - 1, max(y1, y0)), np.arange(x0 - 1, max(x1, x0))
+    return np.asarray(rgb[rows.clip(0, h - 1)[:, None], columns.clip(0, w - 1)])
+
+
+def resized(rgb: UInt8, side: int) -> Tensor:
+    """(1, 3, side, side) float32 in [0, 255]: each pixel is the mean of those it covers. Source: facenet-pytorch."""
     import torch
     import torch.nn.functional as F
 
-    h, w = rgb.shape[:2]
-    cut = []
-    for x0, y0, x1, y1 in boxes.astype(np.int64):
-        rows, columns = np.arange(y0 - 1, max(y1, y0)).clip(0, h - 1), np.arange(x0 - 1, max(x1, x0)).clip(0, w - 1)
-        inside = x0 >= 1 and y0 >= 1 and x1 <= w and y1 <= h
-        square = rgb[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if inside else rgb[rows[:, None], columns]
-        pixels = torch.from_numpy(np.ascontiguousarray(square)).permute(2, 0, 1).unsqueeze(0).float()
-        cut.append(F.interpolate(pixels, size=(side, side), mode="area"))
-    return torch.cat(cut)
+    pixels = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1).unsqueeze(0).float()
+    return F.interpolate(pixels, size=(side, side), mode="area")
 
 
-def load_mtcnn(*, detect_size: int = DETECT_SIZE_PX) -> MtcnnDetector:
+def _joined(pictures: Sequence[Tensor]) -> Tensor:
+    import torch
+
+    return torch.cat(list(pictures))
+
+
+def load_mtcnn(*, detect_size: int | None = None) -> MtcnnDetector:
     """MTCNN with the networks that the package facenet-pytorch carries.
 
     Raises: CheckpointError where the package is not installed, or one of its files is not the published one.
@@ -193,8 +219,8 @@ def load_mtcnn(*, detect_size: int = DETECT_SIZE_PX) -> MtcnnDetector:
     from gfpup.weights.packaged import read_mtcnn
 
     states = read_mtcnn()
-    networks = {"pnet": PNet(), "rnet": RNet(), "onet": ONet()}
-    for name, network in networks.items():
-        network.load_state_dict(states[name])  # the file is the published one, so its keys are right
+    pnet, rnet, onet = PNet(), RNet(), ONet()
+    for network, name in ((pnet, "pnet"), (rnet, "rnet"), (onet, "onet")):
+        network.load_state_dict(states[name])  # the files are the published ones, so their keys are right
         network.requires_grad_(False)
-    return MtcnnDetector(**networks, detect_size=detect_size)
+    return MtcnnDetector(pnet, rnet, onet, detect_size=detect_size)

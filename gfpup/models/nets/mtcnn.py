@@ -1,8 +1,8 @@
 """MTCNN: three small networks, each deciding about the squares that the one before it took for faces.
 
 Source: Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks" (IEEE Signal
-Processing Letters 2016), with the widths of the checkpoints in the package facenet-pytorch, which load strictly. Attribute names
-are the checkpoints' keys.
+Processing Letters 2016), with the widths of the checkpoints in the package facenet-pytorch, which load strictly. Attribute
+names are the checkpoints' keys.
 """
 
 from __future__ import annotations
