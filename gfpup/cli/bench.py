@@ -45,7 +45,7 @@ a whole photo:
   --upscale X             make the result this many times larger, 0.1 to 8 (default: 2)
   --background NAME       none or realesrgan (default: none, which is Lanczos)
   --mask NAME             bisenet, parsenet or feather (default: bisenet; upstream has parsenet)
-  --detector NAME         retinaface-resnet50, retinaface-mobilenet0.25 or cascade (default: retinaface-resnet50)
+  --detector NAME         retinaface-resnet50, retinaface-mobilenet0.25, mtcnn or cascade (default: retinaface-resnet50)
   --detect-size PX        short side of the first look, 0 for the whole photo (default: 640 to 960; upstream: the whole photo)
   --scaling               measure photos of 1 to 32 faces and of 0.25 to 50 megapixels, and fit a straight line to each
   --output DIR            with --scaling: write scaling.svg and scaling.md here

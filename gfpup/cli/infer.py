@@ -83,7 +83,7 @@ FLAGS: Final = (
         to="--aligned"),
     Old("--high_quality", "compute in float32, mirror each face too, use no tiles", to="--high-quality"),
     Old("--memory_efficient", "restore one face at a time, in small tiles", to="--memory-efficient"),
-    Old("--detector --detection_model", "retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best one here)",
+    Old("--detector --detection_model", "retinaface_resnet50, retinaface_mobile0.25, mtcnn or cascade (default: the best here)",
         "NAME"),
     Old("--detection_threshold", "accept faces from this score, 0 to 1 (default: 0.97)", "X", "--detection-threshold"),
     Old("--eye_dist_threshold", "skip faces whose eyes are closer together, in px (default: 5)", "PX", "--min-eye-distance"),
@@ -220,8 +220,10 @@ def translate(words: Sequence[str]) -> Translation:
     if given.suffix is not None:
         said += ["--suffix", f"_{given.suffix}"]
     if given.detector is not None:
-        if given.detector not in (*DETECTORS, *DETECTORS.values(), "cascade"):
-            raise GfpupError(f"there is no --detector {given.detector!r} here: choose {', '.join(DETECTORS)} or cascade.")
+        if given.detector not in (*DETECTORS, *DETECTORS.values(), "mtcnn", "cascade"):
+            raise GfpupError(
+                f"there is no --detector {given.detector!r} here: choose {', '.join(DETECTORS)}, mtcnn or cascade."
+            )
         said += ["--detector", DETECTORS.get(given.detector, given.detector)]
     if given.metrics is not None:
         said += ["--metrics", METRICS.get(given.metrics, given.metrics)]
