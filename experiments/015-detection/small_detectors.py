@@ -107,9 +107,8 @@ def main() -> None:
         for name, rgb in pictures.items()
     }
     empty = {name: rgb for name in FACELESS if (rgb := faceless(name)) is not None}
-    print(
-        f"{sum(map(len, truth.values())) - len(truth['crowd'])} faces in {len(truth) - 1} pictures, {len(truth['crowd'])} in the crowd"
-    )
+    together = len(truth["crowd"])
+    print(f"{sum(map(len, truth.values())) - together} faces in {len(truth) - 1} pictures, {together} in the crowd")
     detectors: dict[str, Detector] = {
         "cascade": CascadeDetector(),
         "retinaface-mobilenet0.25": load_detector("retinaface-mobilenet0.25", path=weights),
@@ -117,10 +116,20 @@ def main() -> None:
     for side, smallest in SETTINGS:
         detectors[f"mtcnn, {side}, {smallest}"] = one = load_mtcnn(detect_size=side)
         one.smallest_face = smallest
-    print(
-        "| detector | found | others | others where no face is | error, median | 90 % | max | CPU s | found in the crowd | others | CPU s |"
+    heads = (
+        "detector",
+        "found",
+        "others",
+        "others, no face",
+        "error, median",
+        "90 %",
+        "max",
+        "CPU s",
+        "crowd",
+        "others",
+        "CPU s",
     )
-    print("|---|" + "---|" * 10)
+    print("|", " | ".join(heads), "|\n|" + "---|" * len(heads))
     for name, detector in detectors.items():
         detector.detect(pictures["astronaut"])  # the first forward of a process takes longer
         few, none, many = Tally(), Tally(), Tally()
