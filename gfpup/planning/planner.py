@@ -178,7 +178,7 @@ def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
         return Decision("detector", "retinaface-resnet50", "the most exact one")
     if (fault := packaged.mtcnn_fault()) is None:
         resolver.warnings.append(f"no RetinaFace checkpoint, so MTCNN finds the faces, its landmarks less exact. {unavailable}")
-        return Decision("detector", "mtcnn", f"finds small or turned faces less well than RetinaFace; {unavailable}")
+        return Decision("detector", "mtcnn", f"finds fewer small faces than RetinaFace, landmarks less exactly; {unavailable}")
     resolver.warnings.append(
         "no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. "
         f"{unavailable}; "
