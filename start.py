@@ -19,9 +19,10 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 
-OFFICIAL = ("basicsr", "gfpgan", "facexlib", "pyiqa")
+OFFICIAL = ("basicsr", "gfpgan", "facexlib", "pyiqa", "facenet-pytorch")
 """The official implementations. Resolved the ordinary way they pull a second torch and gigabytes more; without their declared
-dependencies they install in seconds, and what they really need is in the extra `upstream`."""
+dependencies they install in seconds, and what they really need is in the extra `upstream`. Of facenet-pytorch only the files
+with the networks of the detector MTCNN are used."""
 
 
 def main() -> int:

@@ -94,8 +94,10 @@ def translate(words: Sequence[str]) -> Translation:
     if given.suffix is not None:
         said += ["--suffix", f"_{given.suffix}"]
     if given.detector is not None:
-        if given.detector not in (*DETECTORS, *DETECTORS.values(), "cascade"):
-            raise GfpupError(f"there is no --detector {given.detector!r} here: choose {', '.join(DETECTORS)} or cascade.")
+        if given.detector not in (*DETECTORS, *DETECTORS.values(), "mtcnn", "cascade"):
+            raise GfpupError(
+                f"there is no --detector {given.detector!r} here: choose {', '.join(DETECTORS)}, mtcnn or cascade."
+            )
         said += ["--detector", DETECTORS.get(given.detector, given.detector)]
     if given.metrics is not None:
         said += ["--metrics", METRICS.get(given.metrics, given.metrics)]

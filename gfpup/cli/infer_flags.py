@@ -74,7 +74,7 @@ FLAGS: Final = (
         to="--aligned"),
     Old("--high_quality", "compute in float32, mirror each face too, use no tiles", to="--high-quality"),
     Old("--memory_efficient", "restore one face at a time, in small tiles", to="--memory-efficient"),
-    Old("--detector --detection_model", "retinaface_resnet50, retinaface_mobile0.25 or cascade (default: the best one here)",
+    Old("--detector --detection_model", "retinaface_resnet50, retinaface_mobile0.25, mtcnn or cascade (default: the best here)",
         "NAME"),
     Old("--detection_threshold", "accept faces from this score, 0 to 1 (default: 0.97)", "X", "--detection-threshold"),
     Old("--eye_dist_threshold", "skip faces whose eyes are closer together, in px (default: 5)", "PX", "--min-eye-distance"),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from gfpup.core.errors import GfpupError
+from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.core.plan import Decision, Encoding, FaceChoice, Plan, Recipe
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
@@ -18,6 +18,7 @@ from gfpup.planning.placement import place
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
+from gfpup.weights import packaged
 from gfpup.weights.resolver import Progress, Resolver, open_store
 
 GPU_PHOTO_BATCH = 4
@@ -131,8 +132,8 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
     if whole and name == "upstream":
         usual = FaceChoice("center" if settings.faces.which == "center" else "all")
         unused["a choice of faces other than all and center"] = {"faces": replace(settings.faces, **asdict(usual))}
-        if settings.detect.name == "cascade":
-            unused["--detector cascade"] = {"detect.name": "auto"}
+        if settings.detect.name in detect.WITHOUT_CHECKPOINT:
+            unused[f"--detector {settings.detect.name}"] = {"detect.name": "auto"}
     why = "which restores nothing" if name == "identity" else "which delivers whole photos"
     left_out: list[Decision[Any]] = []
     for flag, neutral in unused.items():
@@ -163,8 +164,8 @@ def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
         return Decision("detector", "none", "the photos are aligned faces")
     name, path = settings.detect.name, settings.detect.path
     if path is not None:
-        if name == "cascade":
-            raise GfpupError("the cascade takes no checkpoint; leave out --detector-path or name a RetinaFace detector.")
+        if name in detect.WITHOUT_CHECKPOINT:
+            raise GfpupError(f"the {name} takes no checkpoint; leave out --detector-path or name a RetinaFace detector.")
         found = detect.architecture_of(path)
         if name not in ("auto", found):
             raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
@@ -174,14 +175,23 @@ def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
         name = "retinaface-resnet50"  # the official path knows no other
     if name == "cascade":
         return Decision("detector", name, "asked for; it finds upright frontal faces")
+    if name == "mtcnn":
+        if (fault := packaged.mtcnn_fault()) is not None:
+            raise CheckpointError(f"the detector mtcnn is not available: {fault}")
+        return Decision("detector", name, "asked for; its networks come with facenet-pytorch (MIT licence)")
     if name != "auto":
         resolver.use_published("detector", name)
         return Decision("detector", name, "asked for")
     unavailable = resolver.try_published("detector", "retinaface-resnet50")
     if unavailable is None:
         return Decision("detector", "retinaface-resnet50", "the most exact one")
+    if (fault := packaged.mtcnn_fault()) is None:
+        resolver.warnings.append(f"no RetinaFace checkpoint, so MTCNN finds the faces, its landmarks less exact. {unavailable}")
+        return Decision("detector", "mtcnn", f"finds fewer small faces than RetinaFace, landmarks less exactly; {unavailable}")
     resolver.warnings.append(
-        f"no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. {unavailable}"
+        "no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. "
+        f"{unavailable}; "
+        f"MTCNN, which is better than the cascade, is not available either: {fault}"
     )
     return Decision("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {unavailable}")
 

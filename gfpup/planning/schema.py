@@ -20,7 +20,7 @@ from gfpup.planning.option import Flag, Option, node, option, spellings, walk
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 METRIC_PRESETS: Final = ("off", "fast", "full")
 EXTENSIONS: Final = ("auto", "png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff", "avif")
-DETECTORS: Final = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
+DETECTORS: Final = ("auto", "retinaface-resnet50", "retinaface-mobilenet0.25", "mtcnn", "cascade")
 TURNS: Final = ("auto", "none", "apply")
 Box = tuple[float, float, float, float]
 

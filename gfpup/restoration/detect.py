@@ -1,4 +1,4 @@
-"""The detectors by name: RetinaFace with an official checkpoint, or the cascade, which needs none."""
+"""The detectors by name: RetinaFace with an official checkpoint, or MTCNN and the cascade, which come with a package."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.core.types import Detector
 from gfpup.restoration.cascade import CASCADE_SIZE_PX, CascadeDetector
+from gfpup.restoration.mtcnn import load_mtcnn
 from gfpup.restoration.retinaface import THRESHOLD, RetinaFaceDetector
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from gfpup.models.nets.retinaface import Backbone
 
 BACKBONES: dict[str, Backbone] = {"retinaface-resnet50": "resnet50", "retinaface-mobilenet0.25": "mobilenet0.25"}
-DETECTORS = (*BACKBONES, "cascade")
+WITHOUT_CHECKPOINT = ("mtcnn", "cascade")
+DETECTORS = (*BACKBONES, *WITHOUT_CHECKPOINT)
 
 
 def architecture_of(path: Path) -> str:
@@ -50,9 +52,10 @@ def load_detector(
     """Make the detector called `name` (one of `DETECTORS`), with the checkpoint at `path` where it needs one.
 
     `detect_size` is the short side in px of the first look; None chooses it by the photo, 0 is the photo's own. The cascade,
-    which is slow, stays at `CASCADE_SIZE_PX` or below and ignores the threshold and the device.
+    which is slow, stays at `CASCADE_SIZE_PX` or below. It and MTCNN ignore the threshold, which is on RetinaFace's scale, and
+    the device.
 
-    Raises: GfpupError for an invalid setting; CheckpointError for a checkpoint that is damaged or of another network.
+    Raises: GfpupError for an invalid setting; CheckpointError for a checkpoint that is damaged, of another network or missing.
     """
     if name not in DETECTORS:
         raise GfpupError(f"there is no detector called {name!r}: choose one of {', '.join(DETECTORS)}")
@@ -60,9 +63,11 @@ def load_detector(
         raise GfpupError(f"invalid detection threshold of {threshold:g}: expected a number from 0 to 0.99")
     if detect_size and detect_size < 32:
         raise GfpupError(f"a detection size of {detect_size} px shows no face: give 32 or more, or 0 for full resolution")
+    if name in WITHOUT_CHECKPOINT and path is not None:
+        raise GfpupError(f"the detector {name} takes no checkpoint, but {path} was given: leave out one of the two")
+    if name == "mtcnn":
+        return load_mtcnn(detect_size=detect_size)
     if name == "cascade":
-        if path is not None:
-            raise GfpupError(f"the detector cascade takes no checkpoint, but {path} was given: leave out one of the two")
         return CascadeDetector(detect_size=min(detect_size or CASCADE_SIZE_PX, CASCADE_SIZE_PX))
     if path is None:
         raise GfpupError(f"the detector {name} needs its checkpoint: give the file, or choose cascade, which needs none")

@@ -12,12 +12,13 @@ import pytest
 from machines import NO_GPU, gpu, machine, request
 
 from gfpup.core import registry
-from gfpup.core.errors import GfpupError
+from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.core.plan import Decision, Plan
 from gfpup.machine.hardware import Machine
 from gfpup.models import engines
 from gfpup.models.backends.identity import Identity
 from gfpup.planning.planner import fingerprint, make_plan
+from gfpup.weights import packaged
 from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import Store
 
@@ -240,3 +241,22 @@ def test_what_a_method_does_not_use_is_left_out_in_a_sweep_and_refused_in_a_run(
     half = ("backend=identity", "restore.strength=0.5")
     assert plan(NO_GPU, *half, sweeping=True).recipe == plan(NO_GPU, "backend=identity").recipe
     assert plan(NO_GPU, *half).recipe.strength == 0.5
+
+
+def test_auto_takes_mtcnn_before_the_cascade_where_its_networks_are_here(plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("backend=classical", "weights.download=false")
+    monkeypatch.setattr(packaged, "mtcnn_fault", lambda: None)
+    made = plan(NO_GPU, *asked, offline=True)
+    assert made.recipe.detector == "mtcnn" and any("so MTCNN finds the faces" in said for said in made.warnings)
+    monkeypatch.setattr(packaged, "mtcnn_fault", lambda: "onet.pt is damaged: install it again")
+    made = plan(NO_GPU, *asked, offline=True)
+    assert made.recipe.detector == "cascade"
+    (said,) = [one for one in made.warnings if "so the cascade finds the faces" in one]
+    assert "onet.pt is damaged" in said
+    with pytest.raises(CheckpointError, match=r"detector mtcnn is not available: onet\.pt is damaged"):
+        plan(NO_GPU, *asked, "detect.name=mtcnn", offline=True)
+
+
+def test_mtcnn_takes_no_checkpoint(plan, tmp_path: Path) -> None:
+    with pytest.raises(GfpupError, match="the mtcnn takes no checkpoint"):
+        plan(NO_GPU, "backend=classical", "detect.name=mtcnn", f"detect.path={tmp_path / 'x.pth'}")

@@ -239,7 +239,7 @@ def test_the_architecture_is_told_from_the_file_and_a_wrong_name_is_refused(tmp_
 @pytest.mark.parametrize(
     ("name", "settings", "says"),
     [
-        ("retinaface", {}, "retinaface-resnet50, retinaface-mobilenet0.25, cascade"),
+        ("retinaface", {}, "retinaface-resnet50, retinaface-mobilenet0.25, mtcnn, cascade"),
         ("retinaface-resnet50", {}, "needs its checkpoint"),
         ("cascade", {"path": Path("x.pth")}, "x.pth"),
         ("cascade", {"threshold": 1.0}, "threshold of 1"),

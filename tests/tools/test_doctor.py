@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from gfpup.core.files import sha256_of
 from gfpup.machine import hardware
 from gfpup.models.engines import ENGINES
 from gfpup.tools.check import Check
 from gfpup.tools.doctor import examine, machine, packages, supplies
+from gfpup.weights import packaged
 from gfpup.weights.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -284,3 +286,17 @@ def test_everything_is_examined_and_can_be_written_as_json(tmp_path: Path, monke
     assert len({(check.group, check.name) for check in checks}) == len(checks)
     json.dumps([vars(check) for check in checks])
     assert list(tmp_path.iterdir()) == []  # nothing was written
+
+
+def test_mtcnn_is_named_with_its_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(packaged, "mtcnn_folder", lambda: None)
+    absent = supplies.check_mtcnn()
+    assert absent.status == "ok" and "pip install --no-deps facenet-pytorch" in absent.found
+    monkeypatch.setattr(packaged, "mtcnn_folder", lambda: tmp_path)
+    for name in packaged.MTCNN_SHA256:
+        (tmp_path / f"{name}.pt").write_bytes(b"damaged")
+    damaged = supplies.check_mtcnn()
+    assert damaged.status == "warning" and "pnet.pt is damaged" in damaged.found and "--force-reinstall" in damaged.remedy
+    for name in packaged.MTCNN_SHA256:
+        monkeypatch.setitem(packaged.MTCNN_SHA256, name, sha256_of(tmp_path / f"{name}.pt"))
+    assert supplies.check_mtcnn().found.startswith("here, verified")

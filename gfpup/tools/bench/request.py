@@ -16,7 +16,7 @@ PRECISIONS: Final = {"auto": "float32", "fp32": "float32", "bf16": "bfloat16"}
 AGAINST: Final = ("auto", "upstream", "plain", "none")
 BACKGROUNDS: Final = ("none", "realesrgan")
 MASKS: Final = ("bisenet", "parsenet", "feather")
-DETECTORS: Final = ("retinaface-resnet50", "retinaface-mobilenet0.25", "cascade")
+DETECTORS: Final = ("retinaface-resnet50", "retinaface-mobilenet0.25", "mtcnn", "cascade")
 
 IN_THE_OFFICIAL_PACKAGES: Final = ("gfpgan", "restoreformer")
 """The methods whose network is in the official packages; the others are published only as scripts."""

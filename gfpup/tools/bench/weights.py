@@ -69,4 +69,4 @@ def _of_the_photo(load: Workload, side_name: str) -> dict[str, str]:
     names = {"detector": load.detector, "mask": "parsenet" if side_name == "upstream" else load.mask}
     if load.background == "realesrgan":
         names["background"] = "realesrgan-x2plus" if load.upscale <= 2 else "realesrgan-x4plus"
-    return {role: name for role, name in names.items() if name not in ("cascade", "feather")}
+    return {role: name for role, name in names.items() if name not in ("mtcnn", "cascade", "feather")}

@@ -27,6 +27,7 @@ def examine(store: Store, *, output: Path, tracking: Path, offline: bool = False
     yield from machine.check_devices()
     yield from machine.check_engines()
     yield from supplies.check_weights(store)
+    yield supplies.check_mtcnn()
     yield from supplies.check_licences()
     yield from machine.check_folders({"weights": store.folder, "configuration": licences.config_folder()})
     yield from machine.check_folders({"output": output, "tracking": tracking, "temporary": Path(tempfile.gettempdir())})

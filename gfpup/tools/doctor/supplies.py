@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from gfpup.core.errors import GfpupError
 from gfpup.tools.check import Check, Status
-from gfpup.weights import licences
+from gfpup.weights import licences, packaged
 from gfpup.weights.catalogue import find
 from gfpup.weights.store import Store, Stored
 
@@ -49,6 +49,18 @@ def _check_checkpoint(stored: Stored) -> Check:
         return Check("weights", name, bad, f"{size} of {checkpoint.size_bytes} bytes", remedy)
     state = {"verified": "verified", "pinned": "as first trusted"}.get(stored.state, "not hashed yet: its first use does that")
     return Check("weights", name, "ok", f"here, {state}")
+
+
+def check_mtcnn() -> Check:
+    """Whether the networks of the detector MTCNN, which a package carries, are here and the published ones."""
+    if packaged.mtcnn_folder() is None:
+        found = "is not here; without RetinaFace's checkpoint it finds more faces than the cascade"
+        return Check("weights", "mtcnn", "ok", f"{found}: {packaged.MTCNN_INSTALL}")
+    fault = packaged.mtcnn_fault()
+    if fault is None:
+        return Check("weights", "mtcnn", "ok", f"here, verified: it comes with {packaged.MTCNN_PACKAGE}")
+    found, _, remedy = fault.rpartition(": ")
+    return Check("weights", "mtcnn", "warning", found, remedy)
 
 
 def check_licences() -> Iterator[Check]:
