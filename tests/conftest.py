@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pictures
 import pytest
 from filelock import FileLock
-from forks import Forks
+from forks import ForkedCommand, Forks
 from session import session_files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +112,13 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     server = Forks(tmp_path_factory.mktemp("forks"), imports=["gfpup.cli.main", "gfpup.running.predict"])
     yield server
     server.close()
+
+
+@pytest.fixture
+def forked_runs(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of `gfpup.run` and `gfpup.sweep` are forked."""
+    stand_in = SimpleNamespace(Popen=partial(ForkedCommand, forks), PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr("gfpup.running.launch.subprocess", stand_in)
 
 
 @pytest.fixture(scope="session")

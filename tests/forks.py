@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Fork:
             self.returncode = self._forks.ask(poll=self.pid)["status"]
         return self.returncode
 
-    def wait(self, *, timeout: float = 120) -> int:
+    def wait(self, *, timeout: float = 300) -> int:
         until = time.monotonic() + timeout
         while (status := self.poll()) is None:
             if time.monotonic() > until:
@@ -86,6 +86,32 @@ class Forks:
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait(timeout=60)
+
+
+class ForkedCommand:
+    """Stands where subprocess.Popen does for `python -m gfpup`: a fork, of which stderr is read when it has ended."""
+
+    def __init__(self, forks: Forks, command: Sequence[str], *, start_new_session: bool = False, **streams: object) -> None:
+        assert command[:3] == [sys.executable, "-m", "gfpup"], command
+        self._fork = forks.gfpup(command[3:], own_session=start_new_session)
+        self.wait, self.send_signal, self.stderr = self._fork.wait, self._fork.send_signal, self
+
+    def __enter__(self) -> ForkedCommand:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._fork.wait()
+
+    @property
+    def returncode(self) -> int | None:
+        return self._fork.returncode
+
+    def read(self) -> str:
+        self._fork.wait()
+        return self._fork.stderr
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.read().splitlines(keepends=True))
 
 
 def serve(imports: Sequence[str]) -> None:
