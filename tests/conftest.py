@@ -5,27 +5,34 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pictures
 import pytest
 from filelock import FileLock
+from forks import ForkedCommand, Forks
+from session import session_files
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("GFPUP_SHARED", ROOT.parent / "shared"))
 
 # fmt: off
 LONGEST_FIRST = (
-    "python_page", "notebooks", "export_command", "report", "run_record", "bench_command", "tracking", "tracked_run",
-    "guide_commands", "auto_run", "shared_stages", "sweep", "methods_run", "run", "stage_cache", "ranks",
-    "bench_sides", "batch_tolerance", "upstream", "engines", "names", "verify",
+    "notebooks", "run", "engines", "restoreformer", "run_record", "guide_commands", "upstream", "crash", "ranks", "launchers",
+    "api", "verify", "methods_run", "shared_stages", "gfpgan_run", "codeformer_backend", "composition", "sweep", "auto_run",
+    "full_reference", "codeformer", "memory_efficient", "export_command", "report_browser", "python_page", "planner", "tiers",
+    "background_run", "restoreformer_backend", "tracking", "bench_command", "plugin", "scored_run", "batch_tolerance",
+    "tracked_run", "torchvision_shim", "gfpgan_backend", "classical", "detect",
 )
 # fmt: on
-"""The files that take longest: a worker that took one of them last would end long after the others."""
+"""The files that take longest, by their time: a worker that took one of them last would end long after the others."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,9 +41,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete what the session's processes shared, when all of them have ended."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        session_files.open(session.config._tmp_path_factory)  # type: ignore[attr-defined]
+        session_files.delete()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No fixture fills the stage cache of whoever runs the tests, or waits for MLflow: tests of tracking turn it on."""
+    session_files.open(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GFPUP_TRACKING", "none")
         patch.setenv("GFPUP_CACHE_DIR", str(tmp_path_factory.mktemp("stages")))
@@ -89,6 +104,21 @@ def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True)
     # Hydra leaves a handler that writes to this test's stderr, which is closed for the next one.
     logging.getLogger().handlers[:] = handlers
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Starts the command in processes of their own that cost no start: `forks.gfpup(words)`."""
+    server = Forks(tmp_path_factory.mktemp("forks"), imports=["gfpup.cli.main", "gfpup.running.predict"])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def forked_runs(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of `gfpup.run` and `gfpup.sweep` are forked."""
+    stand_in = SimpleNamespace(Popen=partial(ForkedCommand, forks), PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr("gfpup.running.launch.subprocess", stand_in)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
@@ -24,8 +26,9 @@ def gpu(total_gb: float, *, free_gb: float | None = None, bfloat16: bool = True,
     return Gpu("Unheard-of 9000", round(total_gb * GB), round(free * GB), bfloat16, trouble)
 
 
+@cache
 def request(*overrides: str) -> Settings:
-    """The checked settings of `gfpup run` with these overrides."""
+    """The checked settings of `gfpup run` with these overrides, composed once for all tests of a process."""
     with initialize_config_module("gfpup.conf", version_base="1.3"):
         config = compose("run", ["source.paths=[photo.png]", *overrides])
     plain = OmegaConf.to_container(config, resolve=True)

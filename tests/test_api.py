@@ -56,6 +56,7 @@ def test_five_lines_restore_a_photo(tmp_path: Path) -> None:
     np.testing.assert_array_equal(gfpup.read_photo(tmp_path / "new.png").pixels, result.pixels)
 
 
+@pytest.mark.usefixtures("forked_runs")
 @pytest.mark.parametrize(
     ("backend", "options"),
     [
@@ -186,6 +187,7 @@ def test_hydra_and_torch_are_left_as_they_were() -> None:
     assert (torch.get_num_threads(), cv2.getNumThreads()) == threads
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_scores_are_a_run_s(tmp_path: Path) -> None:
     save(tmp_path / "old.png", PORTRAIT)
     truth = np.clip(PORTRAIT.astype(int) + 3, 0, 255).astype(np.uint8)

@@ -16,6 +16,7 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs" / "python.md").read_text(en
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("CONFIG", "WEIGHTS", "CACHE"):

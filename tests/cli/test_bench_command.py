@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from forks import Forks
 
 from gfpup.cli import bench
 from gfpup.cli.main import main
@@ -36,19 +36,25 @@ SCHEMA = {
 }
 
 
-def measured(*words: str) -> dict[str, Any]:
-    """What the command prints with --json, from a process of its own, held to the schema."""
-    run = subprocess.run(
-        [sys.executable, "-m", "gfpup", "bench", *words, "--json"], capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    (line,) = run.stdout.splitlines()
-    found: dict[str, Any] = json.loads(line)
-    jsonschema.validate(found, SCHEMA)
-    return found
+Measured = Callable[..., dict[str, Any]]
 
 
-def test_a_forward_is_measured() -> None:
+@pytest.fixture
+def measured(forks: Forks) -> Measured:
+    """`measured(*words)` is what the command prints with --json, from a process of its own, held to the schema."""
+
+    def measured(*words: str) -> dict[str, Any]:
+        run = forks.gfpup(["bench", *words, "--json"])
+        assert run.wait(timeout=600) == 0, run.stderr
+        (line,) = run.stdout.splitlines()
+        found: dict[str, Any] = json.loads(line)
+        jsonschema.validate(found, SCHEMA)
+        return found
+
+    return measured
+
+
+def test_a_forward_is_measured(measured: Measured) -> None:
     found = measured("--backend", "identity,classical", "--repeat", "2", "--threads", "1", "--batch", "2")
     assert [side["backend"] for side in found["sides"]] == ["identity", "classical"]
     assert found["speedup"] is None and found["machine"]["threads"] == 1
@@ -59,7 +65,7 @@ def test_a_forward_is_measured() -> None:
     assert identity["wall"]["median"] < classical["wall"]["median"]
 
 
-def test_a_photo_is_measured_by_stages() -> None:
+def test_a_photo_is_measured_by_stages(measured: Measured) -> None:
     photo = ("--pipeline", "--size", "320x240", "--faces", "3", "--detector", "cascade", "--mask", "feather")
     found = measured("--backend", "identity", *photo, "--repeat", "1", "--warmup", "0")
     (side,) = found["sides"]
@@ -69,7 +75,7 @@ def test_a_photo_is_measured_by_stages() -> None:
 
 
 @pytest.mark.slow
-def test_gfpgan_is_faster_than_its_plain_form_and_paints_the_same() -> None:
+def test_gfpgan_is_faster_than_its_plain_form_and_paints_the_same(measured: Measured) -> None:
     found = measured("--backend", "gfpgan", "--against", "plain", "--repeat", "2")
     (row,) = found["backends"]
     assert [side["side"] for side in found["sides"]] == ["plain", "gfpup"]
@@ -80,7 +86,7 @@ def test_gfpgan_is_faster_than_its_plain_form_and_paints_the_same() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["codeformer", "restoreformerpp"])
-def test_a_whole_photo_against_plain_is_the_same_photo(backend: str) -> None:
+def test_a_whole_photo_against_plain_is_the_same_photo(measured: Measured, backend: str) -> None:
     words = f"--backend {backend} --pipeline --size 400x300 --faces 1 --background realesrgan --repeat 1 --against plain"
     found = measured(*words.split(), "--warmup", "0")
     (row,) = found["backends"]

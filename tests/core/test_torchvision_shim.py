@@ -4,24 +4,45 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forks import Forks
 
 from gfpup.core.torchvision_shim import suppress
 
+Run = Callable[..., str]
 needs_torchvision = pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
 
 
-def run(code: str, *, path: Path | None = None) -> str:
-    """What `code` prints in a fresh Python, `path` first among the places it imports from."""
-    lines = f"import sys; sys.path.insert(0, {str(path)!r})\n{code}" if path else code
-    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Processes that have imported torch, and nothing else that matters here."""
+    server = Forks(tmp_path_factory.mktemp("forks"), imports=["torch"])
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def run(forks: Forks) -> Run:
+    """`run(code)` returns what `code` prints in a process of its own, `path` first among the places it imports from."""
+
+    def run(code: str, *, path: Path | None = None) -> str:
+        lines = f"import sys; sys.path.insert(0, {str(path)!r})\n{code}" if path else code
+        done = forks.start(lines)
+        assert done.wait() == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+def run_fresh(code: str) -> str:
+    """What `code` prints in a fresh Python."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout.strip()
 
 
 def fake_torchvision(folder: Path, library: bytes | None) -> Path:
@@ -42,22 +63,20 @@ def fake_torchvision(folder: Path, library: bytes | None) -> Path:
 
 def test_without_torchvision_nothing_is_imported() -> None:
     hide = "import importlib.util as u, gfpup.core.torchvision_shim as c; c.find_spec = lambda name: None; "
-    assert run(hide + "import sys; print(c.cure(), 'torch' in sys.modules)") == "False False"
+    assert run_fresh(hide + "import sys; print(c.cure(), 'torch' in sys.modules)") == "False False"
 
 
 def test_importing_the_cure_imports_no_torch() -> None:
-    assert run("import sys, gfpup.core.torchvision_shim; print('torch' in sys.modules)") == "False"
+    assert run_fresh("import sys, gfpup.core.torchvision_shim; print('torch' in sys.modules)") == "False"
 
 
 @pytest.mark.parametrize("library", [b"not a library", None])
-def test_a_torchvision_that_cannot_load_its_operators_is_cured(tmp_path: Path, library: bytes | None) -> None:
+def test_a_torchvision_that_cannot_load_its_operators_is_cured(
+    tmp_path: Path, forks: Forks, run: Run, library: bytes | None
+) -> None:
     folder = fake_torchvision(tmp_path, library)
-    sick = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); import torchvision"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    sick = forks.start(f"import sys; sys.path.insert(0, {str(folder)!r}); import torchvision")
+    assert sick.wait() == 1
     assert "torchvision::nms does not exist" in sick.stderr
     code = (
         "from gfpup.core.torchvision_shim import cure\n"
@@ -69,7 +88,7 @@ def test_a_torchvision_that_cannot_load_its_operators_is_cured(tmp_path: Path, l
     assert run(code, path=folder).splitlines() == ["True True", "[1, 2] True"]
 
 
-def test_a_torchvision_whose_operators_load_is_left_alone(tmp_path: Path) -> None:
+def test_a_torchvision_whose_operators_load_is_left_alone(tmp_path: Path, run: Run) -> None:
     folder = fake_torchvision(tmp_path, b"any")
     code = (
         "import torch, sys, gfpup.core.torchvision_shim as c\n"
@@ -81,7 +100,7 @@ def test_a_torchvision_whose_operators_load_is_left_alone(tmp_path: Path) -> Non
 
 
 @needs_torchvision
-def test_the_installed_torchvision_imports_and_suppresses() -> None:
+def test_the_installed_torchvision_imports_and_suppresses(run: Run) -> None:
     code = (
         "from gfpup.core.torchvision_shim import cure\n"
         "cure(); cure()\n"
@@ -94,7 +113,7 @@ def test_the_installed_torchvision_imports_and_suppresses() -> None:
 
 
 @needs_torchvision
-def test_it_helps_after_an_import_that_failed() -> None:
+def test_it_helps_after_an_import_that_failed(run: Run) -> None:
     code = (
         "try:\n"
         "    import torchvision\n"
@@ -109,7 +128,7 @@ def test_it_helps_after_an_import_that_failed() -> None:
 
 
 @needs_torchvision
-def test_lightning_and_torchmetrics_import_after_it() -> None:
+def test_lightning_and_torchmetrics_import_after_it(run: Run) -> None:
     if not (find_spec("lightning") and find_spec("torchmetrics")):
         pytest.skip("lightning or torchmetrics is not installed")
     code = "from gfpup.core.torchvision_shim import cure; cure(); import lightning, torchmetrics; print('fine')"

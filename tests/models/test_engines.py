@@ -61,7 +61,7 @@ def small_gfpgan(**options: object) -> GFPGAN:
 def small_codeformer() -> codeformer.CodeFormer:
     with torch.device("meta"):
         network = codeformer.CodeFormer()
-    fill_randomly(network, seed=31)
+    fill_randomly(network, seed=41)
     network.position_emb = nn.Parameter(torch.randn(4, 512, generator=torch.Generator().manual_seed(32)))
     return rewrite(network.requires_grad_(False))
 
@@ -69,7 +69,7 @@ def small_codeformer() -> codeformer.CodeFormer:
 def small_restoreformer() -> restoreformer.RestoreFormer:
     with torch.device("meta"):
         network = restoreformer.RestoreFormer()
-    return rewrite(fill_randomly(network, seed=33).requires_grad_(False))  # type: ignore[return-value]
+    return rewrite(fill_randomly(network, seed=41).requires_grad_(False))  # type: ignore[return-value]
 
 
 class Scale(nn.Module):
@@ -84,17 +84,17 @@ class Scale(nn.Module):
         return x * self.by * (2.0 if self.twice else 1.0)
 
 
-@pytest.mark.parametrize("seed", [None, 4])
 @pytest.mark.parametrize("engine", [*GRAPHS, pytest.param("compile", marks=pytest.mark.slow)])
-def test_gfpgan_is_the_same_but_for_rounding_with_stored_and_with_seeded_noise(engine: str, seed: int | None) -> None:
+def test_gfpgan_is_the_same_but_for_rounding_with_stored_and_with_seeded_noise(engine: str) -> None:
     need(engine)
     x = crops(2, side=32)
-    eager, other = small_gfpgan(seed=seed), small_gfpgan(seed=seed, engine=engine)
-    restored = other.restore(x)
-    assert restored.dtype == torch.float32 and restored.shape == x.shape
-    assert difference(restored, eager.restore(x)) < 1e-4
-    assert torch.equal(other.restore(x), restored)
-    assert torch.equal(other.restore(x[1:]), restored[1:])  # a face's bytes do not depend on its neighbours
+    for seed in (None, 4):
+        eager, other = small_gfpgan(seed=seed), small_gfpgan(seed=seed, engine=engine)
+        restored = other.restore(x)
+        assert restored.dtype == torch.float32 and restored.shape == x.shape
+        assert difference(restored, eager.restore(x)) < 1e-4, seed
+        assert torch.equal(other.restore(x), restored)
+        assert torch.equal(other.restore(x[1:]), restored[1:])  # a face's bytes do not depend on its neighbours
 
 
 @pytest.mark.slow

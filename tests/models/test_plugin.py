@@ -7,9 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +21,6 @@ from gfpup.core.errors import GfpupError
 from gfpup.models import backends
 
 ROOT = Path(__file__).resolve().parents[2]
-Gfpup = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
@@ -34,75 +33,105 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
-@pytest.fixture
-def gfpup(installed: Path, tmp_path: Path) -> Gfpup:
-    """`gfpup(*words)` runs the command in an empty folder and a process of its own, the example among its packages."""
+class Done(NamedTuple):
+    """A finished command."""
+
+    status: int
+    out: str
+    err: str
+
+
+RUN_ALL = """
+import contextlib, io, json, sys
+from gfpup.cli.main import main
+for words in json.loads(sys.stdin.read()):
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        status = main(words)
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
+PHOTO = ("run", "--input", "photo.png", "--detector", "cascade")
+COMMANDS = {
+    "plain": (*PHOTO, "--upscale=1", "--json", "-q", "--output=0", "--backend=unsharp", "restore.amount=0"),
+    "sharp": (*PHOTO, "--upscale=1", "--json", "-q", "--output=2", "--backend=unsharp", "restore.amount=2"),
+    "no such parameter": (*PHOTO, "--output=out", "--backend=unsharp", "restore.fidelity=0.5"),
+    "no such value": (*PHOTO, "--output=out", "--backend=unsharp", "restore.amount=much"),
+    "slip": ("run", "--input", "photo.png", "--backend", "unsharq"),
+    "list": ("backends", "--json"),
+    "sweep": (*PHOTO, "--output=sweep", "-q", "--backend=identity,unsharp", "+restore.amount=1", "-m"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the commands run in, with photo.png: one face that the cascade finds, a little out of focus."""
+    folder = tmp_path_factory.mktemp("commands")
+    portrait = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352, ::-1])
+    cv2.imwrite(str(folder / "photo.png"), cv2.GaussianBlur(portrait, (0, 0), 1.2))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(installed: Path, folder: Path) -> dict[str, Done]:
+    """What became of COMMANDS, run one after the other in one process with the example among its packages."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)]),
-        "GFPUP_CONFIG_DIR": str(tmp_path / "config"),
-        "GFPUP_WEIGHTS_DIR": str(tmp_path / "weights"),
+        "GFPUP_CONFIG_DIR": str(folder / "config"),
+        "GFPUP_WEIGHTS_DIR": str(folder / "weights"),
     }
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gfpup", *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
-
-    return run
-
-
-@pytest.fixture
-def photo(tmp_path: Path) -> np.ndarray:
-    """photo.png in the command's folder: (256, 256, 3) BGR with one face that the cascade finds, a little out of focus."""
-    portrait = np.ascontiguousarray(skimage.data.astronaut()[:256, 96:352, ::-1])
-    blurred = cv2.GaussianBlur(portrait, (0, 0), 1.2)
-    cv2.imwrite(str(tmp_path / "photo.png"), blurred)
-    return blurred
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN_ALL],
+        input=json.dumps(list(COMMANDS.values())),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return dict(zip(COMMANDS, (Done(*json.loads(line)) for line in ended.stdout.splitlines()), strict=True))
 
 
 def sharpness(picture: np.ndarray) -> float:
     return float(cv2.Laplacian(picture, cv2.CV_64F)[80:176, 80:176].std())
 
 
-def test_the_example_restores_a_photo(gfpup: Gfpup, photo: np.ndarray, tmp_path: Path) -> None:
-    run = ("run", "--input", "photo.png", "--detector", "cascade", "--upscale", "1", "--json", "--quiet")
-    for amount in ("0", "2"):
-        words = ("--output", amount, "--backend", "unsharp", f"restore.amount={amount}")
-        done = gfpup(*run, *words)
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout)["faces_restored"] == 1
-    plain, sharp = (cv2.imread(str(tmp_path / amount / "photo.png")) for amount in ("0", "2"))
+def test_the_example_restores_a_photo(done: dict[str, Done], folder: Path) -> None:
+    for name in ("plain", "sharp"):
+        assert done[name].status == 0, done[name].err
+        assert json.loads(done[name].out)["faces_restored"] == 1
+    photo = cv2.imread(str(folder / "photo.png"))
+    plain, sharp = (cv2.imread(str(folder / amount / "photo.png")) for amount in ("0", "2"))
     assert plain.shape == sharp.shape == photo.shape
     assert sharpness(sharp) > 1.1 * sharpness(plain), "the parameter arrives"
     assert np.array_equal(sharp[:20], photo[:20]), "what is no face stays"
-    manifest = json.loads((tmp_path / "2" / "manifest.json").read_text())
+    manifest = json.loads((folder / "2" / "manifest.json").read_text())
     assert manifest["plan"]["pixels"]["backend"] == "unsharp"
     assert manifest["plan"]["pixels"]["parameters"] == {"amount": 2}
 
 
-def test_a_parameter_that_it_does_not_have_is_refused(gfpup: Gfpup, photo: np.ndarray, tmp_path: Path) -> None:
-    done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "restore.fidelity=0.5")
-    assert done.returncode == 2
-    assert "restore.fidelity does not apply to backend 'unsharp', which has amount" in done.stderr
-    done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--backend", "unsharp", "restore.amount=much")
-    assert done.returncode == 2 and "restore.amount='much'" in done.stderr
-    assert "Traceback" not in done.stderr and not (tmp_path / "out" / "photo.png").exists()
+def test_a_parameter_that_it_does_not_have_is_refused(done: dict[str, Done], folder: Path) -> None:
+    refused = done["no such parameter"]
+    assert refused.status == 2
+    assert "restore.fidelity does not apply to backend 'unsharp', which has amount" in refused.err
+    refused = done["no such value"]
+    assert refused.status == 2 and "restore.amount='much'" in refused.err
+    assert "Traceback" not in refused.err and not (folder / "out").exists()
 
 
-def test_a_slip_of_the_pen_finds_it(gfpup: Gfpup) -> None:
-    done = gfpup("run", "--input", "photo.png", "--backend", "unsharq")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "there is no backend 'unsharq': did you mean 'unsharp'?" in done.stderr
-    listed = gfpup("backends", "--json")
-    assert listed.returncode == 0, listed.stderr
-    (row,) = (row for row in json.loads(listed.stdout) if row["name"] == "unsharp")
+def test_a_slip_of_the_pen_finds_it(done: dict[str, Done]) -> None:
+    status, out, err = done["slip"]
+    assert (status, out) == (2, "")
+    assert "there is no backend 'unsharq': did you mean 'unsharp'?" in err
+    listed = done["list"]
+    assert listed.status == 0, listed.err
+    (row,) = (row for row in json.loads(listed.out) if row["name"] == "unsharp")
     assert row["parameters"] == ["amount"] and row["summary"].startswith("sharpens")
 
 
-def test_one_sweep_over_it_and_a_built_in_method(gfpup: Gfpup, photo: np.ndarray, tmp_path: Path) -> None:
-    words = ("--backend", "identity,unsharp", "+restore.amount=1", "-m")
-    done = gfpup("run", "--input", "photo.png", "--detector", "cascade", "--output", "sweep", "--quiet", *words)
-    assert done.returncode == 0, done.stderr
-    results = {path.parent.name: path.read_bytes() for path in (tmp_path / "sweep").rglob("photo.png")}
+def test_one_sweep_over_it_and_a_built_in_method(done: dict[str, Done], folder: Path) -> None:
+    assert done["sweep"].status == 0, done["sweep"].err
+    results = {path.parent.name: path.read_bytes() for path in (folder / "sweep").rglob("photo.png")}
     assert len(results) == len(set(results.values())) == 2, sorted(results)
 
 

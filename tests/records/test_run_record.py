@@ -34,6 +34,7 @@ def make_photos(folder: Path) -> None:
         save(folder / name, PORTRAIT)
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_a_run_with_a_broken_photo_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_photos(tmp_path / "photos")
     (tmp_path / "photos" / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
@@ -70,6 +71,7 @@ def test_an_interrupted_run_closes_its_record_and_goes_on_later(tmp_path: Path) 
     assert gfpup.run(tmp_path / "photos", limit=len(record.photos), **again).status == "done"
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_a_sweep_is_run_read_compared_and_tracked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make_photos(tmp_path / "photos")

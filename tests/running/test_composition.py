@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 from builders import Run
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 from pictures import save
 
 from gfpup.core.errors import GfpupError
@@ -169,3 +172,28 @@ def test_hydra_s_own_loader_is_back_afterwards(words: list[str]) -> None:
     before = internals.ConfigLoaderImpl
     assert hydra_app.main(["--cfg", "job"], command=["gfpup"]) == 0
     assert internals.ConfigLoaderImpl is before
+
+
+def test_a_single_run_is_composed_once_and_as_hydra_composes_it(
+    gfpup: Run, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose, give = ConfigLoaderImpl.load_configuration, composition.CheckedLoader.load_configuration
+    modes: list[RunMode] = []
+    given: list[tuple[str, str]] = []
+
+    def counted(self: Any, config_name: str, overrides: list[str], run_mode: RunMode, *args: Any, **kwargs: Any) -> Any:
+        modes.append(run_mode)
+        return compose(self, config_name, overrides, run_mode, *args, **kwargs)
+
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        config = give(self, *args, **kwargs)
+        given.append((OmegaConf.to_yaml(config), OmegaConf.to_yaml(compose(self, *args, **kwargs))))
+        return config
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", counted)
+    monkeypatch.setattr(composition.CheckedLoader, "load_configuration", watched)
+    assert gfpup("run", *words, "--dry-run") == 0
+    assert modes == [RunMode.MULTIRUN], "which Hydra takes to look for hydra.mode"
+    assert len(given) == 2
+    for config, fresh in given:
+        assert config == fresh

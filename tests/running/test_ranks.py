@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import Run, manifest
+from forks import Fork, Forks
 from pictures import save
 
 from gfpup.core.errors import GfpupError
@@ -37,12 +38,14 @@ def album(tmp_path: Path, portrait: np.ndarray) -> Path:
     return folder
 
 
-def command(album: Path, out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "gfpup", "run", "-i", str(album), "-o", str(out), *COMMON, *more]
+def started(forks: Forks, album: Path, out: Path, *more: str) -> Fork:
+    return forks.gfpup(["run", "-i", album, "-o", out, *COMMON, *more])
 
 
-def run(album: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(album, out, *more), capture_output=True, text=True, check=False, timeout=300)
+def finished(forks: Forks, album: Path, out: Path, *more: str) -> Fork:
+    done = started(forks, album, out, *more)
+    done.wait(timeout=300)
+    return done
 
 
 def pictures(out: Path) -> dict[str, bytes]:
@@ -63,13 +66,13 @@ def timeless(document: dict[str, Any], out: Path) -> dict[str, Any]:
     return kept
 
 
-def test_two_ranks_do_what_one_does(gfpup: Run, album: Path, tmp_path: Path) -> None:
+def test_two_ranks_do_what_one_does(gfpup: Run, forks: Forks, album: Path, tmp_path: Path) -> None:
     (album / "02b.png").write_bytes(b"no photo")  # falls to rank 1
     for i in range(5, 8):
         (album / f"{i:02d}.png").unlink()
     one, two = tmp_path / "one", tmp_path / "two"
     assert gfpup("run", "-i", album, "-o", one, *COMMON, "--metrics", "psnr,seconds", "-q") == 1
-    done = run(album, two, "--metrics", "psnr,seconds", "--devices", "2", "--json")
+    done = finished(forks, album, two, "--metrics", "psnr,seconds", "--devices", "2", "--json")
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
     facts = json.loads(done.stdout)
@@ -96,23 +99,25 @@ def test_two_ranks_do_what_one_does(gfpup: Run, album: Path, tmp_path: Path) -> 
 
 
 @LINUX
-def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(gfpup: Run, album: Path, tmp_path: Path) -> None:
+def test_a_killed_rank_ends_the_run_and_the_same_command_goes_on(gfpup: Run, forks: Forks, album: Path, tmp_path: Path) -> None:
     """Also to the scores of one undisturbed process, to the last digit: of lossy files, where rounding would show."""
     out = tmp_path / "out"
     lossy = ("--ext", "jpg", "--metrics", "psnr,ssim")
-    running = subprocess.Popen(command(album, out, *lossy, "--devices", "2", "-q"), stderr=subprocess.PIPE, text=True)
+    running = started(forks, album, out, *lossy, "--devices", "2", "-q")
     (child,) = _children(running, out)
     os.kill(child, signal.SIGKILL)
-    _, err = running.communicate(timeout=120)
-    assert running.returncode == 1, err
-    assert err == "gfpup: rank 1 ended with status -9 before its photos were done; run the same command again to resume.\n"
+    assert running.wait() == 1, running.stderr
+    assert (
+        running.stderr
+        == "gfpup: rank 1 ended with status -9 before its photos were done; run the same command again to resume.\n"
+    )
     torn = manifest(out)
     assert torn["status"] == "stopped"
     restored = {line["name"] for line in torn["photos"]}
     assert 2 <= len(restored) < 8
     assert {"01.jpg", "03.jpg"} <= restored, "what the killed rank had done is in the record"
     before = {name: (out / name).stat().st_ctime_ns for name in restored}
-    resumed = run(album, out, *lossy, "--devices", "2", "--json")
+    resumed = finished(forks, album, out, *lossy, "--devices", "2", "--json")
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout)["skipped"] == len(restored)
     assert {name: (out / name).stat().st_ctime_ns for name in restored} == before
@@ -141,9 +146,9 @@ time.sleep(60)
 
 @LINUX
 @pytest.mark.slow
-def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, album: Path, tmp_path: Path) -> None:
+def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, forks: Forks, album: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    running = subprocess.Popen(command(album, out, "--devices", "2", "-q"), stderr=subprocess.PIPE, text=True)
+    running = started(forks, album, out, "--devices", "2", "-q")
     (child,) = _children(running, out)
     running.kill()
     running.wait()
@@ -161,8 +166,8 @@ def test_the_others_end_with_the_first_and_one_process_goes_on(gfpup: Run, album
     assert not [path for path in out.rglob("*") if path.name.endswith(".part") or ".ranks" in path.parts]
 
 
-def test_fewer_photos_than_ranks(album: Path, tmp_path: Path) -> None:
-    done = run(album, tmp_path / "out", "--devices", "2", "--limit", "1", "--json")
+def test_fewer_photos_than_ranks(forks: Forks, album: Path, tmp_path: Path) -> None:
+    done = finished(forks, album, tmp_path / "out", "--devices", "2", "--limit", "1", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["photos"] == 1
     assert list(pictures(tmp_path / "out")) == ["00.png"]
@@ -239,7 +244,7 @@ def test_ranks_of_one_machine_share_its_cores() -> None:
     assert share_of(Machine(9, 90), Rank()) == Machine(9, 90)
 
 
-def _children(running: subprocess.Popen[str], out: Path) -> list[int]:
+def _children(running: Fork, out: Path) -> list[int]:
     """The ranks that a run started, when the second has recorded two photos."""
     part = out / ".ranks/1/manifest.jsonl"
     deadline = time.monotonic() + 120

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +32,24 @@ def official(
     golden = Golden.load(shared, request.param)
     with written(golden, tmp_path_factory.mktemp("official")) as path:
         yield golden, path
+
+
+@pytest.fixture
+def encoded_once() -> Callable[[Any], None]:
+    """Lets a network with a codebook encode the one face of a test once: after that it only decodes."""
+
+    def remember(network: Any) -> None:
+        encode, seen = network.encode, []
+
+        def encoded(x: torch.Tensor) -> Any:
+            if not seen:
+                seen.append((x.clone(), encode(x)))
+            assert torch.equal(x, seen[0][0]), "another face"
+            return seen[0][1]
+
+        network.encode = encoded
+
+    return remember
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def test_a_face_in_a_batch_is_within_a_level_of_itself_alone(official: tuple[Gol
     golden, path = official
     torch.backends.cudnn.allow_tf32 = False  # as a run has it
     face = golden.rgb(low=0.0)
-    crops = torch.cat([face.roll(8 * i, dims=3) for i in range(3)]).to(device)
+    crops = torch.cat([face.roll(8 * i, dims=3) for i in range(2 if device == "cpu" else 3)]).to(device)
     backend = backends.load(BackendSpec(golden.name, checkpoints={"any name": path}, device=device))
     together, alone = backend.restore(crops), torch.cat([backend.restore(crop[None]) for crop in crops])
     levels = [out.clamp(0, 1).mul(255).round() for out in (together, alone)]

@@ -35,6 +35,14 @@ def test_an_official_file_gives_the_official_picture(
     check_restored(exact, golden, REORDERED_TOLERANCE)
     assert torch.equal(crops, golden.rgb(low=0.0))
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize("official", ["gfpgan"], indirect=True)
+def test_bfloat16_stays_within_50_db_of_the_official_picture(official: tuple[Golden, Path]) -> None:
+    """A processor without bfloat16 takes minutes."""
+    golden, path = official
+    crops = golden.rgb(low=0.0)
+    exact = GFPGAN.load(BackendSpec("gfpgan", checkpoints={"gfpgan-v1.4": path})).restore(crops)
     low = GFPGAN.load(BackendSpec("gfpgan", checkpoints={"any name": path}, dtype="bfloat16")).restore(crops)
     error = (low.clamp(0, 1) - exact.clamp(0, 1)).square().mean()
     assert 0 < error < 10 ** (-50 / 10)

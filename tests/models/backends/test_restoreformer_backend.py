@@ -33,9 +33,11 @@ def test_an_official_file_gives_the_official_picture_and_is_not_taken_for_the_ot
     backend: type[RestoreFormer],
     other: type[RestoreFormer],
     check_restored: Callable[..., None],
+    encoded_once: Callable[[object], None],
 ) -> None:
     golden, path = official
     loaded = backend.load(spec(path))
+    encoded_once(loaded._network)
     check_restored(loaded.restore(golden.rgb(low=0.0)), golden, REORDERED_TOLERANCE)
     x = golden.rgb().contiguous(memory_format=torch.channels_last)
     assert loaded._network.codes(x)[0].tolist() == golden.arrays["codes"].tolist()

@@ -5,7 +5,6 @@ All of it but the first few tests needs basicsr, gfpgan, facexlib and torchvisio
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden import Golden
 from torch import nn
 
 from gfpup.core.errors import CheckpointError, GfpupError
@@ -180,13 +180,8 @@ def test_the_official_gfpgan_equals_ours(gfpgan_file: Path) -> None:
 
 @needs_official
 def test_the_official_restoreformer_equals_ours(shared: Path, tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("weights_of_parity", shared / "parity" / "deterministic_weights.py")
-    assert spec is not None and spec.loader is not None
-    weights: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(weights)
-    facts = json.loads((shared / "parity" / "restoreformer.json").read_text())
-    shapes = facts["tensors"].items()
-    state = {k: torch.from_numpy(weights.fill(k, tuple(shape), salt=SALT, gain=facts["gain"])) for k, shape in shapes}
+    golden = Golden.load(shared, "restoreformer")
+    state = golden.state()
     path = tmp_path / "RestoreFormer.pth"
     torch.save({"params": state}, path)
     theirs = upstream.Upstream.load(BackendSpec("upstream", {"backend": path}, seed=1))
@@ -195,8 +190,7 @@ def test_the_official_restoreformer_equals_ours(shared: Path, tmp_path: Path) ->
         ours = RestoreFormer()
     load_strictly(ours, state, name="restoreformer", path=path)
     ours.eval()
-    with np.load(shared / "parity" / "restoreformer.npz") as stored:
-        crop = torch.from_numpy(stored["input_rgb_uint8"][:, ::-1].copy()).permute(2, 0, 1)[None].float() / 255
+    crop = golden.rgb(low=0.0).flip(3)
     with torch.inference_mode():
         mine = ours(crop * 2 - 1)
     restored = theirs.restore(crop)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from session import session_files
 from torch import nn
 
 
@@ -34,24 +36,38 @@ def _float64(values: Any) -> np.ndarray:
     return np.asarray(values, np.float64)
 
 
+LARGE = 20_000_000
+"""Values from which a network's random weights are drawn once a session: that takes seconds."""
+
+
 def fill_randomly(network: nn.Module, *, seed: int = 0) -> nn.Module:
     """Fill `network` with random weights that keep activations near unit variance, without the shared folder; in eval mode."""
+    shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    if sum(shape.numel() for shape in shapes.values()) < LARGE:
+        state = _random_state(shapes, seed)
+    else:
+        key = zlib.crc32(repr(shapes).encode())
+        state = session_files.tensors(f"{type(network).__name__}-{key:08x}-{seed}", lambda: _random_state(shapes, seed))
+    network.load_state_dict(state, strict=True, assign=True)
+    return network.eval()
+
+
+def _random_state(shapes: dict[str, torch.Size], seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     state = {}
-    for name, tensor in network.state_dict().items():
-        values = torch.randn(tensor.shape, generator=generator, device="cpu")
+    for name, shape in shapes.items():
+        values = torch.randn(shape, generator=generator, device="cpu")
         if name.endswith("num_batches_tracked"):
             state[name] = torch.zeros((), dtype=torch.int64)
-        elif name.endswith("running_var") or (name.endswith("weight") and tensor.ndim == 1):
+        elif name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
             state[name] = 1.0 + 0.1 * values.tanh()
-        elif name.endswith("weight") and tensor.ndim > 1:
+        elif name.endswith("weight") and len(shape) > 1:
             state[name] = values / values[0].numel() ** 0.5
         elif ".noises." in name:
             state[name] = values
         else:
             state[name] = 0.1 * values
-    network.load_state_dict(state, strict=True, assign=True)
-    return network.eval()
+    return state
 
 
 def load_fill(shared: Path) -> Callable[..., np.ndarray]:
@@ -89,7 +105,10 @@ class Golden:
         return unit if low == 0.0 else unit * 2.0 - 1.0
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The official state dict: each of its entries, filled with this golden's salt and gain."""
+        """The official state dict: each of its entries, filled with this golden's salt and gain, once a session."""
+        return session_files.tensors(f"golden-{self.name}", self._filled)
+
+    def _filled(self) -> dict[str, torch.Tensor]:
         salt, gain = self.facts["salt"], self.facts["gain"]
         tensors = self.facts["tensors"]
         return {name: torch.from_numpy(self.fill(name, tuple(shape), salt=salt, gain=gain)) for name, shape in tensors.items()}

@@ -12,13 +12,15 @@ from typing import Any
 
 import torch
 from golden import Golden
+from session import session_files
 
 
 @contextmanager
 def written(golden: Golden, folder: Path) -> Iterator[Path]:
-    """The path of the file, up to 380 MB, which is deleted afterwards."""
+    """The path of the file, up to 380 MB: written once a session, linked into `folder`, for no test to change."""
     path = folder / f"{golden.name}.{'ckpt' if golden.name == 'restoreformerpp' else 'pth'}"
-    torch.save(layout(golden.state(), golden.facts["checkpoint_key"]), path)
+    checkpoint_key = golden.facts["checkpoint_key"]
+    path.hardlink_to(session_files.once(path.name, lambda part: torch.save(layout(golden.state(), checkpoint_key), part)))
     try:
         yield path
     finally:

@@ -25,7 +25,7 @@ def small() -> CodeFormer:
     """The whole network with random weights, given places for 2x2 codes only: it takes 64x64 faces and costs little."""
     with torch.device("meta"):
         network = CodeFormer()
-    fill_randomly(network, seed=11)
+    fill_randomly(network, seed=41)
     network.position_emb = nn.Parameter(torch.randn(4, 512, generator=torch.Generator().manual_seed(12)))
     return network
 
@@ -103,7 +103,7 @@ def test_each_row_depends_on_its_own_face(small: CodeFormer) -> None:
 def test_a_lower_decoder_leaves_the_codes_and_the_input_dtype() -> None:
     with torch.device("meta"):
         network = CodeFormer()
-    fill_randomly(network, seed=4)
+    fill_randomly(network, seed=41)
     network.position_emb = nn.Parameter(torch.randn(4, 512, generator=torch.Generator().manual_seed(5)))
     x = noise(1, 3, 64, 64).float()
     logits, exact = network.scores(x), network(x, fidelity=0.5)

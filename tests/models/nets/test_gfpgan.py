@@ -14,7 +14,7 @@ from gfpup.models.nets.gfpgan import GFPGAN
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.models.nets.stylegan2 import ConstantInput, ModulatedConv, StyleConv, ToRGB, channels_at, noise_sizes, seeded_noise
 
-PLAIN_TOLERANCE, REORDERED_TOLERANCE = 2e-5, 1e-4
+PLAIN_TOLERANCE = 2e-5
 
 
 def small(*, seed: int = 0, plain: bool = False, out_size: int = 32) -> GFPGAN:
@@ -29,13 +29,13 @@ def faces(count: int, *, seed: int = 5, size: int = 32) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def test_both_forms_meet_the_official_output(shared: Path) -> None:
+def test_meets_the_official_output(shared: Path) -> None:
+    """As published; test_gfpgan_backend.py holds the rewritten form to the same output."""
     golden = Golden.load(shared, "gfpgan")
     with torch.device("meta"):
         network = GFPGAN()
     golden.load_into(network)
     golden.check_output(network(golden.rgb()), PLAIN_TOLERANCE)
-    golden.check_output(rewrite(network)(golden.rgb()), REORDERED_TOLERANCE)
 
 
 @pytest.mark.parametrize("demodulate", [False, True])

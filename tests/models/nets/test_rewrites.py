@@ -14,7 +14,9 @@ from gfpup.models.nets.loading import load_network
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.models.networks import NETWORKS
 
-HEAVY = ("codeformer", "restoreformer", "restoreformerpp")
+HEAVY = ("codeformer", "gfpgan", "restoreformer", "restoreformerpp")
+"""Networks that the tests of their backends hold to the same outputs."""
+
 GOLDENS = [
     pytest.param(name, marks=pytest.mark.slow if name in HEAVY else ())
     for name, network in sorted(NETWORKS.items())
