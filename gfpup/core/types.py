@@ -100,7 +100,7 @@ class AlignedCrop:
 
     @property
     def side_px(self) -> int:
-        return self.pixels.shape[0]
+        return int(self.pixels.shape[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ def _rgb(image: Image.Image) -> UInt8:
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        pixels[top:bottom] = image.crop((0, top, width, bottom)).convert("RGB")
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)).convert("RGB"))
     return pixels
 
 

@@ -166,7 +166,10 @@ class RetinaFaceDetector:
         with torch.inference_mode(), torch.autocast(torch.device(self.device).type, enabled=False):
             pixels = torch.tensor(np.stack(pictures), device=self.device).permute(0, 3, 1, 2)
             outputs = [values.cpu() for values in self.network(retinaface.prepare(pixels))]
-            found = [retinaface.decode(*one, size_hw, threshold=threshold) for one in zip(*outputs, strict=True)]
+            found = [
+                retinaface.decode(loc, conf, points, size_hw, threshold=threshold)
+                for loc, conf, points in zip(*outputs, strict=True)
+            ]
         if not all(bool(values.isfinite().all()) for values in (outputs[1], *(v for look in found for v in look))):
             what = f"gave numbers that are not finite for a picture of {size_hw[1]}x{size_hw[0]} px"
             raise CheckpointError(f"the face detector {what}: compare its checkpoint's hash, or detect on the CPU")
@@ -177,7 +180,7 @@ def first_look_px(size_hw: tuple[int, int]) -> int:
     """The short side of the first look at a photo of `size_hw`, in px, where none is asked for."""
     short, long = min(size_hw), max(size_hw)
     side = min(max(short / MOST_REDUCTION, SMALLEST_LOOK_PX), LARGEST_LOOK_PX)
-    return round(min(side, max(SMALLEST_LOOK_PX, (MOST_PIXELS * short / long) ** 0.5)))
+    return int(min(side, max(SMALLEST_LOOK_PX, (MOST_PIXELS * short / long) ** 0.5)) + 0.5)
 
 
 def without_overlapping(found: Candidates, to_photo: Float64) -> list[Face]:

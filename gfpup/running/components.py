@@ -30,7 +30,7 @@ from gfpup.restoration.detect import load_detector
 from gfpup.restoration.external import WholePhotoRestorer
 from gfpup.restoration.identity_guard import load_guard
 from gfpup.restoration.parsing import load_mask
-from gfpup.restoration.restorer import Restorer, Upsampler
+from gfpup.restoration.restorer import Align, Restorer, Upsampler
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
 from gfpup.restoration.turn import TurningDetector
@@ -58,7 +58,8 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
         )
     if detector is not None and detect.turn != "none":
         detector = TurningDetector(detector)
-    upsample, align = _load_background(plan, resolver), align_faces
+    upsample = _load_background(plan, resolver)
+    align: Align = align_faces
     shared = load_shared(settings, plan, resolver, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
     if shared is not None and detector is not None:
         detector, upsample, align = shared.detector(detector), shared.upsampler(upsample), shared.align

@@ -26,7 +26,7 @@ class Ensemble:
         Raises: GfpupError where members take crops of different sides, so that there is nothing to blend.
         """
         members = [(backends.load(member), weight) for member, weight in spec.members]
-        sides = {member.name: backends.crop_px(loaded) for member, (loaded, _) in zip(spec.members, members, strict=True)}
+        sides = {each.name: backends.crop_px(loaded) for (each, _), (loaded, _) in zip(spec.members, members, strict=True)}
         if len(set(sides.values())) > 1:
             each = ", ".join(f"{name} {side} px" for name, side in sides.items())
             raise GfpupError(f"an ensemble needs members that restore crops of one size, not {each}")

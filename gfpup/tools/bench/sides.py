@@ -22,9 +22,10 @@ from gfpup.models.networks import NETWORKS
 from gfpup.ops import geometry
 from gfpup.ops.resize import resize
 from gfpup.restoration import background
-from gfpup.restoration.detect import RetinaFaceDetector, load_detector
+from gfpup.restoration.detect import load_detector
 from gfpup.restoration.parsing import ParsedMask, load_mask
 from gfpup.restoration.restorer import Masker, Restorer, Upsampler
+from gfpup.restoration.retinaface import RetinaFaceDetector
 from gfpup.tools.bench.request import Side, Workload, architecture
 from gfpup.tools.verify.goldens import face_crop
 
