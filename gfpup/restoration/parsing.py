@@ -1,8 +1,9 @@
 """The paste mask from a parsed face: what the network restored is pasted, what it was never trained on is not.
 
 Pasted are skin, brows, eyes, glasses, ears, earrings, nose, mouth, lips and hair; not hats, necks, necklaces, clothes and the
-background. ParseNet's is the official mask, which ends 10 pixels from the crop's edge at once; BiSeNet's fades there, because
-that shows where the crop cuts through hair.
+background. ParseNet's is the official mask: it reaches 30 pixels beyond what it pastes, and ends 10 pixels from the crop's edge
+at once. BiSeNet's fades inside what is pasted and towards the edge, so that a hand or a microphone before the face, and what
+lies behind the hair, stay as they were photographed, and no edge shows where the crop cuts through hair.
 
 Source: facexlib 0.3.0, FaceRestoreHelper.paste_faces_to_input_image with `use_parse`.
 """
@@ -32,6 +33,9 @@ BLUR_SIGMA_PX = 11.0
 BORDER_PX = 10
 """The official mask's kernel, its deviation (the blur is done twice) and the border that stays 0. Source: as above."""
 
+FADE_PX = 40.0
+"""Where BiSeNet's mask fades inside its border; no faster than the official mask does."""
+
 OUTSIDE = parsing_parsenet.OUTSIDE
 """Labels that are not pasted. Hair is: the networks restore it with the face, and a hairline between old and new would show."""
 
@@ -50,7 +54,7 @@ class ParsedMask:
         self._labels = parsing.LABELS
         self._mean = torch.tensor(parsing.MEAN, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(parsing.STD, device=device).view(1, 3, 1, 1)
-        self._frame = feather_mask() if kind == "bisenet" else official_border()
+        self._official = kind == "parsenet"
         self._device = device
 
     def __call__(self, crop: Float32) -> Float32 | None:
@@ -67,7 +71,8 @@ class ParsedMask:
         face, outside = ([self._labels.index(name) for name in names] for names in (FACE, OUTSIDE))
         if np.isin(labels, face).mean() < SMALLEST_FACE:
             return None
-        return soften(~np.isin(labels, outside)) * self._frame
+        inside = ~np.isin(labels, outside)
+        return soften(inside) * (official_border() if self._official else fade_inwards(inside) * feather_mask())
 
     @torch.inference_mode()
     def parse(self, crop: Float32) -> UInt8:
@@ -97,6 +102,13 @@ def soften(inside: npt.NDArray[np.bool_]) -> Float32:
     for _ in range(2):
         mask = np.asarray(cv2.GaussianBlur(mask, (BLUR_PX, BLUR_PX), BLUR_SIGMA_PX))
     return np.clip(mask / 255.0, 0.0, 1.0).astype(np.float32)
+
+
+def fade_inwards(inside: npt.NDArray[np.bool_]) -> Float32:
+    """A factor for a region: (h, w) bool to (h, w) float32, 0 outside and rising to 1 over `FADE_PX` inside."""
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # The first pixel inside has distance 1, and interpolation carries what it has half a pixel outside.
+    return np.clip((distance - 1) / FADE_PX, 0.0, 1.0).astype(np.float32)
 
 
 @cache

@@ -95,9 +95,13 @@ class _Interrupt:
             self.hook(lost)
             return
         self._last = float("-inf")
-        again = threading.Timer(LOST_SECONDS, os.kill, (self.owner, lost.exc_value.signal_number))
+        again = threading.Timer(LOST_SECONDS, self._send, (lost.exc_value.signal_number,))
         again.daemon = True
         again.start()
+
+    def _send(self, signal_number: int) -> None:
+        if signal.getsignal(signal_number) is self:  # else the block has ended, and somebody else would get it
+            os.kill(self.owner, signal_number)
 
 
 @contextmanager
