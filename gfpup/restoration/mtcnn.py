@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gfpup.core.types import Face, UInt8
+from gfpup.machine.cpu import one_thread
 from gfpup.restoration.boxes import Boxes, drop_contained, intersections, largest_first, make_face, reduce_for_detection
 from gfpup.restoration.retinaface import first_look_px
 
@@ -62,15 +63,9 @@ class MtcnnDetector:
 
         size_hw = rgb.shape[0], rgb.shape[1]
         small, _ = reduce_for_detection(rgb, first_look_px(size_hw) if self.detect_size is None else self.detect_size)
-        # Hundreds of tiny pictures: threads would wait for each other longer than they compute (18 times on a busy machine).
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with torch.inference_mode():
-                boxes = self._refine(small, self._propose(small))
-                return largest_first(self._decide(small, boxes, rgb), size_hw) if len(boxes) else []
-        finally:
-            torch.set_num_threads(threads)
+        with torch.inference_mode(), one_thread():
+            boxes = self._refine(small, self._propose(small))
+            return largest_first(self._decide(small, boxes, rgb), size_hw) if len(boxes) else []
 
     def _propose(self, small: UInt8) -> Boxes:
         """The (n, 4) squares that the first network takes for faces in any picture of the pyramid."""

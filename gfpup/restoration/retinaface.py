@@ -15,6 +15,7 @@ import numpy as np
 
 from gfpup.core.errors import CheckpointError
 from gfpup.core.types import Face, Float64, UInt8
+from gfpup.machine.cpu import one_thread
 from gfpup.ops import geometry
 from gfpup.restoration.boxes import drop_contained, largest_first, longer_side, make_face, reduce_for_detection
 from gfpup.restoration.closer_look import ANCHOR_THRESHOLD, face_of_both, mean_face, placed_back, upright_affine, upright_square
@@ -45,6 +46,9 @@ CLOSER_LOOKS = 4
 """It is turned upright again, this often at most, until a look finds it turned by less; and so little does not move a face that
 is not steeply tilted from where the whole photo shows it."""
 
+SMALL_NETWORK = 1_000_000
+"""Parameters of a network whose look at a window is too short for more than one thread: MobileNet's, not ResNet-50's."""
+
 SHARED_FORWARD_PX = 4_000_000
 """Pixels that share a forward on a GPU."""
 
@@ -71,6 +75,7 @@ class RetinaFaceDetector:
         self.detect_size = detect_size
         self.device = device
         self.shares_forwards = not str(device).startswith("cpu")
+        self._is_small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK
 
     def detect(self, rgb: UInt8, *, also: Sequence[Face] = ()) -> list[Face]:
         """Find the faces of an (h, w, 3) uint8 RGB photo, largest first, without boxes inside others.
@@ -146,7 +151,8 @@ class RetinaFaceDetector:
     def _looks(self, pictures: Sequence[UInt8], threshold: float) -> list[Candidates]:
         """What is over `threshold` in each picture, in its own pixels: a forward each on a CPU, shared ones on a GPU."""
         if not self.shares_forwards:
-            return [self._look([picture], threshold)[0] for picture in pictures]
+            with one_thread(self._is_small):
+                return [self._look([picture], threshold)[0] for picture in pictures]
         found: dict[int, Candidates] = {}
         for (h, w), members in buckets(pictures).items():
             count = max(1, SHARED_FORWARD_PX // (h * w))

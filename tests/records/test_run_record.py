@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Forks
 from pictures import portrait, save
 
 import gfpup
@@ -48,24 +47,19 @@ def test_a_run_with_a_broken_photo_says_so(tmp_path: Path, capfd: pytest.Capture
     assert capfd.readouterr().out == ""
 
 
-def test_an_interrupted_run_closes_its_record_and_goes_on_later(tmp_path: Path) -> None:
+def test_an_interrupted_run_closes_its_record_and_goes_on_later(tmp_path: Path, forks: Forks) -> None:
     (tmp_path / "photos").mkdir()
     for number in range(30):
         save(tmp_path / "photos" / f"{number}.png", PORTRAIT)
     out = tmp_path / "out"
-
-    def interrupt() -> None:
-        lines, until = out / "manifest.jsonl", time.monotonic() + 120
-        while (not lines.exists() or lines.read_bytes().count(b"\n") < 2) and time.monotonic() < until:
-            time.sleep(0.02)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    again = {"output": out, "backend": "identity", "detector": "cascade", "upscale": 1, "quiet": True}
-    watcher = threading.Thread(target=interrupt)
-    watcher.start()
-    with pytest.raises(KeyboardInterrupt):
-        gfpup.run(tmp_path / "photos", **again)
-    watcher.join()
+    again = {"output": str(out), "backend": "identity", "detector": "cascade", "upscale": 1, "quiet": True}
+    run = f"gfpup.run({str(tmp_path / 'photos')!r}, **{again!r})"
+    running = forks.start(f"import gfpup, sys\ntry:\n    {run}\nexcept KeyboardInterrupt:\n    sys.exit(7)")
+    lines, until = out / "manifest.jsonl", time.monotonic() + 120
+    while (not lines.exists() or lines.read_bytes().count(b"\n") < 2) and time.monotonic() < until:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    assert running.wait() == 7, "the command's own exception for Ctrl-C"
     record = gfpup.read_run(out)
     assert record.status == "interrupted" and 0 < len(record.photos) < 30
     assert gfpup.run(tmp_path / "photos", limit=len(record.photos), **again).status == "done"
