@@ -31,11 +31,14 @@ def uncollected() -> Iterator[None]:
 _WATCHING: Final = "gfpup-parent"
 
 
-def leave_with_parent() -> None:
-    """End this process when its parent is gone: a killed parent cannot tell us, and a full pipe would block us forever."""
+def leave_with_parent(parent: int | None = None) -> None:
+    """End this process when its parent is gone: a killed parent cannot tell us, and a full pipe would block us forever.
+
+    `parent` is the process that started this one, where it may have gone before this is called.
+    """
     if any(thread.name == _WATCHING for thread in threading.enumerate()):
         return
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
 
     def watch() -> None:
         while os.getppid() == parent:

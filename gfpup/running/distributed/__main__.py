@@ -21,8 +21,11 @@ def main() -> int:
     from gfpup.running.prepare import prepare
     from gfpup.running.process import Interrupted, interruptible, leave_with_parent
 
-    leave_with_parent()
-    asked = json.load(sys.stdin)
+    request = sys.stdin.read()
+    if not request:  # the first rank was killed before it had written it
+        return 1
+    asked = json.loads(request)
+    leave_with_parent(asked["parent"])
     rank = ranks.Rank(**asked["rank"])
     try:
         with interruptible():

@@ -103,9 +103,12 @@ def started(prepared: Prepared) -> Iterator[Crew]:
     try:
         for local_rank in mine:
             at = replace(rank, global_rank=rank.global_rank + local_rank, local_rank=local_rank)
-            request = {"configuration": prepared.settings.resolved, "sweeping": prepared.sweeping, "rank": asdict(at)}
+            facts = {"configuration": prepared.settings.resolved, "sweeping": prepared.sweeping, "rank": asdict(at)}
+            request = {**facts, "parent": os.getpid()}
             command = [sys.executable, "-m", "gfpup.running.distributed"]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            # torch warns of a connection that a killed rank has closed, with a C++ stack.
+            environment = {"TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ}
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment)
             processes[at.global_rank] = process
             assert process.stdin is not None
             with process.stdin as stdin:
