@@ -64,6 +64,16 @@ def _own_stage_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
     monkeypatch.setenv("GFPUP_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "stages" / secrets.token_hex(8)))
 
 
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """Hydra leaves a handler that writes to the stderr of a test or of a fixture, which is closed for the next one."""
+    root = logging.getLogger()
+    root.handlers[:] = [handler for handler in root.handlers if not getattr(getattr(handler, "stream", None), "closed", False)]
+    handlers = list(root.handlers)
+    yield
+    root.handlers[:] = handlers
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The shared folder, or a skip that says where it was looked for."""
@@ -97,13 +107,10 @@ def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
-    handlers = list(logging.getLogger().handlers)
     yield lambda *words: main([str(word) for word in words])
     if "joblib.externals.loky" in sys.modules:
         # joblib's processes outlive a sweep, with the folder and the environment of the test that started them.
         sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True)
-    # Hydra leaves a handler that writes to this test's stderr, which is closed for the next one.
-    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

@@ -187,7 +187,7 @@ def test_the_set_gathers_every_face() -> None:
 def test_affines_are_of_restored_faces_by_their_number() -> None:
     def result(affine: Float64 | None, restored: bool) -> FaceResult:
         face = Face((0, 0, 1, 1), 1.0, np.zeros((5, 2)))
-        crop = None if affine is None else AlignedCrop(face, np.zeros((2, 2, 3), np.uint8), affine)
+        crop = None if affine is None else AlignedCrop(face, np.zeros((512, 512, 3), np.uint8), affine)
         return FaceResult(face, restored=restored, crop=crop)
 
     pixels = np.zeros((2, 2, 3), np.uint8)

@@ -67,7 +67,7 @@ def test_a_region_holds_the_faces_whose_centres_lie_in_it() -> None:
         ((120, 40, 130, 50), True), ((110, 30, 120, 40), True), ((121, 30, 130, 50), False), ((110, 41, 130, 50), False),
         ((100, 30, 119, 50), False), ((100, 30, 130, 39), False),
     ):  # fmt: skip
-        (reason,) = select_faces(found, SIZE, FaceChoice(leave_alone=(region,)))
+        (reason,) = select_faces(found, SIZE, FaceChoice(leave_alone=(region,), min_eye_distance_px=0))
         assert (reason is not None and "left alone" in reason) == left_alone, region
 
 
@@ -79,4 +79,5 @@ def test_the_centre_is_that_of_the_photo_whatever_its_shape() -> None:
 
 def test_the_largest_is_the_one_of_the_largest_area() -> None:
     wide, square = Face((0.0, 0.0, 90.0, 10.0), 0.9, np.zeros((5, 2))), face(0, 0, 40)
-    assert select_faces([wide, square], SIZE, FaceChoice("largest")) == ["not the largest one", None]
+    choice = FaceChoice("largest", min_eye_distance_px=0)
+    assert select_faces([wide, square], SIZE, choice) == ["not the largest one", None]

@@ -15,6 +15,7 @@ from gfpup.analysis.report.data import ReportedRun, Subject
 from gfpup.analysis.report.pictures import Views
 from gfpup.analysis.report.tables import failures, gaps, runs_table
 from gfpup.core.types import Score
+from gfpup.records.photo_record import PhotoRecord
 
 
 def line(name: str, **more: Any) -> dict[str, Any]:
@@ -23,7 +24,9 @@ def line(name: str, **more: Any) -> dict[str, Any]:
 
 def run_of(name: str, lines: list[dict[str, Any]], scores: list[Score]) -> ReportedRun:
     document = {"status": "done", "photos": lines}
-    return ReportedRun(Path(name), document, tuple(scores), name, {}, {each["name"][:-4]: each for each in lines})
+    return ReportedRun(
+        Path(name), document, tuple(scores), name, {}, {each["name"][:-4]: PhotoRecord.of(each) for each in lines}
+    )
 
 
 def score(metric: str, value: float | None, photo: str, *, better: bool = True, face: int | None = None) -> Score:

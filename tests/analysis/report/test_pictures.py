@@ -14,6 +14,7 @@ from PIL import Image
 from gfpup.analysis.report.data import ReportedRun, Subject
 from gfpup.analysis.report.pictures import LARGEST_PX, SMALLEST_PX, Limits, Picture, columns, limits_for, views
 from gfpup.records.items import Item
+from gfpup.records.photo_record import PhotoRecord
 
 SIZE_WH = (240, 120)
 
@@ -27,7 +28,7 @@ def picture(path: Path, colour: tuple[int, ...], size_wh: tuple[int, int] = SIZE
 def run_of(name: str, item: Item | None, *, faces: Any = (), **pixels: Any) -> ReportedRun:
     line = {"name": "a.png", "error": None, "warnings": [], "faces": [{"box_xyxy": box} for box in faces]}
     document = {"status": "done", "photos": [line], "plan": {"pixels": pixels}}
-    items, lines = ({}, {}) if item is None else ({"a": item}, {"a": line})
+    items, lines = ({}, {}) if item is None else ({"a": item}, {"a": PhotoRecord.of(line)})
     return ReportedRun(Path(name), document, (), name, items, lines)
 
 
