@@ -108,7 +108,7 @@ def fade_inwards(inside: npt.NDArray[np.bool_]) -> Float32:
     """A factor for a region: (h, w) bool to (h, w) float32, 0 outside and rising to 1 over `FADE_PX` inside."""
     distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # The first pixel inside has distance 1, and interpolation carries what it has half a pixel outside.
-    return np.clip((distance - 1) / FADE_PX, 0.0, 1.0).astype(np.float32)
+    return np.asarray(np.clip((distance - 1) / FADE_PX, 0.0, 1.0), np.float32)
 
 
 @cache

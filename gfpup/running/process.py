@@ -103,8 +103,9 @@ class _Interrupt:
         again.start()
 
     def _send(self, signal_number: int) -> None:
+        owner = self.owner
         if signal.getsignal(signal_number) is self:  # else the block has ended, and somebody else would get it
-            os.kill(self.owner, signal_number)
+            os.kill(owner, signal_number)
 
 
 @contextmanager
