@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from gfpup.core.errors import CheckpointError, GfpupError
+from gfpup.core.errors import GfpupError
 from gfpup.core.plan import Decision, Encoding, FaceChoice, Plan, Recipe
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
+from gfpup.planning.detector import plan_detector, plan_looks
 from gfpup.planning.memory_model import Placement
 from gfpup.planning.method import Method, plan_method
 from gfpup.planning.placement import place
 from gfpup.planning.settings import Settings
 from gfpup.restoration import detect, stage_cache
 from gfpup.restoration.background import TILE_OVERLAP_PX
-from gfpup.weights import packaged
 from gfpup.weights.resolver import Progress, Resolver, open_store
 
 GPU_PHOTO_BATCH = 4
@@ -50,7 +50,7 @@ def make_plan(
     else:
         placement = place(settings, machine, **placed)
         method = plan_method(settings, resolver, sweeping=sweeping)
-    detector = _plan_detector(settings, resolver)
+    detector = plan_detector(settings, resolver)
     mask = _plan_mask(settings, resolver, method)
     guard = _plan_guard(settings, resolver)
     background = _plan_background(settings, resolver, placement)
@@ -70,7 +70,7 @@ def make_plan(
         checkpoints=dict(sorted(resolver.digests.items())),
     )
     before: Reasons = (placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine)
-    faces: Reasons = (detector, *_looks(settings, detector.value), mask, guard)
+    faces: Reasons = (detector, *plan_looks(settings, detector.value), mask, guard)
     after: Reasons = (*faces, background, tiles, placement.face_batch, workers, threads, placement.memory)
     plan = Plan(
         recipe=recipe,
@@ -145,55 +145,6 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         settings = changed
         left_out.extend(Decision(key, None, f"has no effect on {name}, {why}") for key in neutral)
     return settings, left_out
-
-
-def _looks(settings: Settings, detector: str) -> Reasons:
-    """How a RetinaFace looks at a photo; the official path has its own way."""
-    if detector not in detect.BACKBONES or settings.backend.name == "upstream":
-        return ()
-    size = settings.detect.size
-    if size == 0:
-        return (Decision("detect.size", size, "one look at the whole photo, as the official code"),)
-    how = f"a copy with a short side of {size} px" if size else "a copy reduced 5 times, its short side 640 to 960 px,"
-    why = f"{how} proposes faces down to 6 of its pixels; each is then decided in the photo's own pixels"
-    return (Decision("detect.size", size, why),)
-
-
-def _plan_detector(settings: Settings, resolver: Resolver) -> Decision[str]:
-    if settings.restore.aligned:
-        return Decision("detector", "none", "the photos are aligned faces")
-    name, path = settings.detect.name, settings.detect.path
-    if path is not None:
-        if name in detect.WITHOUT_CHECKPOINT:
-            raise GfpupError(f"the {name} takes no checkpoint; leave out --detector-path or name a RetinaFace detector.")
-        found = detect.architecture_of(path)
-        if name not in ("auto", found):
-            raise GfpupError(f"{path} holds a {found}, not the {name} that was asked for; give the other file or name.")
-        resolver.use_file("detector", path)
-        return Decision("detector", found, f"the file {path.name} was given")
-    if settings.backend.name == "upstream" and name == "auto":
-        name = "retinaface-resnet50"  # the official path knows no other
-    if name == "cascade":
-        return Decision("detector", name, "asked for; it finds upright frontal faces")
-    if name == "mtcnn":
-        if (fault := packaged.mtcnn_fault()) is not None:
-            raise CheckpointError(f"the detector mtcnn is not available: {fault}")
-        return Decision("detector", name, "asked for; its networks come with facenet-pytorch (MIT licence)")
-    if name != "auto":
-        resolver.use_published("detector", name)
-        return Decision("detector", name, "asked for")
-    unavailable = resolver.try_published("detector", "retinaface-resnet50")
-    if unavailable is None:
-        return Decision("detector", "retinaface-resnet50", "the most exact one")
-    if (fault := packaged.mtcnn_fault()) is None:
-        resolver.warnings.append(f"no RetinaFace checkpoint, so MTCNN finds the faces, its landmarks less exact. {unavailable}")
-        return Decision("detector", "mtcnn", f"finds fewer small faces than RetinaFace, landmarks less exactly; {unavailable}")
-    resolver.warnings.append(
-        "no RetinaFace checkpoint, so the cascade finds the faces: upright frontal ones only, landmarks roughly. "
-        f"{unavailable}; "
-        f"MTCNN, which is better than the cascade, is not available either: {fault}"
-    )
-    return Decision("detector", "cascade", f"finds upright frontal faces only, landmarks roughly; {unavailable}")
 
 
 def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decision[str]:

@@ -13,7 +13,7 @@ from gfpup.core.plan import FaceChoice
 from gfpup.core.types import AlignedCrop, Detector, FaceResult, Photo, RestoredPhoto, UInt8
 from gfpup.ops import geometry
 from gfpup.restoration.align import align_faces, aligned_crop
-from gfpup.restoration.restorer import Align, cut_faces
+from gfpup.restoration.select import Align, cut_faces
 from gfpup.restoration.stage_cache import Reuse, noting
 
 

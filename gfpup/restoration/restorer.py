@@ -25,12 +25,11 @@ from gfpup.photos.modes import rounded_to_8
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
-from gfpup.restoration.select import select_faces
+from gfpup.restoration.select import LARGE, Align, cut_faces, reduced, reduction
 from gfpup.restoration.stage_cache import Reuse, noting
 from gfpup.restoration.turn import turn_of, turned_face, turned_photo
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
-Align = Callable[[UInt8, Sequence[Face], int], list[AlignedCrop | str]]
 Masker = Callable[[Float32], Float32 | None]
 P = TypeVar("P", bound=npt.NDArray[Any])
 Guard = Callable[[AlignedCrop, Float32], tuple[Float32, GuardNote]]
@@ -51,38 +50,6 @@ def detect_faces(detector: Detector, photo: Photo) -> Detection:
     with noting(reuse := Reuse()):
         faces = detector.detect(photo.rgb8)
     return Detection(faces, time.perf_counter() - began, reuse)
-
-
-LARGE = 1.5
-"""How much a crop may be reduced from the photo without a remark: what is pasted back is then enlarged as much."""
-
-
-def cut_faces(
-    photo: Photo, faces: Sequence[Face], choice: FaceChoice, align: Align, side_px: int = geometry.CROP_PX
-) -> list[FaceResult]:
-    """Each face's result before it is restored: with its crop of `side_px`, or with the reason why it has none."""
-    reasons = select_faces(faces, photo.size_hw, choice)
-    crops = iter(align(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None], side_px))
-    results = []
-    for face, reason in zip(faces, reasons, strict=True):
-        crop = next(crops) if reason is None else None
-        if isinstance(crop, str):
-            results.append(FaceResult(face, restored=False, failed=True, reason=crop))
-        elif crop is not None and choice.keep_large and reduction(crop) > LARGE:
-            results.append(FaceResult(face, restored=False, reason=f"{_reduced(crop)}, so it is left as it was"))
-        else:
-            results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
-    return results
-
-
-def reduction(crop: AlignedCrop) -> float:
-    """How many times smaller a face is in its crop than in the photo; below 1 it is enlarged."""
-    return 1 / geometry.scale_of(crop.affine)
-
-
-def _reduced(crop: AlignedCrop) -> str:
-    times = reduction(crop)
-    return f"its {times * crop.side_px:.0f} px are reduced {times:.1f} times to the {crop.side_px} px that the method takes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,7 +215,7 @@ class Restorer:
                     item.say(i, "pasted with a feathered square: the parser sees no face in it")
                 mask = feather_mask(crop.side_px) if mask is None else mask
                 if reduction(crop) > LARGE:
-                    item.say(i, f"{_reduced(crop)} (--keep-large-faces leaves such faces as they are)")
+                    item.say(i, f"{reduced(crop)} (--keep-large-faces leaves such faces as they are)")
                 patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
             paste_faces(canvas, patches)
             canvas = item.within_tone(canvas)

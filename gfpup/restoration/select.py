@@ -1,13 +1,48 @@
-"""Choose which of the faces found are restored, and say of each other one why it is not."""
+"""Choose which of the faces found are restored, cut these out, and say of each other one why it is not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gfpup.core.plan import FaceChoice
-from gfpup.core.types import Face, Float64
+from gfpup.core.types import AlignedCrop, Face, FaceResult, Float64, Photo, UInt8
+from gfpup.ops import geometry
+
+Align = Callable[[UInt8, Sequence[Face], int], list[AlignedCrop | str]]
+
+LARGE = 1.5
+"""How much a crop may be reduced from the photo without a remark: what is pasted back is then enlarged as much."""
+
+
+def cut_faces(
+    photo: Photo, faces: Sequence[Face], choice: FaceChoice, align: Align, side_px: int = geometry.CROP_PX
+) -> list[FaceResult]:
+    """Each face's result before it is restored: with its crop of `side_px`, or with the reason why it has none."""
+    reasons = select_faces(faces, photo.size_hw, choice)
+    crops = iter(align(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None], side_px))
+    results = []
+    for face, reason in zip(faces, reasons, strict=True):
+        crop = next(crops) if reason is None else None
+        if isinstance(crop, str):
+            results.append(FaceResult(face, restored=False, failed=True, reason=crop))
+        elif crop is not None and choice.keep_large and reduction(crop) > LARGE:
+            results.append(FaceResult(face, restored=False, reason=f"{reduced(crop)}, so it is left as it was"))
+        else:
+            results.append(FaceResult(face, restored=False, reason=reason, crop=crop))
+    return results
+
+
+def reduction(crop: AlignedCrop) -> float:
+    """How many times smaller a face is in its crop than in the photo; below 1 it is enlarged."""
+    return 1 / geometry.scale_of(crop.affine)
+
+
+def reduced(crop: AlignedCrop) -> str:
+    """How much a face is reduced in its crop, as a clause."""
+    times = reduction(crop)
+    return f"its {times * crop.side_px:.0f} px are reduced {times:.1f} times to the {crop.side_px} px that the method takes"
 
 
 def select_faces(faces: Sequence[Face], size_hw: tuple[int, int], choice: FaceChoice) -> list[str | None]:

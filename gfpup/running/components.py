@@ -30,7 +30,8 @@ from gfpup.restoration.detect import load_detector
 from gfpup.restoration.external import WholePhotoRestorer
 from gfpup.restoration.identity_guard import load_guard
 from gfpup.restoration.parsing import load_mask
-from gfpup.restoration.restorer import Align, Restorer, Upsampler
+from gfpup.restoration.restorer import Restorer, Upsampler
+from gfpup.restoration.select import Align
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
 from gfpup.restoration.turn import TurningDetector
