@@ -13,8 +13,8 @@ from gfpup.restoration.boxes import longer_side
 GRID_PX = 32
 """Windows begin at multiples of the network's coarsest step, so that anchors and cells lie where the whole photo has them."""
 MARGIN_PX = 96
-"""Photo around a proposal in its window. Landmarks of 11 of 12 faces then differ from the whole photo's by 0.7 px of the crop at
-most, with 64 px by 7; of the twelfth two anchors tie. Source: experiments/015-detection."""
+"""Photo around a proposal in its window. Landmarks of 11 of 12 faces then differ from the whole photo's by 0.7 px of the crop
+at most, with 64 px by 7; of the twelfth two anchors tie. Source: experiments/015-detection."""
 
 MOST_PIXELS = 4 * 640**2
 """Pixels of a look at most (640 px and four times as long), so that what a photo of any size takes of memory is known."""
