@@ -252,7 +252,7 @@ class _Work:
     def said_of_turn(self, turned: int) -> tuple[str, ...]:
         if not self.turn:
             return ()
-        how = "stands on its head" if self.turn == 180 else "lies on its side"
+        how = "is upside down" if self.turn == 180 else "lies on its side"
         if turned:
             return (f"the photo {how}: it was turned by {turned} degrees clockwise",)
         return (f"the photo {how}: --turn apply would write it turned by {self.turn} degrees clockwise",)

@@ -1,4 +1,4 @@
-"""Photos that lie on their side or stand on their head: scans, and phone photos that have lost their EXIF.
+"""Photos that lie on their side or upside down: scans, and phone photos that have lost their EXIF.
 
 A turn is the number of degrees, 0, 90, 180 or 270, by which a photo has to be turned clockwise to be upright.
 """
