@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-from gfpup.analysis import render
+from gfpup.analysis import render, web
 from gfpup.analysis.report import charts, tables
 from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
 from gfpup.analysis.report.data import Subject
@@ -80,15 +78,7 @@ def photo_data(subject: Subject, scores: PhotoScores, links: Mapping[str, str]) 
 
 @cache
 def _environment() -> Environment:
-    templates = FileSystemLoader(_HERE / "templates")
-    found = Environment(
-        loader=templates, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, auto_reload=False
-    )
-    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
-    # The policy is an attribute without double quotes, and its single quotes must stay as they are for a reader of the source.
-    found.globals |= {"style": Markup(style), "script": Markup(script), "policy": Markup(policy)}
+    found = web.environment(_HERE / "templates", styles=[_HERE / "report.css"], script=_HERE / "report.js")
     found.globals |= {"size": charts, "colours": COLOURS, "zip": zip}
     return found
 
