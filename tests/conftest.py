@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files; `--no-loadscope-reorder` keeps this order."""
     places = {f"test_{name}.py": place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+def pytest_configure() -> None:
+    """Say where a process of pytest's was when something ended it from outside, or the report is only that it is gone."""
+    if hasattr(faulthandler, "register"):
+        stderr = os.fdopen(os.dup(2), "w")  # pytest captures the other
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            faulthandler.register(number, stderr, chain=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -108,9 +118,11 @@ def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
     monkeypatch.setenv("GFPUP_CONFIG_DIR", str(tmp_path / "config"))
     monkeypatch.setenv("GFPUP_WEIGHTS_DIR", str(tmp_path / "weights"))
     yield lambda *words: main([str(word) for word in words])
-    if "joblib.externals.loky" in sys.modules:
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    if loky is not None and loky._executor is not None:
         # joblib's processes outlive a sweep, with the folder and the environment of the test that started them.
-        sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True)
+        loky._executor.shutdown(wait=True, kill_workers=True)
+        loky._executor = None
 
 
 @pytest.fixture(scope="session")

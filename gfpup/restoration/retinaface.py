@@ -17,9 +17,10 @@ from gfpup.core.errors import CheckpointError
 from gfpup.core.types import Face, Float64, UInt8
 from gfpup.machine.cpu import one_thread
 from gfpup.ops import geometry
+from gfpup.ops.tiles import plan_tiles
 from gfpup.restoration.boxes import drop_contained, largest_first, longer_side, make_face, reduce_for_detection
 from gfpup.restoration.closer_look import ANCHOR_THRESHOLD, face_of_both, mean_face, placed_back, upright_affine, upright_square
-from gfpup.restoration.windows import MOST_PIXELS, buckets, filled, is_meant, windows_around
+from gfpup.restoration.windows import GRID_PX, MARGIN_PX, MOST_PIXELS, buckets, filled, is_meant, windows_around
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,11 @@ those were nearly never faces. Source, as of the numbers below: experiments/015-
 SMALLEST_LOOK_PX, LARGEST_LOOK_PX, MOST_REDUCTION = 640, 960, 5.0
 """Short side of the first look: the photo's, reduced 5 times, but not under 640 px and not over 960. In it the network proposes
 faces that are 6 px wide."""
+
+CROWD, CROWD_GROWTH, CROWD_PX = 8, 3.0, 72.0
+"""Where the first look proposes so many faces, there are others too small for it: those of up to 72 px are proposed from a
+copy with sides three times as long, in tiles. Source: experiments/015-detection."""
+CROWD_TILE_PX = 1280
 
 LARGE_PX = 320
 TILTED_DEGREES, STEEP_DEGREES = 15.0, 30.0
@@ -92,6 +98,8 @@ class RetinaFaceDetector:
         proposals = self._find(small, self.proposal_threshold, to_photo)
         tiny = TINY_PX * size_hw[0] / small.shape[0]
         proposals = [face for face in proposals if face.score > min(LIKELY, self.threshold) or longer_side(face) <= tiny]
+        if self.detect_size is None and len(proposals) >= CROWD:
+            proposals += self._crowd(rgb, round(CROWD_GROWTH * side))
         proposals += also
         large = [face for face in proposals if longer_side(face) > LARGE_PX]
         usual = [face for face in proposals if longer_side(face) <= LARGE_PX]
@@ -110,6 +118,18 @@ class RetinaFaceDetector:
     def _find(self, rgb: UInt8, threshold: float, to_photo: Float64) -> list[Face]:
         """The faces of one picture whose score is over `threshold`, in the photo's pixels, without overlapping ones."""
         return without_overlapping(self._look([rgb], threshold)[0], to_photo)
+
+    def _crowd(self, rgb: UInt8, side: int) -> list[Face]:
+        """Propose small faces from a copy whose short side is `side` px, tile by tile, so that memory does not grow with it."""
+        copy, to_photo = reduce_for_detection(rgb, side)
+        grid = {"tile_px": CROWD_TILE_PX, "overlap_px": 2 * MARGIN_PX, "align_px": GRID_PX}
+        found: list[Face] = []
+        for tile in plan_tiles((copy.shape[0], copy.shape[1]), **grid):
+            pixels = copy[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+            seen = self._find(pixels, self.proposal_threshold, geometry.shift(np.eye(2, 3), (tile.left, tile.top)))
+            small = [face for face in seen if longer_side(face) <= (TINY_PX if face.score <= LIKELY else CROWD_PX)]
+            found += [placed_back(face, to_photo) for face in small]
+        return found
 
     def _second_look(self, rgb: UInt8, proposals: Sequence[Face]) -> list[Face]:
         """Decide about `proposals` in the photo's own pixels: the faces over the threshold that lie where one was proposed."""

@@ -72,6 +72,20 @@ def test_a_large_photo_loses_no_face_and_moves_no_landmark(shared: Path, detecto
     assert max(crop_error(found, face) for face in expected) < 2
 
 
+def test_in_a_crowd_the_faces_that_the_first_look_cannot_show_are_found(shared: Path, detector: RetinaFaceDetector) -> None:
+    """Faces of 20 to 40 px on 12 megapixels: 4 to 9 px high in the first look, which shows only some of them."""
+    canvas = np.full((3000, 4000, 3), 128, np.uint8)
+    rgb = read(shared, "three_people.png")
+    height = float(np.median([face.box_xyxy[3] - face.box_xyxy[1] for face in detector.detect(rgb)]))
+    for i in range(20, 41, 2):
+        small = cv2.resize(rgb, None, fx=i / height, fy=i / height, interpolation=cv2.INTER_AREA)
+        y, x = 100 * i - 1800, 140 * i - 2600
+        canvas[y : y + small.shape[0], x : x + small.shape[1]] = small
+    expected, found = whole(detector).detect(canvas), detector.detect(canvas)
+    assert len(found) == len(expected) > 20
+    assert max(crop_error(found, face) for face in expected) < 8, "a pixel of the photo is up to 6 of the crop"
+
+
 def test_small_photos_are_found_as_by_one_look(shared: Path, detector: RetinaFaceDetector) -> None:
     for name in PHOTOS:
         expected, found = whole(detector).detect(read(shared, name)), detector.detect(read(shared, name))
