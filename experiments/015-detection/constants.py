@@ -1,6 +1,6 @@
 """What the constants of the two looks come from: a window's margin, the size and tilt at which landmarks are exact, the mean.
 
-    python experiments/015-detection/constants.py SHARED [margin size tilt mean upside-down issue]
+    python experiments/015-detection/constants.py SHARED [margin size tilt mean upside-down yaw issue]
 
 RetinaFace MobileNet on the photos and reference faces of SHARED, always the same. Errors are in px of a face's 512 crop.
 """
@@ -180,6 +180,34 @@ def upside_down() -> None:
     print(f"surer upside down: {(turned > upright).sum()}")
 
 
+def turned_head(square: UInt8, degrees: float) -> UInt8:
+    """An upright square with its face turned about the vertical axis, as if it were painted on an ellipsoid: a stand-in for a
+    profile. The ellipsoid is 0.64 of the square wide (ear to ear) and 0.86 high; what is beyond its painted half is cheek."""
+    side = square.shape[0]
+    y, x = np.mgrid[:side, :side].astype(np.float32) / (side - 1) * 2 - 1
+    inside = (x / 0.64) ** 2 + (y / 0.86) ** 2 < 0.98
+    radius = 0.64 * np.sqrt(np.clip(1 - (y / 0.86) ** 2, 1e-4, 1))
+    angle = np.arcsin(np.clip(x / radius, -1, 1)) - np.radians(degrees)
+    source = radius * np.sin(np.clip(angle, -1.4, 1.4))
+    to_px = [((values + 1) / 2 * (side - 1)).astype(np.float32) for values in (source, y)]
+    turned = cv2.remap(square, *to_px, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(np.where(inside[..., None], turned, square), np.uint8)
+
+
+def yaw() -> None:
+    """The score of each large face, 160 px high, when its head is turned to the side."""
+    detector = detector_of(0.02)
+    squares = [upright_square(rgb, affine) for rgb, face in models(detector) if (affine := upright_affine(face)) is not None]
+    for degrees in (0, 15, 30, 45, 60, 75, 90):
+        scores = []
+        for square in squares:
+            for side in (-1, 1):
+                face = nearest(detector.detect(turned_head(square, side * degrees)), np.array([127.5, 127.5]), 64)
+                scores.append(0.0 if face is None else face.score)
+        low, middle = np.quantile(scores, (0.1, 0.5))
+        print(f"turned by {degrees}: {np.mean(np.array(scores) > 0.97):.0%} over 0.97; score {middle:.3f}, tenth {low:.3f}")
+
+
 def issue() -> None:
     """The five photos, each twice, on 6000x4000 px: the old default, two looks, and full size."""
     canvas = np.full((4000, 6000, 3), 128, np.uint8)
@@ -208,6 +236,7 @@ if __name__ == "__main__":
         "tilt": lambda: size_and_tilt((128,), (10, 20, 30, 40, 60, 90)),
         "mean": mean,
         "upside-down": upside_down,
+        "yaw": yaw,
         "issue": issue,
     }
     for name in sys.argv[2:] or parts:

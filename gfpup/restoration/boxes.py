@@ -54,6 +54,24 @@ def intersections(box: Boxes, others: Boxes) -> Boxes:
     return np.asarray(np.maximum(sides, 0).prod(axis=1))
 
 
+def without_overlaps(boxes: Boxes, scores: Boxes, overlap: float, *, of_smaller: bool = False) -> npt.NDArray[np.intp]:
+    """Keep of (n, 4) boxes that overlap by more than `overlap` only the surest; the kept indices, surest first.
+
+    The overlap is the shared area over that of the union, or with `of_smaller` over that of the smaller box. Equal scores keep
+    their order (non-maximum suppression).
+    """
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    order = np.argsort(-scores, kind="stable")
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        shared = intersections(boxes[best], boxes[rest])
+        whole = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - shared
+        order = rest[shared <= overlap * whole]
+    return np.array(kept, np.intp)
+
+
 def drop_contained(boxes_xyxy: Boxes, *, share: float = CONTAINED) -> list[int]:
     """Keep the boxes of which at most `share` lies inside one larger box; returns the kept indices, in order."""
     sizes = np.maximum(boxes_xyxy[:, 2:4] - boxes_xyxy[:, :2], 0).prod(axis=1)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from gfpup.core.types import Face, UInt8
 from gfpup.machine.cpu import one_thread
-from gfpup.restoration.boxes import Boxes, drop_contained, intersections, largest_first, make_face, reduce_for_detection
+from gfpup.restoration.boxes import Boxes, drop_contained, largest_first, make_face, reduce_for_detection, without_overlaps
 from gfpup.restoration.retinaface import first_look_px
 
 if TYPE_CHECKING:
@@ -149,23 +148,6 @@ def proposals_of(scores: Tensor, corrections: Tensor, scale: float) -> Boxes:
     low, high = (np.floor((cells + count) / scale) for count in (1, PROPOSAL_SIDE_PX))
     columns = (low, high, scores.numpy()[found][:, None], corrections.numpy()[:, found].T)
     return np.concatenate(columns, axis=1, dtype=np.float32)
-
-
-def without_overlaps(boxes: Boxes, scores: Boxes, overlap: float, *, of_smaller: bool = False) -> npt.NDArray[np.intp]:
-    """Keep of (n, 4) boxes that overlap by more than `overlap` only the surest; the kept indices, surest first.
-
-    The overlap is the shared area over that of the union, or with `of_smaller` over that of the smaller box.
-    """
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    order = np.argsort(-scores, kind="stable")
-    kept = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        shared = intersections(boxes[best], boxes[rest])
-        whole = np.minimum(areas[best], areas[rest]) if of_smaller else areas[best] + areas[rest] - shared
-        order = rest[shared <= overlap * whole]
-    return np.array(kept, np.intp)
 
 
 def corrected(boxes: Boxes, corrections: Boxes) -> Boxes:

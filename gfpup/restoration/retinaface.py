@@ -12,13 +12,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from gfpup.core.errors import CheckpointError
 from gfpup.core.types import Face, Float64, UInt8
 from gfpup.machine.cpu import one_thread
 from gfpup.ops import geometry
 from gfpup.ops.tiles import plan_tiles
-from gfpup.restoration.boxes import drop_contained, largest_first, longer_side, make_face, reduce_for_detection
+from gfpup.restoration.boxes import (
+    Boxes,
+    drop_contained,
+    largest_first,
+    longer_side,
+    make_face,
+    reduce_for_detection,
+    without_overlaps,
+)
 from gfpup.restoration.closer_look import ANCHOR_THRESHOLD, face_of_both, mean_face, placed_back, upright_affine, upright_square
 from gfpup.restoration.windows import GRID_PX, MARGIN_PX, MOST_PIXELS, buckets, filled, is_meant, windows_around
 
@@ -27,8 +36,8 @@ if TYPE_CHECKING:
 
     from gfpup.models.nets.retinaface import Candidates, RetinaFace
 
-THRESHOLD = 0.97
-"""A face's lowest score. Source: what GFPGAN asks of facexlib's detector."""
+THRESHOLD, OVERLAP = 0.97, 0.4
+"""A face's lowest score (Source: what GFPGAN asks of facexlib's detector), and the IoU at which two boxes are one face."""
 
 PROPOSAL_THRESHOLD, LIKELY, TINY_PX = 0.03, 0.1, 17.0
 """The lowest score of a proposal, and the one that those need which are larger than 17 px in the first look: with a lower score
@@ -214,23 +223,26 @@ def first_look_px(size_hw: tuple[int, int]) -> int:
 
 def without_overlapping(found: Candidates, to_photo: Float64) -> list[Face]:
     """The faces of one picture after non-maximum suppression, carried by the affine `to_photo` to the photo's pixels."""
-    from gfpup.models.nets.retinaface import suppress_overlapping
-
-    kept = suppress_overlapping(found.boxes_xyxy, found.scores)  # on the picture, because the official rule counts end pixels
-    boxes, scores, points = (values[kept].double().numpy() for values in found)
+    boxes, scores, points = (values.numpy() for values in found)
+    kept = suppressed(boxes, scores)  # on the picture, because the official rule counts end pixels
+    boxes, scores, points = (values[kept].astype(np.float64) for values in (boxes, scores, points))
     boxes = geometry.apply(to_photo, boxes.reshape(-1, 2)).reshape(-1, 4)
     points = geometry.apply(to_photo, points.reshape(-1, 2)).reshape(-1, 5, 2)
     return [make_face(*one) for one in zip(boxes, scores, points, strict=True)]
 
 
+def suppressed(boxes_xyxy: Boxes, scores: Boxes) -> npt.NDArray[np.intp]:
+    """The indices of the (n, 4) boxes that official non-maximum suppression keeps, surest first: both end pixels count.
+
+    Source: facexlib/detection/retinaface_utils.py (py_cpu_nms), and its threshold.
+    """
+    return without_overlaps(boxes_xyxy + np.array([0, 0, 1, 1], boxes_xyxy.dtype), scores, OVERLAP)
+
+
 def chosen(faces: Sequence[Face], size_hw: tuple[int, int]) -> list[Face]:
     """Of faces from several looks, each once: without overlapping boxes and boxes inside others, largest first."""
-    import torch
-
-    from gfpup.models.nets.retinaface import suppress_overlapping
-
     boxes = np.array([face.box_xyxy for face in faces], np.float64).reshape(-1, 4)
-    kept = suppress_overlapping(torch.from_numpy(boxes), torch.tensor([face.score for face in faces], dtype=torch.float64))
+    kept = suppressed(boxes, np.array([face.score for face in faces], np.float64))
     return largest_first([faces[kept[i]] for i in drop_contained(boxes[kept])], size_hw)
 
 

@@ -15,6 +15,7 @@ import torch
 from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.models.nets import mtcnn as nets
 from gfpup.restoration import mtcnn
+from gfpup.restoration.boxes import without_overlaps
 from gfpup.restoration.detect import load_detector
 from gfpup.weights import packaged
 
@@ -132,9 +133,9 @@ def test_the_pyramid_ends_where_the_picture_is_smaller_than_what_the_network_see
 def test_of_overlapping_boxes_the_surest_stays() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 0, 30, 10], [21, 1, 25, 5]], np.float64)
     scores = np.array([0.8, 0.9, 0.7, 0.6])
-    assert list(mtcnn.without_overlaps(boxes, scores, 0.7)) == [1, 2, 3]
-    assert list(mtcnn.without_overlaps(boxes, scores, 0.7, of_smaller=True)) == [1, 2]
-    assert list(mtcnn.without_overlaps(boxes[:0], scores[:0], 0.7)) == []
+    assert list(without_overlaps(boxes, scores, 0.7)) == [1, 2, 3]
+    assert list(without_overlaps(boxes, scores, 0.7, of_smaller=True)) == [1, 2]
+    assert list(without_overlaps(boxes[:0], scores[:0], 0.7)) == []
 
 
 def test_squares_keep_the_centre_and_the_longer_side() -> None:

@@ -74,25 +74,6 @@ def decode(loc: Tensor, conf: Tensor, landmarks: Tensor, size_hw: tuple[int, int
     return Candidates(boxes.view(-1, 4), conf[found, 1], points)
 
 
-def suppress_overlapping(boxes_xyxy: Tensor, scores: Tensor, *, iou: float = 0.4) -> list[int]:
-    """Keep of (k, 4) boxes that overlap by more than `iou` only the one with the highest score (non-maximum suppression).
-
-    Returns the kept indices, highest score first; equal scores keep their order. A width counts both end pixels (x1 - x0 + 1).
-
-    Source: facexlib/detection/retinaface_utils.py (py_cpu_nms), and its threshold.
-    """
-    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:] + 1
-    areas = (high - low).prod(dim=1)
-    order = scores.argsort(descending=True, stable=True)
-    kept = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(int(best))
-        shared = (torch.minimum(high[best], high[rest]) - torch.maximum(low[best], low[rest])).clamp(min=0).prod(dim=1)
-        order = rest[shared <= iou * (areas[best] + areas[rest] - shared)]
-    return kept
-
-
 def _conv(
     inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, slope: float | None = None, groups: int = 1
 ) -> nn.Sequential:

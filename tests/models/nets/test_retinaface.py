@@ -11,7 +11,8 @@ import torch
 from golden import Golden, difference, fill_randomly
 
 from gfpup.models.nets.loading import load_strictly
-from gfpup.models.nets.retinaface import RetinaFace, decode, prepare, prior_boxes, suppress_overlapping
+from gfpup.models.nets.retinaface import RetinaFace, decode, prepare, prior_boxes
+from gfpup.restoration.retinaface import suppressed
 from gfpup.weights.checkpoint import read_state_dict
 
 PLAIN_TOLERANCE = 1e-4
@@ -133,8 +134,8 @@ def test_suppression_equals_the_loop(seed: int) -> None:
     for i in sorted(range(80), key=lambda i: (-scores[i], i)):
         if all(overlap(boxes[i].tolist(), boxes[k].tolist()) <= 0.4 for k in expected):
             expected.append(i)
-    assert suppress_overlapping(torch.from_numpy(boxes), torch.from_numpy(scores)) == expected
+    assert list(suppressed(boxes, scores)) == expected
 
 
 def test_suppression_of_nothing_is_nothing() -> None:
-    assert suppress_overlapping(torch.zeros(0, 4), torch.zeros(0)) == []
+    assert list(suppressed(np.zeros((0, 4)), np.zeros(0))) == []
