@@ -51,9 +51,19 @@ def pytest_configure() -> None:
             faulthandler.register(number, stderr, chain=True)
 
 
+failed: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what failed, and where a process was lost: `--last-failed` forgets those."""
+    if report.failed:
+        failed.append(report.nodeid)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Delete what the session's processes shared, when all of them have ended."""
+    """List what failed for start.py, and delete what the session's processes shared, when all of them have ended."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        (ROOT / ".failed-tests").write_text("".join(f"{name}\n" for name in dict.fromkeys(failed)), encoding="utf-8")
         session_files.open(session.config._tmp_path_factory)  # type: ignore[attr-defined]
         session_files.delete()
 
