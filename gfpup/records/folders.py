@@ -63,7 +63,8 @@ def read_folders(
     read = []
     for folder, matches in found.items():
         items = tuple(_item(matches[photo], folder, originals, degraded) for photo in shown)
-        read.append(PictureFolder(RunRecord(folder, folder_document(items, folder, argv=argv), name=called(folder)), items))
+        document = folder_document(items, folder, argv=argv) | {"cwd": str(Path.cwd())}
+        read.append(PictureFolder(RunRecord(folder, document, name=called(folder)), items))
         if absent := _absent({photo: matches[photo] for photo in shown}):
             notes.append(f"{called(folder)} lacks pictures: {absent}")
     return read, notes

@@ -276,10 +276,17 @@ def _below(folder: Path, file: str) -> Iterator[Path]:
             yield from [path] if (path / file).is_file() else _below(path, file)
 
 
-def scoring_command(folder: Path) -> str:
+def scoring_command(folder: Path, *, reference: Path | None = None, degraded: Path | None = None) -> str:
     """The command that scores a run's or sweep's folder, or any other folder of pictures."""
     if (folder / DOCUMENT).is_file() or any(_below(folder, DOCUMENT)):
         return f"gfpup score {shlex.quote(str(folder))}"
-    scores = folder.with_name(f"{folder.name}-scores")
-    command = f"gfpup score --restored {shlex.quote(str(folder))} --output {shlex.quote(str(scores))}"
-    return f"{command} (with --reference DIR for metrics that need a reference)"
+    command = f"gfpup score --restored {shlex.quote(str(folder))}"
+    for flag, partner in (("--reference", reference), ("--input", degraded)):
+        command += f" {flag} {shlex.quote(str(partner))}" if partner else ""
+    command += f" --output {shlex.quote(str(scores_folder(folder)))}"
+    return command if reference or degraded else f"{command} (with --reference DIR for metrics that need a reference)"
+
+
+def scores_folder(folder: Path) -> Path:
+    """Where the scores of a plain folder of pictures go by default: beside it."""
+    return folder.with_name(f"{folder.absolute().name}-scores")

@@ -8,8 +8,8 @@ from typing import Final
 
 from gfpup.analysis.report import contact_sheet, page
 from gfpup.analysis.report.cards import PhotoScores
-from gfpup.analysis.report.data import Subject, read_subject
-from gfpup.analysis.report.pictures import Views, columns, limits_for, views
+from gfpup.analysis.report.data import Folders, Subject, read_subject
+from gfpup.analysis.report.pictures import Views, columns, differences, limits_for, views
 from gfpup.core.files import address, write_atomic
 
 REPORT: Final = "report.html"
@@ -17,8 +17,8 @@ CONTACT_SHEET: Final = "contact_sheet.jpg"
 PHOTOS_A_PAGE: Final = 200
 
 
-def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = None) -> Path:
-    """Write the report of `runs` to the HTML file `target`, and return it.
+def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = None, folders: Folders | None = None) -> Path:
+    """Write the report of `runs`, and of plain `folders` of pictures, to the HTML file `target`, and return it.
 
     Each of `runs` is the folder of a run, of a sweep, or of `gfpup score`. Beside the file go `contact_sheet.jpg` and, for more
     than `PHOTOS_A_PAGE` photos, a folder of further pages named after it. The others are compared with the run `baseline`, a
@@ -28,8 +28,8 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
         GfpupError: a folder holds neither a run nor scores, no run has ended, or `baseline` is none of them.
         OutputError: a file cannot be written.
     """
-    subject = read_subject(runs, baseline=baseline)
-    versions, scores = columns(subject), PhotoScores(subject)
+    subject = read_subject(runs, baseline=baseline, folders=folders)
+    versions, scores = columns(subject), PhotoScores(subject, differences(subject))
     gallery = page.gallery(subject, scores, versions)
     photos = scores.sorted_photos(next(iter(gallery["orders"].values()))[0])
     groups = [photos[i : i + PHOTOS_A_PAGE] for i in range(0, len(photos), PHOTOS_A_PAGE)] or [[]]
@@ -39,7 +39,7 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
     files = [target, *(folder / f"photos-{i:03d}.html" for i in range(2, len(groups) + 1))]
     on_sheet = set(contact_sheet.chosen(subject.photos))
     rows: dict[str, Views] = {}
-    title = str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
+    title = str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} {subject.noun}s"
     common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {title}", "gallery": gallery}
     # The report itself is written last, so that everything it links to exists.
     for i in reversed(range(len(groups))):
@@ -60,7 +60,10 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
 
 
 def _lead(subject: Subject) -> str:
-    started = min(run.document["started"] for run in subject.runs).replace("T", " ").replace("+00:00", " UTC")
+    times = [run.document["started"] for run in subject.runs if run.document["started"]]
+    if not times:
+        return "Pictures of the same names, from folders."
+    started = f"{min(times)[:16].replace('T', ' ')} UTC"
     faces = max(sum(len(photo.faces) for photo in run.lines.values()) for run in subject.runs)
     return f"{_count(faces, 'face')}, started {started}." if faces else f"Started {started}."
 
