@@ -276,15 +276,19 @@ def _below(folder: Path, file: str) -> Iterator[Path]:
             yield from [path] if (path / file).is_file() else _below(path, file)
 
 
-def scoring_command(folder: Path, *, reference: Path | None = None, degraded: Path | None = None) -> str:
+def scoring_command(folder: Path) -> str:
     """The command that scores a run's or sweep's folder, or any other folder of pictures."""
     if (folder / DOCUMENT).is_file() or any(_below(folder, DOCUMENT)):
         return f"gfpup score {shlex.quote(str(folder))}"
+    return f"{folder_scoring_command(folder)} (with --reference DIR for metrics that need a reference)"
+
+
+def folder_scoring_command(folder: Path, *, reference: Path | None = None, degraded: Path | None = None) -> str:
+    """The command that scores a plain folder of pictures against its references and inputs."""
     command = f"gfpup score --restored {shlex.quote(str(folder))}"
     for flag, partner in (("--reference", reference), ("--input", degraded)):
         command += f" {flag} {shlex.quote(str(partner))}" if partner else ""
-    command += f" --output {shlex.quote(str(scores_folder(folder)))}"
-    return command if reference or degraded else f"{command} (with --reference DIR for metrics that need a reference)"
+    return f"{command} --output {shlex.quote(str(scores_folder(folder)))}"
 
 
 def scores_folder(folder: Path) -> Path:

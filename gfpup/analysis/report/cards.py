@@ -26,8 +26,9 @@ _ZOOM_WORTH: Final = 1.15
 class Card:
     """One photo: all its versions, its scores and notes.
 
-    `apart` is how far the runs are apart (see `disagreement`; -1 unknown), and `difference` says it in words. `faces` are those that a
-    button zooms to, and `face_numbers` their numbers. `decided` says what became of the faces, with the runs it is about.
+    `apart` is how far the runs are apart (see `disagreement`), -1 where that is not known, and `difference` says it in words.
+    `faces` are those that a button zooms to, and `face_numbers` their numbers. `decided` says what became of the faces, with
+    the runs that it is about.
 
     A score is (metric, the text of each run and whether it is the best, how far the runs are apart). A note is (text, the
     numbers of the runs it is about, whether it is an error), without numbers where it is about all runs. `values` is JSON: for

@@ -24,6 +24,7 @@ from gfpup.records.run_record import (
     RunRecord,
     called,
     chosen,
+    folder_scoring_command,
     folders_with,
     job_statuses,
     named,
@@ -158,7 +159,7 @@ def _scoring(runs: Sequence[RunRecord], folders: Folders) -> tuple[str, ...]:
     if not folders.paths:
         return (scoring_command(runs[0].folder),)
     paths = folders.paths
-    first = [scoring_command(path, reference=folders.reference, degraded=folders.degraded) for path in paths]
+    first = [folder_scoring_command(path, reference=folders.reference, degraded=folders.degraded) for path in paths]
     scored = [shlex.quote(str(path)) for path in (*(run.folder for run in runs), *map(scores_folder, paths))]
     return (*(scoring_command(run.folder) for run in runs if not run.scores), *first, f"gfpup report {' '.join(scored)}")
 
