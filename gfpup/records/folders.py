@@ -53,13 +53,13 @@ def read_folders(
     found = {folder: _partners(photos, pictures) for folder, pictures in given.items()}
     shown = [photo for photo in photos if photo in of_runs or any(each[photo].partner for each in found.values())]
     _refuse_unrelated(found, shown, of_runs)
-    originals = {what: _partners(shown, pictures) for what, pictures in others.items()}
+    originals = {what: _partners(shown, pictures, what) for what, pictures in others.items()}
     for what, matches in originals.items():
         if not any(each.partner for each in matches.values()):
             raise GfpupError(f"no picture in {places[what]} has the name of one in {some(list(map(str, folders)))}: {_NAMES}.")
     notes = [f"{what}s are missing: {absent}" for what, matches in originals.items() if (absent := _absent(matches))]
     if alone := [str(photo.relative) for photo in photos if photo not in shown]:
-        notes.append(f"{len(alone)} inputs have no picture in any folder and are not shown: {some(alone)}")
+        notes.append(f"photos without a picture in any folder are not shown: {len(alone)} of {len(photos)} ({some(alone)})")
     read = []
     for folder, matches in found.items():
         items = tuple(_item(matches[photo], folder, originals, degraded) for photo in shown)
@@ -118,8 +118,10 @@ def _united(lists: Sequence[Sequence[SourcePhoto]], *, fixed: int) -> list[Sourc
     return photos
 
 
-def _partners(photos: Sequence[SourcePhoto], pictures: Sequence[SourcePhoto]) -> dict[SourcePhoto, Match]:
-    return {each.photo: each for each in match(photos, pictures, what="picture")}
+def _partners(
+    photos: Sequence[SourcePhoto], pictures: Sequence[SourcePhoto], what: str = "picture"
+) -> dict[SourcePhoto, Match]:
+    return {each.photo: each for each in match(photos, pictures, what=what)}
 
 
 def _refuse_unrelated(

@@ -105,7 +105,7 @@ def test_photos_that_runs_disagree_on_come_first(html: str) -> None:
     apart = [float(re.findall(r'data-apart="([^"]*)"', card)[0]) for card in cards]
     assert apart == sorted(apart, reverse=True) and apart[2] > 0 and apart[3] == -1 and "<h3>torn.png" in cards[3]
     first = [unescape(label) for label in re.findall(r"<option[^>]*>([^<]*)</option>", html.split('id="sort"')[1])][:2]
-    assert first == ["difference between pictures", "difference in ssim_to_input"]
+    assert first == ["difference between pictures", "difference in psnr_to_input"]
     for card, difference in zip(cards[:3], apart, strict=False):
         said = re.findall(r"The results differ by ([0-9.]+) of 255 levels", card)
         assert float(said[0]) == pytest.approx(difference, rel=0.06)

@@ -107,7 +107,7 @@ def test_photos_are_sorted_by_score_difference_and_name(page: Any) -> None:
     def shown() -> tuple[list[str], list[list[float]]]:
         cards = page.locator(".card")
         values = [json.loads(values)[0] for values in cards.evaluate_all("all => all.map((it) => it.dataset.values)")]
-        return page.locator(".card h3").all_inner_texts(), values
+        return page.locator(".card h3").all_text_contents(), values
 
     assert page.evaluate("document.getElementById('photos').nextElementSibling.id") == "runs"
     _, offered = shown()
