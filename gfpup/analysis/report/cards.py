@@ -14,6 +14,7 @@ from gfpup.analysis.report.pictures import Box, Views
 from gfpup.analysis.report.tables import higher_is_better, short
 from gfpup.analysis.shared import Key
 from gfpup.evaluation.metrics import TO_INPUT
+from gfpup.records.photo_record import FaceRecord
 
 SCORES_SHOWN: Final = 4
 """So many metrics are shown on a card at once; the others unfold."""
@@ -125,7 +126,7 @@ class PhotoScores:
         subject, photo = self.subject, views.photo
         rows = {key: self.row(key, photo) for key in self.keys}
         numbers = views.face_numbers or tuple(range(1, len(views.faces) + 1))
-        faces = {at: face for at, face in zip(numbers, views.faces, strict=True) if _is_worth_zooming(face)}
+        faces = {at: face for at, face in sorted(zip(numbers, views.faces, strict=True)) if _is_worth_zooming(face)}
         apart = self.differences.get(photo, -1.0)
         return Card(
             number=self.numbers[photo],
@@ -191,6 +192,12 @@ def _facts(subject: Subject, views: Views) -> str:
     return f"{failed}{faces}{views.size_wh[0]}×{views.size_wh[1]} px"
 
 
+def _reason(number: int, face: FaceRecord) -> str:
+    """Why a face was treated as it was, in words for somebody who sees only the result."""
+    says_so = face.restored or face.failed or "left as it was" in str(face.reason)
+    return f"face {number}: {face.reason}" if says_so else f"face {number} was left as it was: {face.reason}"
+
+
 def _notes(subject: Subject, photo: str) -> list[tuple[str, list[int], bool]]:
     """What was decided about a photo and what went wrong, each text once with the runs that it is about."""
     found: dict[tuple[str, bool], list[int]] = {}
@@ -201,7 +208,7 @@ def _notes(subject: Subject, photo: str) -> list[tuple[str, list[int], bool]]:
         if not line.error:
             if line.method and not any(line.method in text for text in texts):
                 texts.insert(0, f"method: {line.method}")
-            texts += [f"face {at}: {face.reason}" for at, face in enumerate(line.faces, 1) if face.reason]
+            texts += [_reason(at, face) for at, face in enumerate(line.faces, 1) if face.reason]
         for text in texts:
             found.setdefault((text, bool(line.error)), []).append(i)
     return [(text, [] if runs == having else runs, is_error) for (text, is_error), runs in found.items()]

@@ -156,6 +156,7 @@
     const tiles = all(".pane", card).filter((pane) => pane.querySelector("img")).map((pane) => {
       const label = pane.querySelector(".tag").textContent;
       const world = pane.querySelector(".world").cloneNode(true);
+      for (const image of all("img", world)) image.loading = "eager"; // the card is near, and its pictures are in the page
       world.querySelector("img").alt = `${button ? `${button.textContent} of ` : ""}${name}, ${label}`;
       if (button) {
         const ratio = Number(getComputedStyle(card).getPropertyValue("--ratio"));
@@ -170,6 +171,8 @@
     const versions = card.querySelector(".versions");
     versions.replaceChildren(...(tiles.length > 1 ? tiles : []));
     versions.classList.toggle("of-face", Boolean(button));
+    versions.style.setProperty("--across", tiles.length === 4 ? 2 : Math.min(3, tiles.length));
+    versions.style.setProperty("--across-wide", Math.min(4, tiles.length));
   };
   const near = new IntersectionObserver((seen) => {
     for (const { target } of seen.filter((entry) => entry.isIntersecting)) {
