@@ -166,7 +166,11 @@
         const from = { left: 0.5 - (x + w / 2) * spread.width, top: 0.5 - (y + h / 2) * spread.height };
         for (const [edge, share] of Object.entries({ ...spread, ...from })) world.style[edge] = `${100 * share}%`;
       }
-      return make("figure", {}, make("div", { className: "tile" }, world), make("figcaption", { textContent: label }));
+      // The number and colour of a run, as in the table of scores.
+      const badge = all(".below-bar .badge")[pane.dataset.column.split("-")[1]];
+      const colour = badge && badge.parentElement.className.replace("run", "badge");
+      const caption = badge ? [make("b", { className: colour, textContent: badge.textContent }), ` ${label}`] : [label];
+      return make("figure", {}, make("div", { className: "tile" }, world), make("figcaption", {}, ...caption));
     });
     const versions = card.querySelector(".versions");
     versions.replaceChildren(...(tiles.length > 1 ? tiles : []));

@@ -165,7 +165,7 @@ def test_the_first_photo_is_seen_at_once_with_its_face_in_every_version(page: An
     assert stage["width"] >= (0.8 if size["width"] < 500 else 0.4) * size["width"] and stage["height"] <= 0.77 * size["height"]
     tiles = page.locator(".card").first.locator(".versions.of-face figure")
     tiles.first.wait_for()
-    assert tiles.locator("figcaption").all_inner_texts() == ["before", "classical", "identity"]
+    assert tiles.locator("figcaption").all_inner_texts() == ["before", "1 classical", "2 identity"]
     name = page.locator(".card h3").first.inner_text()
     assert tiles.locator("img[alt]:not([alt=''])").first.get_attribute("alt") == f"face 1 of {name}, before"
     if size["width"] > 500:

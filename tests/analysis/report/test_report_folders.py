@@ -120,7 +120,7 @@ def _look(page: Any, width: int) -> None:
     page.keyboard.press("End")
     assert slider.get_attribute("aria-valuetext") == "100 % of the left version"
     first.locator(".versions figure").first.wait_for()
-    assert first.locator(".versions figcaption").all_inner_texts() == ["a", "b"]
+    assert first.locator(".versions figcaption").all_inner_texts() == ["1 a", "2 b"]
     shapes = first.locator(".tile").evaluate_all("all => all.map((it) => it.offsetWidth / it.offsetHeight)")
     assert shapes == pytest.approx([1, 1], abs=0.02)
     assert page.locator("#data").count() == 1 and page.locator("#photo-scores").count() == 0
