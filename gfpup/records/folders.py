@@ -54,9 +54,7 @@ def read_folders(
     shown = [photo for photo in photos if photo in of_runs or any(each[photo].partner for each in found.values())]
     _refuse_unrelated(found, shown, of_runs)
     originals = {what: _partners(shown, pictures, what) for what, pictures in others.items()}
-    for what, matches in originals.items():
-        if not any(each.partner for each in matches.values()):
-            raise GfpupError(f"no picture in {places[what]} has the name of one in {some(list(map(str, folders)))}: {_NAMES}.")
+    _refuse_strangers(originals, places, folders)
     notes = [f"{what}s are missing: {absent}" for what, matches in originals.items() if (absent := _absent(matches))]
     if alone := [str(photo.relative) for photo in photos if photo not in shown]:
         notes.append(f"photos without a picture in any folder are not shown: {len(alone)} of {len(photos)} ({some(alone)})")
@@ -135,6 +133,15 @@ def _refuse_unrelated(
         own = [photo for photo in shown if matches[photo].partner]
         if not any(photo in of_runs or any(each[photo].partner for each in others) for photo in own):
             raise GfpupError(f"no picture in {folder} has the name of one in the other folders: {_NAMES}.")
+
+
+def _refuse_strangers(
+    originals: Mapping[str, Mapping[SourcePhoto, Match]], places: Mapping[str, Path | None], folders: Sequence[Path]
+) -> None:
+    """Refuse, with a GfpupError, inputs or references none of which belongs to a photo."""
+    for what, matches in originals.items():
+        if not any(each.partner for each in matches.values()):
+            raise GfpupError(f"no picture in {places[what]} has the name of one in {some(list(map(str, folders)))}: {_NAMES}.")
 
 
 def _absent(matches: Mapping[SourcePhoto, Match]) -> str:

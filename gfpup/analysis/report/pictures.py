@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,7 @@ class Views:
     """A photo in all its versions, by column; a text says why one is missing. `size_wh` is the input's, in pixels.
 
     `faces` are its largest ones from left to right, and `face_numbers` their numbers in the record, from 1.
+    `apart` is how far the runs are apart (see `differences`), None where that is not known.
     """
 
     photo: str
@@ -66,6 +67,7 @@ class Views:
     faces: tuple[Box, ...]
     pictures: dict[str, Picture | str]
     face_numbers: tuple[int, ...] = ()
+    apart: float | None = None
 
 
 def columns(subject: Subject) -> dict[str, str]:
@@ -97,17 +99,22 @@ def differences(subject: Subject) -> dict[str, float]:
 
     A photo with fewer than two pictures to compare is left out.
     """
-    several = len(subject.runs) > 1
 
     def difference(photo: str) -> float | None:
-        found, faces, _ = _versions(subject, photo, originals=not several)
-        pictures = [it for name, it in found.items() if isinstance(it, Image.Image) and name != "reference"]
-        pixels = [np.asarray(picture.convert("RGB"), np.uint8) for picture in pictures]
-        return disagreement(pixels, list(faces.values())) if len(pixels) > 1 else None
+        found, faces, _ = _versions(subject, photo, originals=len(subject.runs) == 1)
+        return _apart(subject, found, list(faces.values()))
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         found = zip(subject.photos, pool.map(difference, subject.photos), strict=True)
         return {photo: apart for photo, apart in found if apart is not None}
+
+
+def _apart(subject: Subject, found: Mapping[str, Image.Image | str], faces: Sequence[Box]) -> float | None:
+    """How far apart the runs' versions of a photo are, or the only run's from the input; None for fewer than two pictures."""
+    left_out = {"reference", "before"} if len(subject.runs) > 1 else {"reference"}
+    pictures = [it for name, it in found.items() if isinstance(it, Image.Image) and name not in left_out]
+    pixels = [np.asarray(picture.convert("RGB"), np.uint8) for picture in pictures]
+    return disagreement(pixels, faces) if len(pixels) > 1 else None
 
 
 def _views(subject: Subject, photo: str, limits: Limits) -> Views:
@@ -115,7 +122,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
     wanted = _with_margin(list(faces.values()))
     shown = {name: found[name] for name in columns(subject) if name in found}
     kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in shown.items()}
-    return Views(photo, size, tuple(faces.values()), kept, tuple(faces))
+    return Views(photo, size, tuple(faces.values()), kept, tuple(faces), _apart(subject, found, list(faces.values())))
 
 
 def _versions(
