@@ -47,7 +47,8 @@ def run(words: Sequence[str]) -> int:
     """`gfpup report`: print the path of the report; return 0."""
     request = PARSER.read(words)
     _check(request)
-    from gfpup.analysis.report import REPORT, Folders, write_report
+    from gfpup.analysis.report import REPORT, write_report
+    from gfpup.analysis.report.data import Folders
 
     folders = Folders(request.folders or (), request.input, request.reference, ("gfpup", "report", *words))
     target = _target(request.output or request.runs[0], REPORT)
