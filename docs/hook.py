@@ -1,4 +1,4 @@
-"""Add to the site what pages link to outside docs/ (`../experiments/...`).
+"""Add to the site what pages link to outside docs/ (`../experiments/...`), and the colours of gfpup's own pages.
 
 In the repository, docs/ is next to experiments/. In the site, the pages of docs/ are at the top and every other file keeps its
 path, so links are rewritten to the location of their file in the site. A link to a missing file is left unchanged, and the
@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+STYLE = ROOT / "gfpup" / "analysis" / "style.css"
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)")
 
 
@@ -26,7 +27,8 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Files, *, config: Any) -> Files:
-    """Add the studies, and everything that the pages link to, directly or indirectly."""
+    """Add the studies, everything that the pages link to, directly or indirectly, and the colours."""
+    files.append(File.generated(config, "stylesheets/colours.css", content=colours(STYLE.read_text(encoding="utf-8"))))
     found: set[Path] = set()
     waiting = [*DOCS.glob("*.md"), *studies()]
     while waiting:
@@ -54,6 +56,14 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
         return Path(os.path.relpath(place, here)).as_posix()
 
     return LINK.sub(turned, markdown)
+
+
+def colours(style: str) -> str:
+    """The custom properties of gfpup's style sheet, light and dark, under the theme's names for the two."""
+    light, dark = (
+        " ".join(re.findall(r"--[\w-]+:[^;]+;", rules)) for rules in re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    )
+    return f"[data-md-color-scheme=default] {{{light}}}\n[data-md-color-scheme=slate] {{{dark}}}\n"
 
 
 def studies() -> list[Path]:

@@ -280,6 +280,17 @@ def scoring_command(folder: Path) -> str:
     """The command that scores a run's or sweep's folder, or any other folder of pictures."""
     if (folder / DOCUMENT).is_file() or any(_below(folder, DOCUMENT)):
         return f"gfpup score {shlex.quote(str(folder))}"
-    scores = folder.with_name(f"{folder.name}-scores")
-    command = f"gfpup score --restored {shlex.quote(str(folder))} --output {shlex.quote(str(scores))}"
-    return f"{command} (with --reference DIR for metrics that need a reference)"
+    return f"{folder_scoring_command(folder)} (with --reference DIR for metrics that need a reference)"
+
+
+def folder_scoring_command(folder: Path, *, reference: Path | None = None, degraded: Path | None = None) -> str:
+    """The command that scores a plain folder of pictures against its references and inputs."""
+    command = f"gfpup score --restored {shlex.quote(str(folder))}"
+    for flag, partner in (("--reference", reference), ("--input", degraded)):
+        command += f" {flag} {shlex.quote(str(partner))}" if partner else ""
+    return f"{command} --output {shlex.quote(str(scores_folder(folder)))}"
+
+
+def scores_folder(folder: Path) -> Path:
+    """Where the scores of a plain folder of pictures go by default: beside it."""
+    return folder.with_name(f"{folder.absolute().name}-scores")

@@ -8,8 +8,8 @@ from typing import Final
 
 from gfpup.analysis.report import contact_sheet, page
 from gfpup.analysis.report.cards import PhotoScores
-from gfpup.analysis.report.data import Subject, read_subject
-from gfpup.analysis.report.pictures import Views, columns, limits_for, views
+from gfpup.analysis.report.data import Folders, Subject, read_subject
+from gfpup.analysis.report.pictures import Views, columns, differences, limits_for, views
 from gfpup.core.files import address, write_atomic
 
 REPORT: Final = "report.html"
@@ -17,8 +17,8 @@ CONTACT_SHEET: Final = "contact_sheet.jpg"
 PHOTOS_A_PAGE: Final = 200
 
 
-def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = None) -> Path:
-    """Write the report of `runs` to the HTML file `target`, and return it.
+def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = None, folders: Folders | None = None) -> Path:
+    """Write the report of `runs`, and of plain `folders` of pictures, to the HTML file `target`, and return it.
 
     Each of `runs` is the folder of a run, of a sweep, or of `gfpup score`. Beside the file go `contact_sheet.jpg` and, for more
     than `PHOTOS_A_PAGE` photos, a folder of further pages named after it. The others are compared with the run `baseline`, a
@@ -28,22 +28,23 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
         GfpupError: a folder holds neither a run nor scores, no run has ended, or `baseline` is none of them.
         OutputError: a file cannot be written.
     """
-    subject = read_subject(runs, baseline=baseline)
-    versions, scores = columns(subject), PhotoScores(subject)
+    subject = read_subject(runs, baseline=baseline, folders=folders)
+    versions = columns(subject)
+    seen = _seen_at_once(subject, len(versions))
+    apart = {photo: found.apart for photo, found in seen.items() if found.apart is not None} if seen else differences(subject)
+    scores = PhotoScores(subject, apart)
     gallery = page.gallery(subject, scores, versions)
     photos = scores.sorted_photos(next(iter(gallery["orders"].values()))[0])
     groups = [photos[i : i + PHOTOS_A_PAGE] for i in range(0, len(photos), PHOTOS_A_PAGE)] or [[]]
-    folder = target.with_name(f"{target.stem}_pages")
-    for old in folder.glob("photos-*.html"):
-        old.unlink()  # of an earlier report with more photos: nothing would link to it
-    files = [target, *(folder / f"photos-{i:03d}.html" for i in range(2, len(groups) + 1))]
+    files = _files(target, len(groups))
     on_sheet = set(contact_sheet.chosen(subject.photos))
     rows: dict[str, Views] = {}
-    title = str(subject.runs[0].document["title"]) if len(subject.runs) == 1 else f"{len(subject.runs)} runs"
-    common = {"title": f"gfpup report: {_count(len(photos), 'photo')}, {title}", "gallery": gallery}
+    common = {"title": _title(subject), "gallery": gallery}
     # The report itself is written last, so that everything it links to exists.
     for i in reversed(range(len(groups))):
-        cards = [scores.card(seen) for seen in views(subject, groups[i], limits_for(len(groups[i]), len(versions)))]
+        limits = limits_for(len(groups[i]), len(versions))
+        shown = [seen[photo] for photo in groups[i]] if seen else views(subject, groups[i], limits)
+        cards = [scores.card(found) for found in shown]
         rows |= {card.views.photo: card.views for card in cards if card.views.photo in on_sheet}
         first = 1 + i * PHOTOS_A_PAGE
         heading = f"Photos {first} to {first + len(cards) - 1} of {len(photos)}" if len(groups) > 1 else "Photos"
@@ -59,8 +60,32 @@ def write_report(runs: Sequence[Path], target: Path, *, baseline: str | None = N
     return target
 
 
+def _seen_at_once(subject: Subject, versions: int) -> dict[str, Views]:
+    """All photos where they are on one page, so that each is read once; none where they are too many to hold."""
+    if len(subject.photos) > PHOTOS_A_PAGE:
+        return {}
+    return {found.photo: found for found in views(subject, subject.photos, limits_for(len(subject.photos), versions))}
+
+
+def _files(target: Path, pages: int) -> list[Path]:
+    """The files of so many pages, the report first; further pages of an earlier report, which nothing would link to, go."""
+    folder = target.with_name(f"{target.stem}_pages")
+    for old in folder.glob("photos-*.html"):
+        old.unlink()
+    return [target, *(folder / f"photos-{i:03d}.html" for i in range(2, pages + 1))]
+
+
+def _title(subject: Subject) -> str:
+    several = len(subject.runs) > 1
+    what = f"{len(subject.runs)} {subject.noun}s" if several else str(subject.runs[0].document["title"])
+    return f"gfpup report: {_count(len(subject.photos), 'photo')}, {what}"
+
+
 def _lead(subject: Subject) -> str:
-    started = min(run.document["started"] for run in subject.runs).replace("T", " ").replace("+00:00", " UTC")
+    times = [run.document["started"] for run in subject.runs if run.document["started"]]
+    if not times:
+        return "Pictures of the same names, from folders."
+    started = f"{min(times)[:16].replace('T', ' ')} UTC"
     faces = max(sum(len(photo.faces) for photo in run.lines.values()) for run in subject.runs)
     return f"{_count(faces, 'face')}, started {started}." if faces else f"Started {started}."
 

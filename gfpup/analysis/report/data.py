@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +16,22 @@ from gfpup.analysis.shared import Key
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
 from gfpup.records import items as results
+from gfpup.records.folders import read_folders
 from gfpup.records.items import Item
 from gfpup.records.layout import DOCUMENT
 from gfpup.records.photo_record import PhotoRecord
-from gfpup.records.run_record import RunRecord, called, chosen, folders_with, job_statuses, named, read_record, scoring_command
+from gfpup.records.run_record import (
+    RunRecord,
+    called,
+    chosen,
+    folder_scoring_command,
+    folders_with,
+    job_statuses,
+    named,
+    read_record,
+    scores_folder,
+    scoring_command,
+)
 from gfpup.records.scores import RUN, TABLE, per_photo, read
 
 
@@ -35,6 +48,16 @@ class ReportedRun(RunRecord):
         return {match: found[photo.name] for match, photo in self.lines.items() if photo.name in found}
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Plain folders of pictures to report, the folders of their inputs and references, and the command that is recorded."""
+
+    paths: Sequence[Path]
+    degraded: Path | None = None
+    reference: Path | None = None
+    argv: Sequence[str] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """Everything a report shows. `photos` are in natural order; `lines` are of the comparison or, of one run, its means."""
@@ -46,6 +69,10 @@ class Subject:
     comparison: Comparison | None
     notes: tuple[str, ...]
     lost_jobs: tuple[tuple[str, str], ...]
+    noun: str = "run"
+    """What one of `runs` is called: a "run", or a "folder" where all are plain folders of pictures."""
+    scoring: tuple[str, ...] = ()
+    """The commands that compute scores, where there are none."""
 
     def name(self, photo: str) -> str:
         """What a photo is called: the name of its result in the first run that has it."""
@@ -61,16 +88,44 @@ class Subject:
         return {line.run: line for line in sorted(self.lines, key=lambda line: line.rank) if line.key == key}
 
 
-def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subject:
+def read_subject(given: Sequence[Path], *, baseline: str | None = None, folders: Folders | None = None) -> Subject:
     """Read runs, or of a sweep's folder all runs below it; runs that have not ended are left out and named in `notes`.
 
-    Raises: GfpupError: a folder holds no run, none of the runs has ended, or `baseline` is none of them.
+    Plain `folders` of pictures follow them, matched by the names of the photos.
+
+    Raises: GfpupError: a folder holds no run, none of the runs has ended, `baseline` is none of them, or see `read_folders`.
     """
-    folders = {folder.resolve(): folder for path in given for folder in _folders(path)}
-    if not folders:
-        raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
-    records, runs, lost = [], [], []
     notes: list[str] = []
+    folders = folders or Folders(())
+    recorded = [path for path in folders.paths if (path / DOCUMENT).is_file()]
+    given, folders = [*given, *recorded], replace(folders, paths=[path for path in folders.paths if path not in recorded])
+    runs = _runs(given, notes) if given else []
+    plain = _plain(runs, folders, notes) if folders.paths else []
+    names = [record.name for record in named([*runs, *plain])] if plain else [run.name for run in runs]
+    every = [replace(run, name=name) for run, name in zip([*runs, *plain], names, strict=True)]
+    if not every:
+        raise GfpupError("a report needs at least one run: give the --output folder of gfpup run.")
+    picked = chosen(every, baseline) or every[0].name
+    if picked not in [run.name for run in every]:
+        raise GfpupError(f"unknown baseline {baseline!r}: choose one of {'; '.join(run.name for run in every)}.")
+    photos = {photo: run.lines[photo].name for run in reversed(every) for photo in run.lines}
+    lines, comparison = _lines(every, picked, notes)
+    return Subject(
+        runs=tuple(every),
+        photos=tuple(sorted(photos, key=lambda photo: (natural_key(photos[photo]), photo))),
+        baseline=picked,
+        lines=lines,
+        comparison=comparison,
+        lost_jobs=tuple(_lost_jobs(given, notes)),
+        notes=tuple(notes),
+        noun="run" if runs else "folder",
+        scoring=_scoring(runs, folders),
+    )
+
+
+def _runs(given: Sequence[Path], notes: list[str]) -> list[ReportedRun]:
+    folders = {folder.resolve(): folder for path in given for folder in _folders(path)}
+    records, runs, lost = [], [], []
     for folder in folders.values():
         try:
             bare = not (folder / DOCUMENT).is_file()
@@ -87,20 +142,26 @@ def read_subject(given: Sequence[Path], *, baseline: str | None = None) -> Subje
     notes += [f"{name} is left out: {error}" for name, error in lost]
     if not runs:
         raise GfpupError(f"none of the runs can be reported: {notes[0]}")
-    picked = chosen(runs, baseline) or runs[0].name
-    if picked not in [run.name for run in runs]:
-        raise GfpupError(f"unknown baseline {baseline!r}: choose one of {'; '.join(run.name for run in runs)}.")
-    photos = {photo: run.lines[photo].name for run in reversed(runs) for photo in run.lines}
-    lines, comparison = _lines(runs, picked, notes)
-    return Subject(
-        runs=tuple(runs),
-        photos=tuple(sorted(photos, key=lambda photo: (natural_key(photos[photo]), photo))),
-        baseline=picked,
-        lines=lines,
-        comparison=comparison,
-        lost_jobs=tuple(_lost_jobs(given, notes)),
-        notes=tuple(notes),
+    return runs
+
+
+def _plain(runs: Sequence[ReportedRun], folders: Folders, notes: list[str]) -> list[ReportedRun]:
+    """The plain folders, each in the form of a run."""
+    read, said = read_folders(
+        folders.paths, reference=folders.reference, degraded=folders.degraded, beside=runs, argv=folders.argv
     )
+    notes += said
+    return [_matched(folder.record, folder.items) for folder in read]
+
+
+def _scoring(runs: Sequence[RunRecord], folders: Folders) -> tuple[str, ...]:
+    """The commands that compute scores and show them, for a report in which nothing is scored."""
+    if not folders.paths:
+        return (scoring_command(runs[0].folder),)
+    paths = folders.paths
+    first = [folder_scoring_command(path, reference=folders.reference, degraded=folders.degraded) for path in paths]
+    scored = [shlex.quote(str(path)) for path in (*(run.folder for run in runs), *map(scores_folder, paths))]
+    return (*(scoring_command(run.folder) for run in runs if not run.scores), *first, f"gfpup report {' '.join(scored)}")
 
 
 def _folders(path: Path) -> list[Path]:
@@ -128,6 +189,10 @@ def _reported(record: RunRecord, notes: list[str]) -> ReportedRun:
     notes += said
     if record.status != "done":
         notes.append(f"{record.name} ended as {record.status}")
+    return _matched(record, items)
+
+
+def _matched(record: RunRecord, items: Sequence[Item]) -> ReportedRun:
     matched = {record.matches[item.name]: item for item in items}
     lines = {record.matches[photo.name]: photo for photo in record.photos}
     return ReportedRun(record.folder, record.document, record.scores, record.name, matched, lines)

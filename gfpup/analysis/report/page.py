@@ -17,12 +17,17 @@ from gfpup.analysis.report.cards import SCORES_SHOWN, PhotoScores
 from gfpup.analysis.report.data import Subject
 from gfpup.analysis.shared import Key
 from gfpup.core.files import printable
-from gfpup.records.run_record import scoring_command
 
 CHARTS_SHOWN: Final = 24
 COLOURS: Final = 8
 """How many colours the style sheet has; runs are numbered too, so more of them stay apart."""
 _HERE: Final = Path(__file__).parent
+_EXPLANATION: Final = {
+    True: "Photos on which the results differ most come first: by the mean absolute difference, in levels from 0 to 255, "
+    "between the two results that differ most, over the whole photo or over the face where it is largest.",
+    False: "Photos that changed most come first: by the mean absolute difference, in levels from 0 to 255, between before "
+    "and after, over the whole photo or over the face where it is largest.",
+}
 
 
 def rendered(template: str, **context: Any) -> bytes:
@@ -49,19 +54,23 @@ def sections(subject: Subject) -> dict[str, Any]:
         "differing": tables.differing_settings(subject),
         "plans": tables.plans(subject),
         "commands": tables.commands(subject),
+        "scoring": subject.scoring if len(subject.scoring) > 1 and not keys else (),
+        "resumes": subject.noun == "run",
     }
 
 
 def gallery(subject: Subject, scores: PhotoScores, columns: Mapping[str, str]) -> dict[str, Any]:
     """What the controls above the photos offer."""
     # A method that changes nothing would make a first slider that seems to do nothing.
-    telling = [i for i, run in enumerate(subject.runs) if run.pixels.get("backend") != "identity"]
+    telling = [f"run-{i}" for i, run in enumerate(subject.runs) if run.pixels.get("backend") != "identity"]
+    others = [name for name in columns if name != next(iter(columns))]
     return {
         "columns": columns,
-        "right": f"run-{(telling or [0])[0]}",
+        "right": next((name for name in telling if name in others), others[0] if others else "run-0"),
         "run_names": [run.name for run in subject.runs],
         "orders": scores.orders(),
         "scores_shown": SCORES_SHOWN,
+        "explanation": _EXPLANATION[len(subject.runs) > 1],
     }
 
 
@@ -90,7 +99,8 @@ def _notes(subject: Subject) -> list[str]:
     elif subject.lines:
         notes = [f"Scores are means over photos. 95% CI: {render.BOOTSTRAP}."]
     else:
-        notes = [f"There are no scores: {scoring_command(subject.runs[0].folder)} computes them."]
+        several = len(subject.scoring) > 1
+        notes = [f"There are no scores: {'the last commands compute' if several else f'{subject.scoring[0]} computes'} them."]
     return notes + [note if note.endswith(".") else f"{note}." for note in subject.notes]
 
 

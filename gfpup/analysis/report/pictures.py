@@ -6,7 +6,7 @@ import base64
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from gfpup.analysis.disagreement import disagreement
 from gfpup.analysis.report.data import Subject
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import UInt8
@@ -55,12 +56,18 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """A photo in all its versions, by column; a text says why one is missing. `size_wh` is the input's, in pixels."""
+    """A photo in all its versions, by column; a text says why one is missing. `size_wh` is the input's, in pixels.
+
+    `faces` are its largest ones from left to right, and `face_numbers` their numbers in the record, from 1.
+    `apart` is how far the runs are apart (see `differences`), None where that is not known.
+    """
 
     photo: str
     size_wh: tuple[int, int]
     faces: tuple[Box, ...]
     pictures: dict[str, Picture | str]
+    face_numbers: tuple[int, ...] = ()
+    apart: float | None = None
 
 
 def columns(subject: Subject) -> dict[str, str]:
@@ -87,9 +94,43 @@ def views(subject: Subject, photos: Sequence[str], limits: Limits) -> Iterator[V
         yield from pool.map(lambda photo: _views(subject, photo, limits), photos)
 
 
+def differences(subject: Subject) -> dict[str, float]:
+    """How far apart the runs are on each photo (see `disagreement`); of a single run, how far it is from the input.
+
+    A photo with fewer than two pictures to compare is left out.
+    """
+
+    def difference(photo: str) -> float | None:
+        found, faces, _ = _versions(subject, photo, originals=len(subject.runs) == 1)
+        return _apart(subject, found, list(faces.values()))
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        found = zip(subject.photos, pool.map(difference, subject.photos), strict=True)
+        return {photo: apart for photo, apart in found if apart is not None}
+
+
+def _apart(subject: Subject, found: Mapping[str, Image.Image | str], faces: Sequence[Box]) -> float | None:
+    """How far apart the runs' versions of a photo are, or the only run's from the input; None for fewer than two pictures."""
+    left_out = {"reference", "before"} if len(subject.runs) > 1 else {"reference"}
+    pictures = [it for name, it in found.items() if isinstance(it, Image.Image) and name not in left_out]
+    pixels = [np.asarray(picture.convert("RGB"), np.uint8) for picture in pictures]
+    return disagreement(pixels, faces) if len(pixels) > 1 else None
+
+
 def _views(subject: Subject, photo: str, limits: Limits) -> Views:
+    found, faces, size = _versions(subject, photo)
+    wanted = _with_margin(list(faces.values()))
+    shown = {name: found[name] for name in columns(subject) if name in found}
+    kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in shown.items()}
+    return Views(photo, size, tuple(faces.values()), kept, tuple(faces), _apart(subject, found, list(faces.values())))
+
+
+def _versions(
+    subject: Subject, photo: str, *, originals: bool = True
+) -> tuple[dict[str, Image.Image | str], dict[int, Box], tuple[int, int]]:
+    """Every version of a photo or why it is missing, its largest faces by their number in the record, and its size."""
     items = [run.items.get(photo) for run in subject.runs]
-    found = _originals([item for item in items if item is not None])
+    found = _originals([item for item in items if item is not None]) if originals else {}
     for number, item in enumerate(items):
         if item is None:
             found[f"run-{number}"] = "this run does not have this photo"
@@ -99,14 +140,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
             found[f"run-{number}"] = _opened(item.restored)
     size = _size(found, [run.pixels.get("upscale") or 1 for run in subject.runs])
     lines = [run.lines[photo] for run in subject.runs if photo in run.lines]
-    faces = _places(next((line.faces for line in lines if line.faces), ()), size)
-    wanted = [
-        _box(x - FACE_MARGIN * w, y - FACE_MARGIN * h, x + (1 + FACE_MARGIN) * w, y + (1 + FACE_MARGIN) * h)
-        for x, y, w, h in faces
-    ]
-    shown = {name: found[name] for name in columns(subject) if name in found}
-    kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in shown.items()}
-    return Views(photo, size, tuple(faces), kept)
+    return found, _places(next((line.faces for line in lines if line.faces), ()), size), size
 
 
 def _originals(items: Sequence[Item]) -> dict[str, Image.Image | str]:
@@ -159,12 +193,24 @@ def _size(found: dict[str, Image.Image | str], upscales: Sequence[float]) -> tup
     return 4, 3
 
 
-def _places(faces: Sequence[FaceRecord], size_wh: tuple[int, int]) -> list[Box]:
-    """The largest faces from left to right, as fractions of the picture."""
-    boxes = sorted((face.box_xyxy for face in faces), key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+def _places(faces: Sequence[FaceRecord], size_wh: tuple[int, int]) -> dict[int, Box]:
+    """The largest faces from left to right, as fractions of the picture, by their number in the record, from 1."""
+    boxes = {number: face.box_xyxy for number, face in enumerate(faces, 1)}
+    largest = sorted(boxes, key=lambda i: (boxes[i][0] - boxes[i][2]) * (boxes[i][3] - boxes[i][1]))[:FACES_SHOWN]
     width, height = size_wh
-    found = [_box(x0 / width, y0 / height, x1 / width, y1 / height) for x0, y0, x1, y1 in sorted(boxes[:FACES_SHOWN])]
-    return [box for box in found if box[2] > 0 and box[3] > 0]
+    found: dict[int, Box] = {}
+    for number in sorted(largest, key=lambda i: boxes[i]):
+        x0, y0, x1, y1 = boxes[number]
+        found[number] = _box(x0 / width, y0 / height, x1 / width, y1 / height)
+    return {number: box for number, box in found.items() if box[2] > 0 and box[3] > 0}
+
+
+def _with_margin(faces: Sequence[Box]) -> list[Box]:
+    """Boxes with `FACE_MARGIN` of their sides around them, cut to the picture."""
+    return [
+        _box(x - FACE_MARGIN * w, y - FACE_MARGIN * h, x + (1 + FACE_MARGIN) * w, y + (1 + FACE_MARGIN) * h)
+        for x, y, w, h in faces
+    ]
 
 
 def _box(left: float, top: float, right: float, bottom: float) -> Box:

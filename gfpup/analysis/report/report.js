@@ -128,6 +128,7 @@
   sort.addEventListener("change", () => {
     const [kind, metric, better] = sort.value.split(" ");
     const place = (card) => {
+      if (kind === "pixels") return -card.dataset.apart;
       const known = JSON.parse(card.dataset.values)[metric].filter((value) => value !== null);
       const [least, most] = [Math.min(...known), Math.max(...known)];
       if (kind === "difference") return known.length > 1 ? least - most : Infinity;
@@ -143,10 +144,51 @@
   });
   for (const button of all(".unfold")) {
     button.addEventListener("click", () => {
-      const open = button.parentElement.classList.toggle("unfolded");
+      const open = button.closest(".card").classList.toggle("unfolded");
       button.setAttribute("aria-expanded", open);
     });
   }
+
+  // Beside each other in every version: a face, or the whole photo where no face is known. The copies share their files with the
+  // slider, and are made when a card comes near, so that a long page opens at once.
+  const besides = (card, button) => {
+    const name = card.querySelector("h3").textContent;
+    const tiles = all(".pane", card).filter((pane) => pane.querySelector("img")).map((pane) => {
+      const label = pane.querySelector(".tag").textContent;
+      const world = pane.querySelector(".world").cloneNode(true);
+      for (const image of all("img", world)) image.loading = "eager"; // the card is near, and its pictures are in the page
+      world.querySelector("img").alt = `${button ? `${button.textContent} of ` : ""}${name}, ${label}`;
+      if (button) {
+        const ratio = Number(getComputedStyle(card).getPropertyValue("--ratio"));
+        const [x, y, w, h] = button.dataset.face.split(" ").map(Number);
+        const side = 1.3 * Math.max(w * ratio, h); // in heights of the photo
+        const spread = { width: ratio / side, height: 1 / side };
+        const from = { left: 0.5 - (x + w / 2) * spread.width, top: 0.5 - (y + h / 2) * spread.height };
+        for (const [edge, share] of Object.entries({ ...spread, ...from })) world.style[edge] = `${100 * share}%`;
+      }
+      // The number and colour of a run, as in the table of scores.
+      const badge = all(".below-bar .badge")[pane.dataset.column.split("-")[1]];
+      const colour = badge && badge.parentElement.className.replace("run", "badge");
+      const caption = badge ? [make("b", { className: colour, textContent: badge.textContent }), ` ${label}`] : [label];
+      return make("figure", {}, make("div", { className: "tile" }, world), make("figcaption", {}, ...caption));
+    });
+    const versions = card.querySelector(".versions");
+    versions.replaceChildren(...(tiles.length > 1 ? tiles : []));
+    versions.classList.toggle("of-face", Boolean(button));
+    versions.style.setProperty("--across", tiles.length === 4 ? 2 : Math.min(3, tiles.length));
+    versions.style.setProperty("--across-wide", Math.min(4, tiles.length));
+  };
+  const near = new IntersectionObserver((seen) => {
+    for (const { target } of seen.filter((entry) => entry.isIntersecting)) {
+      near.unobserve(target);
+      besides(target, largest(target));
+    }
+  }, { rootMargin: "1000px" });
+  const largest = (card) => {
+    const area = (button) => { const [, , w, h] = button.dataset.face.split(" ").map(Number); return w * h; };
+    return all("[data-face]", card).sort((a, b) => area(b) - area(a))[0];
+  };
+  for (const card of all(".card", gallery)) near.observe(card);
 
   // Zoom is kept in three variables of the stage, so all its versions move together.
   const MOST = 16;
@@ -233,6 +275,7 @@
         if (again) place(stage, 1, 0.5, 0.5);
         else place(stage, Math.min(0.7 / w, 0.7 / h), x + w / 2, y + h / 2);
         event.target.setAttribute("aria-pressed", String(!again));
+        besides(stage.closest(".card"), event.target);
       }
     });
   }

@@ -9,8 +9,8 @@ from typing import Any
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
-from gfpup.core.versions import __version__
 from gfpup.evaluation.metrics import TO_INPUT
+from gfpup.records.folders import folder_document
 from gfpup.records.items import Item, items_of_folder
 from gfpup.records.scores import TABLE, read_summary
 
@@ -34,21 +34,8 @@ def read_scored(folder: Path, photos: Sequence[str]) -> tuple[dict[str, Any], li
     argv = ["gfpup", "score", "--restored", str(restored)]
     argv += [word for what, path in partners.items() if path is not None for word in (f"--{what}", str(path))]
     argv += ["--metrics", ",".join(metrics)] if metrics else []
-    nothing: dict[str, Any] = {"seconds": {}, "warnings": [], "notes": []}
-    document: dict[str, Any] = {
-        "status": "done",
-        "title": f"the pictures in {restored}",
-        "started": scored,
-        "finished": scored,
-        "argv": [*argv, "--output", str(folder.resolve())],
-        "versions": {"gfpup": __version__},
-        "commit": None,
-        "hardware": {},
-        "plan": {"pixels": {}, "reasons": [], "warnings": []},
-        "checkpoints": {},
-        "licences": {},
-        "photos": [{"name": item.name, "error": None if item.restored else item.refusal, **nothing} for item in items],
-    }
+    command = [*argv, "--output", str(folder.resolve())]
+    document = folder_document(items, restored, argv=command, started=scored)
     return document, items, notes
 
 

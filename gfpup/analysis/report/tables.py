@@ -75,9 +75,11 @@ def higher_is_better(subject: Subject, key: Key) -> bool:
 def runs_table(subject: Subject) -> Table:
     """A row per run: how many of its photos and faces were restored, and the mean of each metric with its interval."""
     compared = [] if subject.comparison is None else subject.comparison.metrics
-    timed = ("seconds", "photo") in subject.keys
+    untimed = ("seconds", "photo") not in subject.keys and subject.noun == "run"
+    with_faces = subject.noun == "run"
     whole = list(dict.fromkeys(row.metric for run in subject.runs for row in run.scores if row.photo == RUN))
-    heads = ["run", "photos", "failed", "faces", *([] if timed else ["seconds per photo"])]
+    heads = [subject.noun, "photos", "failed" if with_faces else "missing"]
+    heads += [*(["faces"] if with_faces else []), *(["seconds per photo"] if untimed else [])]
     heads += [*(short(subject, key) for key in subject.keys), *(f"{metric} of the run" for metric in whole)]
     rows = []
     for i, run in enumerate(subject.runs):
@@ -85,8 +87,9 @@ def runs_table(subject: Subject) -> Table:
         restored = sum(face.restored for face in faces)
         recorded = any(photo.faces_recorded for photo in run.photos)
         cells = [Cell(run.name, run.name, run=i), len(run.photos), sum(photo.error is not None for photo in run.photos)]
-        cells.append(Cell(f"{restored} of {len(faces)}", restored) if recorded else Cell("not recorded", None))
-        cells += [] if timed else [_value(_seconds(run))]
+        if with_faces:
+            cells.append(Cell(f"{restored} of {len(faces)}", restored) if recorded else Cell("not recorded", None))
+        cells += [_value(_seconds(run))] if untimed else []
         cells += [_mean(subject.of(key).get(run.name), compared=key in compared) for key in subject.keys]
         of_run = {row.metric: row.value for row in run.scores if row.photo == RUN}
         rows.append([*cells, *(_value(of_run.get(metric), metric) for metric in whole)])
@@ -115,7 +118,7 @@ def failures(subject: Subject) -> Table:
             for i, face in enumerate(photo.faces, 1):
                 failed += [(f"face {i}", face.reason or "no reason was recorded")] if face.failed else []
             rows += [(run.name, photo.name, what, reason) for what, reason in failed]
-    return Table("failed", "What failed and why", ("run", "photo", "what", "reason"), rows)
+    return Table("failed", "What failed and why", (subject.noun, "photo", "what", "reason"), rows)
 
 
 def gaps(subject: Subject) -> Table:
@@ -148,6 +151,8 @@ def plans(subject: Subject) -> list[dict[str, Any]]:
     """Every decision of each run with its reason, its warnings, and the facts of its record as (name, value) pairs."""
     found = []
     for i, run in enumerate(subject.runs):
+        if not run.document["started"]:
+            continue  # a plain folder: nothing is known of how its pictures were made
         rows = [(reason["setting"], _text(reason["value"]), reason["why"]) for reason in run.plan["reasons"]]
         table = Table(f"plan-{i}", f"Plan of {run.name}", ("setting", "value", "reason"), rows)
         found.append({"run": i, "name": run.name, "table": table, "warnings": run.plan["warnings"], "facts": _facts(run)})
@@ -201,7 +206,7 @@ def _facts(run: ReportedRun) -> list[tuple[str, str]]:
         text = f"{machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB of memory, {gpus or 'no GPU'}"
     facts = {
         "started": document["started"],
-        "finished": f"{document.get('finished', '')} ({run.status})".strip(),
+        "finished": f"{document.get('finished', '')} ({run.status})".strip() if document["started"] else "",
         "machine": text,
         "versions": ", ".join(f"{name} {version}" for name, version in document["versions"].items()),
         "commit": document["commit"] or "unknown",

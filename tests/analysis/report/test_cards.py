@@ -87,6 +87,46 @@ def test_a_card_says_what_happened_once_for_all_runs_and_by_number_for_some(subj
     assert card(subject, "b").faces == ((0.1, 0.1, 0.2, 0.2),), "a face that fills its picture has no button"
 
 
+def test_a_card_says_what_became_of_faces_in_plain_words() -> None:
+    faces = [
+        {"restored": True},
+        {"restored": False, "reason": "its box is 9 px, under the minimum of 20"},
+        {"restored": False, "failed": True, "reason": "not finite"},
+    ]
+    small = run_of("small", [line("a.png", faces=faces)], [])
+    whole = run_of("whole", [line("a.png", faces=[{"restored": True}] * 3)], [])
+    other = run_of("other", [line("a.png", faces=[{"restored": False, "reason": "it is left as it was"}])], [])
+    shown = card(Subject((small, whole, other), ("a",), "small", (), None, (), ()), "a")
+    assert shown.decided == (("1 of 3 faces restored", [0]), ("3 of 3 faces restored", [1]), ("face left as it was", [2]))
+    assert shown.notes == [
+        ("face 2 was left as it was: its box is 9 px, under the minimum of 20", [0], False),
+        ("face 3: not finite", [0], False),
+        ("face 1: it is left as it was", [2], False),
+    ]
+    one = card(Subject((whole,), ("a",), "whole", (), None, (), ()), "a")
+    assert one.decided == (("3 of 3 faces restored", []),)
+
+
+def test_faces_have_the_numbers_of_the_record(subject: Subject) -> None:
+    boxes = ((0.1, 0.1, 0.2, 0.2), (0.4, 0.1, 0.3, 0.3), (0.0, 0.0, 0.9, 0.9))
+    shown = PhotoScores(subject).card(Views("a", (30, 20), boxes, {}, (2, 1, 3)))
+    assert shown.face_numbers == (1, 2) and shown.faces == (boxes[1], boxes[0])
+
+
+def test_pictures_that_differ_most_come_first_and_unknown_ones_last(subject: Subject) -> None:
+    scores = PhotoScores(subject, {"a": 0.5, "c": 3.21})
+    first = scores.orders()["Largest difference first"][0]
+    assert (first.label, first.value) == ("difference between pictures", "pixels 0 higher")
+    assert scores.sorted_photos(first) == ["c", "a", "b"]
+    shown = scores.card(Views("c", (30, 20), (), {}))
+    assert (shown.apart, shown.difference) == (3.21, "The results differ by 3.2 of 255 levels")
+    unknown = scores.card(Views("b", (30, 20), (), {}))
+    assert (unknown.apart, unknown.difference) == (-1, "")
+    equal = PhotoScores(subject, {"a": 0.0, "b": 0.0, "c": 0.0})
+    assert equal.card(Views("a", (30, 20), (), {})).difference == "The results are equal"
+    assert equal.orders()["Largest difference first"][0].kind == "difference", "an order in which all are equal is not offered"
+
+
 def test_photos_can_be_sorted_by_difference_and_worst_first(subject: Subject) -> None:
     scores = PhotoScores(subject)
     orders = scores.orders()

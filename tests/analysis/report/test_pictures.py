@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gfpup.analysis.report.data import ReportedRun, Subject
-from gfpup.analysis.report.pictures import LARGEST_PX, SMALLEST_PX, Limits, Picture, columns, limits_for, views
+from gfpup.analysis.report.pictures import LARGEST_PX, SMALLEST_PX, Limits, Picture, columns, differences, limits_for, views
 from gfpup.records.items import Item
 from gfpup.records.photo_record import PhotoRecord
 
@@ -116,6 +116,24 @@ def test_faces_of_a_picture_that_was_reduced_are_shown_sharper(tmp_path: Path) -
     assert max(shown.thumbnail.size) == 200
     assert views_of(run, limits=Limits(1000, 120)).pictures["run-0"].patches == ()
     assert opened(views_of(run, limits=Limits(1000, 120)).pictures["run-0"].uri).shape == (400, 800, 3)
+
+
+def test_runs_differ_by_the_largest_difference_of_their_pictures(tmp_path: Path) -> None:
+    before, dark, bright = (picture(tmp_path / f"{level}.png", (level,) * 3) for level in (100, 110, 150))
+    first, second = (
+        run_of("one", Item("a.png", dark, before), backend="x"),
+        run_of("two", Item("a.png", bright, before), backend="x"),
+    )
+    assert differences(subject_of(first, second)) == {"a": pytest.approx(40)}
+    assert differences(subject_of(first)) == {"a": pytest.approx(10)}, "a single run differs from its input"
+    lost = run_of("lost", Item("a.png", None, refusal="torn"), backend="x")
+    assert differences(subject_of(first, lost)) == {}, "with one picture nothing can be said"
+    spot = Image.new("RGB", SIZE_WH, (110,) * 3)
+    spot.paste((200,) * 3, (0, 0, 24, 24))
+    spot.save(tmp_path / "spot.png")
+    third = run_of("three", Item("a.png", tmp_path / "spot.png", before), faces=[(0, 0, 24, 24)], backend="x")
+    assert differences(subject_of(third, first)) == {"a": pytest.approx(90)}, "a face counts as much as a whole photo"
+    assert views_of(third, first).face_numbers == (1,)
 
 
 def test_the_more_pictures_the_smaller_they_are() -> None:

@@ -102,10 +102,14 @@ def test_photos_come_first_with_their_scores_and_what_was_decided(sweep: Path, h
 
 def test_photos_that_runs_disagree_on_come_first(html: str) -> None:
     cards = html.split("<article")[1:]
-    values = [json.loads(unescape(re.findall(r'data-values="([^"]*)"', card)[0]))[0] for card in cards]
-    known = [[value for value in row if value is not None] for row in values]
-    apart = [max(row) - min(row) if len(row) > 1 else -1.0 for row in known]
-    assert apart == sorted(apart, reverse=True) and apart[0] > 0 and values[3] == [None, None]
+    apart = [float(re.findall(r'data-apart="([^"]*)"', card)[0]) for card in cards]
+    assert apart == sorted(apart, reverse=True) and apart[2] > 0 and apart[3] == -1 and "<h3>torn.png" in cards[3]
+    first = [unescape(label) for label in re.findall(r"<option[^>]*>([^<]*)</option>", html.split('id="sort"')[1])][:2]
+    assert first == ["difference between pictures", "difference in psnr_to_input"]
+    for card, difference in zip(cards[:3], apart, strict=False):
+        said = re.findall(r"The results differ by ([0-9.]+) of 255 levels", card)
+        assert float(said[0]) == pytest.approx(difference, rel=0.06)
+    assert "differ by" not in cards[3] and "are equal" not in cards[3]
     groups = re.findall(r'<optgroup label="([^"]*)">', html)
     assert groups == ["Largest difference first", "Worst score first", "Most changed first", "Name"]
 

@@ -107,13 +107,16 @@ def test_photos_are_sorted_by_score_difference_and_name(page: Any) -> None:
     def shown() -> tuple[list[str], list[list[float]]]:
         cards = page.locator(".card")
         values = [json.loads(values)[0] for values in cards.evaluate_all("all => all.map((it) => it.dataset.values)")]
-        return page.locator(".card h3").all_inner_texts(), values
+        return page.locator(".card h3").all_text_contents(), values
 
     assert page.evaluate("document.getElementById('photos').nextElementSibling.id") == "runs"
     _, offered = shown()
-    differences = [max(row) - min(row) for row in offered]
-    assert differences == sorted(differences, reverse=True)
+    apart = page.locator(".card").evaluate_all("all => all.map((it) => Number(it.dataset.apart))")
+    assert apart == sorted(apart, reverse=True) and apart[-1] > 0
     sort = page.locator("#sort")
+    sort.select_option(label="difference in ssim_to_input")
+    differences = [max(row) - min(row) for row in shown()[1]]
+    assert differences == sorted(differences, reverse=True) and differences[0] > differences[-1]
     sort.select_option(label="name")
     assert shown()[0] == ['a "<img src=x onerror=alert(1)>.png', "b.png", "c.jpg"]
     sort.select_option(label="most changed by ssim_to_input")
@@ -152,6 +155,27 @@ def test_all_versions_zoom_together_on_a_face(page: Any) -> None:
     assert value(page, ".stage", "--cx") < before
     page.keyboard.press("0")
     assert value(page, ".stage", "--zoom") == 1
+
+
+def test_the_first_photo_is_seen_at_once_with_its_face_in_every_version(page: Any) -> None:
+    # The middle of the first slider is on the first screen, and on a desktop the versions beside it are as well.
+    size = page.viewport_size
+    stage = page.locator(".stage").first.bounding_box()
+    assert stage["y"] + stage["height"] / 2 < size["height"]
+    assert stage["width"] >= (0.8 if size["width"] < 500 else 0.4) * size["width"] and stage["height"] <= 0.77 * size["height"]
+    tiles = page.locator(".card").first.locator(".versions.of-face figure")
+    tiles.first.wait_for()
+    assert tiles.locator("figcaption").all_inner_texts() == ["before", "1 classical", "2 identity"]
+    name = page.locator(".card h3").first.inner_text()
+    assert tiles.locator("img[alt]:not([alt=''])").first.get_attribute("alt") == f"face 1 of {name}, before"
+    if size["width"] > 500:
+        assert tiles.last.bounding_box()["y"] + tiles.last.bounding_box()["height"] < size["height"]
+    # The face is in the middle of its tile, and fills most of it.
+    x, y, w, h = map(float, page.locator(".card [data-face]").first.get_attribute("data-face").split())
+    tile, world = (tiles.first.locator(it).bounding_box() for it in (".tile", ".world"))
+    assert world["x"] + (x + w / 2) * world["width"] == pytest.approx(tile["x"] + tile["width"] / 2, abs=1)
+    assert world["y"] + (y + h / 2) * world["height"] == pytest.approx(tile["y"] + tile["height"] / 2, abs=1)
+    assert max(w * world["width"], h * world["height"]) == pytest.approx(tile["width"] / 1.3, rel=0.02)
 
 
 def test_every_picture_is_shown_and_the_page_fits(page: Any) -> None:
