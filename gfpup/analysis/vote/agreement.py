@@ -36,12 +36,12 @@ def values_of(record: RunRecord) -> dict[Key, tuple[bool, dict[Unit, float]]]:
 def metrics(
     ranking: Ranking, units: Sequence[Unit], measured: Sequence[Mapping[Key, tuple[bool, Values]]], confidence: float
 ) -> tuple[MetricLine, ...]:
-    """How often each metric that all methods have agrees with the votes, which are on `units`, best first."""
-    every = [key for key in (measured[0] if measured else ()) if all(key in each for each in measured)]
+    """How often each metric that two methods or more have agrees with the votes, which are on `units`, best first."""
+    every = grouped((key, found[0]) for each in measured for key, found in each.items())
     lines = []
-    for key in every:
-        better = 1 if measured[0][key][0] else -1
-        line = _metric(key, ranking, units, [each[key][1] for each in measured], better, confidence)
+    for key, better in every.items():
+        columns = [each[key][1] if key in each else {} for each in measured]
+        line = _metric(key, ranking, units, columns, 1 if better[0] else -1, confidence)
         lines += [] if line is None else [line]
     return tuple(sorted(lines, key=lambda line: -line.share))
 
@@ -89,14 +89,18 @@ def _share_interval(
 
 
 def _tau(ranking: Ranking, table: Float64, better: int, confidence: float) -> tuple[float | None, tuple[float, float] | None]:
-    """Kendall's tau-b of the methods' means over photos and their strengths, with a percentile interval; `table` is by vote."""
-    photos = ranking.ballots.photos
-    _, first = np.unique(photos, return_index=True)
+    """Kendall's tau-b of the methods' means over photos and their strengths, with a percentile interval; `table` is by vote.
+
+    It is of the methods that have the metric, on the photos where all of these have a value.
+    """
+    _, first = np.unique(ranking.ballots.photos, return_index=True)
+    having = np.flatnonzero(np.isfinite(table).any(axis=0))
+    table = table[:, having]
     whole = [i for i in first.tolist() if np.isfinite(table[i]).all()]
     if not whole:
         return None, None
     means = better * table[whole].mean(axis=0)
-    tau = float(kendall(ranking.fit.strengths, means))
+    tau = float(kendall(ranking.fit.strengths[having], means))
     if not np.isfinite(tau):
         return None, None
     if ranking.both is None or ranking.replicates is None:
@@ -105,7 +109,7 @@ def _tau(ranking: Ranking, table: Float64, better: int, confidence: float) -> tu
     weights = np.ones((len(ranking.both), len(whole))) if weights is None else weights[:, whole]
     total = weights.sum(axis=1, keepdims=True)
     some = total[:, 0] > 0
-    resampled = kendall(ranking.both[some], better * (weights[some] @ table[whole]) / total[some])
+    resampled = kendall(ranking.both[some][:, having], better * (weights[some] @ table[whole]) / total[some])
     low, high = np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return tau, (float(low), float(high))
 

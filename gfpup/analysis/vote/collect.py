@@ -134,7 +134,7 @@ def _notes(ballots: Ballots, raters: int, photos: int, metrics: Sequence[object]
             f"this is an illustration ({ranking.RULE})"
         )
     if not metrics:
-        notes.append("no metric is compared with people: score all runs with the same --metrics")
+        notes.append("no metric is compared with people: score two runs or more with the same --metrics")
     return notes
 
 

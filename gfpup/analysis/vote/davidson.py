@@ -58,6 +58,12 @@ def fit(wins: Float64, ties: Float64, *, penalty: float = PENALTY) -> Fit:
     return Fit(strengths - strengths.mean(axis=-1, keepdims=True), tie)
 
 
+def variance(found: Fit, wins: Float64, ties: Float64, *, penalty: float = PENALTY) -> Float64:
+    """The variance of the strengths of `found` by the model, (methods, methods): what independent votes would give."""
+    _, information = _derivatives(wins, ties, found.strengths, found.tie, penalty)
+    return np.asarray(np.linalg.inv(information)[:-1, :-1])
+
+
 def influence(found: Fit, wins: Float64, ties: Float64, *, penalty: float = PENALTY) -> Float64:
     """What each group of votes contributes to the strengths of `found`, fitted to all groups: (groups, methods) float64.
 

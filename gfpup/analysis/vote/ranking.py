@@ -83,11 +83,16 @@ def rank(ballots: Ballots, rng: np.random.Generator, *, resamples: int = RESAMPL
 
 
 def deviation(ranking: Ranking, direction: Float64) -> float | None:
-    """The standard error of a combination of strengths, `direction` (methods,); None where there are too few votes."""
+    """The standard error of a combination of strengths, `direction` (methods,) that sums to 0; None for too few votes.
+
+    It is at least the model's own: where a method never loses, resamples hardly differ.
+    """
     if ranking.replicates is None or ranking.cells is None:
         return None
     raters, photos = (None if each is None else each @ direction for each in (ranking.raters, ranking.photos))
-    return float(np.sqrt(ranking.replicates.variance(raters, photos, ranking.cells @ direction)))
+    counts = ranking.ballots.counts(np.ones(len(ranking.ballots.a)))
+    least = float(direction @ davidson.variance(ranking.fit, *counts) @ direction)
+    return float(np.sqrt(max(least, ranking.replicates.variance(raters, photos, ranking.cells @ direction))))
 
 
 def interval(value: float, error: float | None, degrees: int, confidence: float) -> Interval | None:
