@@ -87,7 +87,7 @@ def _make(request: argparse.Namespace) -> int:
     )
     pairs, again = len(trial.counted), len(trial.items) - len(trial.counted)
     asked = f"{len(questions)} question{'s' * (len(questions) != 1)}"
-    size = f"{trial.bytes / 1e6:.1f} MB"
+    size = f"{trial.bytes / 1e6:.2g} MB"
     said = f"{pairs} pairs of {trial.show} and {again} repeated, {asked}, {len(trial.methods)} methods: {size}"
     print(f"gfpup: {said}; send the page to raters, and keep trial.json", file=sys.stderr)
     print(request.output / "vote.html")

@@ -11,6 +11,9 @@ from gfpup.analysis.vote import Trial
 from gfpup.analysis.vote.ranking import Ballots
 from gfpup.analysis.vote.votes import COLUMNS
 
+METHODS = {"sharpestmethod": 0.0, "middlingmethod": 1.5, "blurriestmethod": 4.0}
+"""Three methods by how much they blur, best first; their names stand nowhere else."""
+
 
 def ballots(
     rng: np.random.Generator,
