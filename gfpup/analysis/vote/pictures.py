@@ -39,7 +39,7 @@ class Cutter:
             item, base = self.methods[method].items[photo], self._base(photo)
             assert item.restored is not None
             pixels = geometry.turned_pixels(_opened(item.restored), (base.turned - item.turned) % 360)
-            self._results[method, unit] = self._cut(pixels, base, face)
+            self._results[method, unit] = self._cut(pixels, base, face, of=self.methods[method].name)
         return self._results[method, unit]
 
     def degraded(self, unit: Unit) -> bytes | None:
@@ -47,7 +47,7 @@ class Cutter:
         if unit not in self._inputs:
             base = self._base(unit[0])
             pixels = _degraded(base)
-            self._inputs[unit] = None if pixels is None else self._cut(pixels, base, unit[1])
+            self._inputs[unit] = None if pixels is None else self._cut(pixels, base, unit[1], of="the input")
         return self._inputs[unit]
 
     def _base(self, photo: str) -> Item:
@@ -56,14 +56,14 @@ class Cutter:
         found = framing(self.methods, photo) or next((item for item in items if item.degraded is not None), None)
         return found or items[0]
 
-    def _cut(self, pixels: UInt8, base: Item, face: int | None) -> bytes:
+    def _cut(self, pixels: UInt8, base: Item, face: int | None, *, of: str) -> bytes:
         frame = _degraded(base)
         if frame is None:
             assert base.restored is not None
             frame = _opened(base.restored)
         (h, w), (base_h, base_w) = pixels.shape[:2], frame.shape[:2]
         if abs(w * base_h / (h * base_w) - 1) > ASPECT_TOLERANCE:
-            raise GfpupError(f"a result of {base.name} is {w}x{h} and its input {base_w}x{base_h}: they are of different shape")
+            raise GfpupError(f"{base.name} of {of} is {w}x{h}, and others are {base_w}x{base_h}: they are of different shape")
         if face is None:
             scale = self.crop_px / max(base_h, base_w)
             affine, size = np.eye(2, 3), (max(1, round(base_h * scale)), max(1, round(base_w * scale)))
@@ -84,7 +84,7 @@ def encoded(pixels: UInt8, quality: int) -> bytes:
 
 
 def _degraded(item: Item) -> UInt8 | None:
-    """The input as its result is turned, damaged again where it was made from a reference; None where it cannot be had."""
+    """The input as its result is turned, damaged again where it was made from a reference; None where there is none."""
     if item.degraded is None:
         return None
     pixels = _opened(item.degraded)

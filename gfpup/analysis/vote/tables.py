@@ -7,12 +7,12 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from gfpup.analysis import render
 from gfpup.analysis.shared import named
 from gfpup.analysis.statistics import Interval
-from gfpup.analysis.vote.result import QuestionResult, Result
+from gfpup.analysis.vote.result import MetricLine, PairLine, QuestionResult, RaterLine, Result, Strength
 from gfpup.core.files import one_line
 
 METHOD: Final = (
@@ -20,21 +20,6 @@ METHOD: Final = (
     "of 1 means preferred 2.7 times as often. Intervals are by bootstrap over raters and over photos (variances combined as "
     "Cameron, Gelbach and Miller 2011 do, Student's distribution), tau's by percentiles; p is corrected by Holm. Repeated "
     "pairs only count for the raters' consistency"
-)
-FIELDS: Final = (
-    "question",
-    "table",
-    "name",
-    "other",
-    "value",
-    "low",
-    "high",
-    "n",
-    "tau",
-    "tau_low",
-    "tau_high",
-    "p_value",
-    "verdict",
 )
 Table = tuple[str, list[str], list[list[str]]]
 """A title, headings, and rows of cells."""
@@ -64,24 +49,18 @@ def as_latex(result: Result) -> str:
 
 
 def as_csv(result: Result) -> str:
-    """A line for each strength, pair, metric and rater; what does not apply is empty."""
+    """A line for each strength, pair, metric and rater, its kind in `table`; what does not apply is empty."""
+    rows = [
+        {"question": about.question, "table": kind, **_flat(one)}
+        for about in result.questions
+        for kind, lines in (("strength", about.strengths), ("pair", about.pairs), ("metric", about.metrics))
+        for one in lines
+    ]
+    rows += [{"table": "rater", **_flat(rater)} for rater in result.raters]
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, lineterminator="\n", restval="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
     writer.writeheader()
-    for about in result.questions:
-        for one in about.strengths:
-            row = {"table": "strength", "name": one.method, "value": one.strength, "n": one.votes}
-            writer.writerow({"question": about.question, **row, **_bounds(one.interval)})
-        for pair in about.pairs:
-            row = {"table": "pair", "name": pair.method, "other": pair.other, "value": pair.difference}
-            row |= {"n": pair.preferred + pair.ties + pair.other_preferred, "p_value": pair.p_value, "verdict": pair.verdict}
-            writer.writerow({"question": about.question, **row, **_bounds(pair.interval)})
-        for metric in about.metrics:
-            row = {"table": "metric", "name": f"{metric.metric}/{metric.level}", "value": metric.share, "n": metric.votes}
-            row |= {"tau": metric.tau, **_bounds(metric.tau_interval, "tau_")}
-            writer.writerow({"question": about.question, **row, **_bounds(metric.share_interval)})
-    for rater in result.raters:
-        writer.writerow({"table": "rater", "name": rater.rater, "value": rater.kappa, "n": rater.repeated})
+    writer.writerows(rows)
     return text.getvalue()
 
 
@@ -161,5 +140,13 @@ def _p(p_value: float | None) -> str:
     return "none" if p_value is None else "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
 
 
-def _bounds(interval: Interval | None, prefix: str = "") -> dict[str, float]:
-    return {} if interval is None else {f"{prefix}low": interval[0], f"{prefix}high": interval[1]}
+def _flat(line: Strength | PairLine | MetricLine | RaterLine) -> dict[str, Any]:
+    """The fields of a line, an interval as its two bounds."""
+    found: dict[str, Any] = {}
+    for name, value in asdict(line).items():
+        if name.endswith("interval"):
+            low, high = value or (None, None)
+            found |= {name.replace("interval", "low"): low, name.replace("interval", "high"): high}
+        else:
+            found[name] = value
+    return found
