@@ -15,7 +15,7 @@ from gfpup.analysis.statistics import FEWEST_FOR_CLAIM, FEWEST_FOR_INTERVAL
 from gfpup.analysis.vote import agreement, davidson, ranking, tables
 from gfpup.analysis.vote.methods import Unit, read_method
 from gfpup.analysis.vote.ranking import Ballots, Ranking
-from gfpup.analysis.vote.result import QuestionResult, Result
+from gfpup.analysis.vote.result import MetricLine, QuestionResult, Result
 from gfpup.analysis.vote.trial import Contender, Trial, read_trial
 from gfpup.analysis.vote.votes import Vote, read_votes
 from gfpup.core.errors import GfpupError
@@ -85,20 +85,19 @@ def _ballots(votes: Sequence[Vote], trial: Trial) -> tuple[Ballots, list[Unit]]:
     items = [trial.items[vote.item] for vote in votes]
     raters = {name: i for i, name in enumerate(sorted({vote.rater for vote in votes}))}
     photos = {name: i for i, name in enumerate(sorted({item.photo for item in items}))}
-    outcome = [{"a": 1, "b": -1, "tie": 0}[vote.choice] for vote in votes]
-    columns = (
-        [raters[vote.rater] for vote in votes],
-        [photos[item.photo] for item in items],
-        [item.a for item in items],
-        [item.b for item in items],
-        outcome,
+    ballots = Ballots(
+        raters=np.array([raters[vote.rater] for vote in votes], np.int64),
+        photos=np.array([photos[item.photo] for item in items], np.int64),
+        a=np.array([item.a for item in items], np.int64),
+        b=np.array([item.b for item in items], np.int64),
+        outcome=np.array([{"a": 1, "b": -1, "tie": 0}[vote.choice] for vote in votes], np.int64),
+        methods=len(trial.methods),
     )
-    arrays = [np.array(column, np.int64) for column in columns]
-    return Ballots(*arrays, methods=len(trial.methods)), [(item.photo, item.face) for item in items]
+    return ballots, [(item.photo, item.face) for item in items]
 
 
 def _question(
-    question: str, found: Ranking, trial: Trial, metrics: tuple[agreement.MetricLine, ...], confidence: float
+    question: str, found: Ranking, trial: Trial, metrics: tuple[MetricLine, ...], confidence: float
 ) -> QuestionResult:
     names, ballots = [method.name for method in trial.methods], found.ballots
     raters, photos = len(np.unique(ballots.raters)), len(np.unique(ballots.photos))
@@ -116,7 +115,7 @@ def _question(
     )
 
 
-def _notes(ballots: Ballots, raters: int, photos: int, metrics: Sequence[object]) -> list[str]:
+def _notes(ballots: Ballots, raters: int, photos: int, metrics: Sequence[MetricLine]) -> list[str]:
     """What the votes are too few for, in words, with the rule."""
     notes = []
     least = min(int(((ballots.a == m) | (ballots.b == m)).sum()) for m in range(ballots.methods))

@@ -92,7 +92,7 @@ def deviation(ranking: Ranking, direction: Float64) -> float | None:
     raters, photos = (None if each is None else each @ direction for each in (ranking.raters, ranking.photos))
     counts = ranking.ballots.counts(np.ones(len(ranking.ballots.a)))
     least = float(direction @ davidson.variance(ranking.fit, *counts) @ direction)
-    return float(np.sqrt(max(least, ranking.replicates.variance(raters, photos, ranking.cells @ direction))))
+    return float(np.sqrt(max(least, float(ranking.replicates.variance(raters, photos, ranking.cells @ direction)))))
 
 
 def interval(value: float, error: float | None, degrees: int, confidence: float) -> Interval | None:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from gfpup.analysis import web
 from gfpup.analysis.vote import design
-from gfpup.analysis.vote.methods import Method, read_methods, units_of
+from gfpup.analysis.vote.methods import Method, Unit, read_methods, units_of
 from gfpup.analysis.vote.pictures import Cutter
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import file_text, write_atomic
@@ -107,14 +107,8 @@ def make_trial(
         return cutter.result(i, units[unit]) != cutter.result(j, units[unit])
 
     found = design.choose(available, len(methods), pairs, rng, accept=differ)
-    swapped = [(units[unit], j, i) if rng.random() < 0.5 else (units[unit], i, j) for unit, i, j in found]
     again = max(3, round(len(found) / 8)) if repeats is None else repeats
-    repeated = rng.permutation(len(found))[: min(again, len(found))].tolist()
-    names = _opaque(rng, len(found) + len(repeated))
-    items = {name: VoteItem(*unit, a, b) for name, (unit, a, b) in zip(names, swapped, strict=False)}
-    for name, at in zip(names[len(found) :], repeated, strict=True):
-        unit, a, b = swapped[at]
-        items[name] = VoteItem(*unit, a, b, repeats=names[at])
+    items = _items([(units[unit], i, j) for unit, i, j in found], again, rng)
     data = _page_data(items, cutter, questions, rng)
     html = _rendered(data, post_to=None)
     trial = Trial(data["trial"], tuple(questions), shown, tuple(map(_contender, methods)), items, len(html))
@@ -155,9 +149,14 @@ def page(folder: Path, *, post_to: str | None = None) -> bytes:
     return _rendered(json.loads(held[1]), post_to=post_to)
 
 
-def _opaque(rng: np.random.Generator, count: int) -> list[str]:
-    """Names that say nothing, all different."""
-    return [f"{number:08x}" for number in rng.choice(2**32, size=count, replace=False).tolist()]
+def _items(found: Sequence[tuple[Unit, int, int]], again: int, rng: np.random.Generator) -> dict[str, VoteItem]:
+    """The items of a trial under names that say nothing, `again` of them twice; by chance a or b is the first method."""
+    repeated = rng.permutation(len(found))[: min(again, len(found))].tolist()
+    names = [f"{number:08x}" for number in rng.choice(2**32, size=len(found) + len(repeated), replace=False).tolist()]
+    sides = [(j, i) if rng.random() < 0.5 else (i, j) for _, i, j in found]
+    made = [VoteItem(photo, face, a, b) for ((photo, face), _, _), (a, b) in zip(found, sides, strict=True)]
+    made += [replace(made[at], repeats=names[at]) for at in repeated]
+    return dict(zip(names, made, strict=True))
 
 
 def _page_data(
@@ -194,7 +193,7 @@ def _contender(method: Method) -> Contender:
 def _rendered(data: Mapping[str, Any], *, post_to: str | None) -> bytes:
     text = Markup(json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"))  # "</script>" must not end the script
     found = _environment()
-    policy = found.globals["policy"] + Markup("; connect-src 'self'" if post_to else "")
+    policy = Markup(found.globals["policy"]) + Markup("; connect-src 'self'" if post_to else "")
     return found.get_template("vote.html").render(data=text, policy=policy, post_to=post_to or "").encode()
 
 
