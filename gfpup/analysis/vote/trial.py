@@ -152,7 +152,8 @@ def page(folder: Path, *, post_to: str | None = None) -> bytes:
 def _items(found: Sequence[tuple[Unit, int, int]], again: int, rng: np.random.Generator) -> dict[str, VoteItem]:
     """The items of a trial under names that say nothing, `again` of them twice; by chance a or b is the first method."""
     repeated = rng.permutation(len(found))[: min(again, len(found))].tolist()
-    names = [f"{number:08x}" for number in rng.choice(2**32, size=len(found) + len(repeated), replace=False).tolist()]
+    # A letter first: a spreadsheet takes 0012 and 12e45678 for numbers, and writes others.
+    names = [f"i{number:08x}" for number in rng.choice(2**32, size=len(found) + len(repeated), replace=False).tolist()]
     sides = [(j, i) if rng.random() < 0.5 else (i, j) for _, i, j in found]
     made = [VoteItem(photo, face, a, b) for ((photo, face), _, _), (a, b) in zip(found, sides, strict=True)]
     made += [replace(made[at], repeats=names[at]) for at in repeated]
@@ -183,7 +184,7 @@ def _page_data(
     uris = ["data:image/webp;base64," + base64.b64encode(picture).decode("ascii") for picture in order]
     asked = [{"id": name, "text": QUESTIONS[name][0], "hint": QUESTIONS[name][1]} for name in questions]
     content = json.dumps([listed, uris, asked], sort_keys=True).encode()
-    return {"trial": hashlib.sha256(content).hexdigest()[:12], "questions": asked, "items": listed, "pictures": uris}
+    return {"trial": f"t{hashlib.sha256(content).hexdigest()[:12]}", "questions": asked, "items": listed, "pictures": uris}
 
 
 def _contender(method: Method) -> Contender:

@@ -40,7 +40,7 @@ def test_the_page_and_its_pictures_name_no_method(folders: Path, trial_folder: P
     # Base64 may spell anything by chance; what is not a picture must not.
     text = re.sub(r"data:image/webp;base64,[A-Za-z0-9+/=]+", "", html.decode())
     assert not any(word in text for word in words)
-    assert all(re.fullmatch("[0-9a-f]{8}", item["id"]) for item in data["items"])  # type: ignore[attr-defined]
+    assert all(re.fullmatch("i[0-9a-f]{8}", item["id"]) for item in data["items"])  # type: ignore[attr-defined]
     assert b"http:" not in html and b"https:" not in html and b"default-src 'none'" in html
 
 
