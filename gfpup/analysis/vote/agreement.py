@@ -91,7 +91,8 @@ def _share_interval(
 def _tau(ranking: Ranking, table: Float64, better: int, confidence: float) -> tuple[float | None, tuple[float, float] | None]:
     """Kendall's tau-b of the methods' means over photos and their strengths, with a percentile interval; `table` is by vote.
 
-    It is of the methods that have the metric, on the photos where all of these have a value.
+    It is of the methods that have the metric, on the photos where all of these have a value. Without resampled photos the order
+    of the metric would never change, so there is no interval.
     """
     _, first = np.unique(ranking.ballots.photos, return_index=True)
     having = np.flatnonzero(np.isfinite(table).any(axis=0))
@@ -103,10 +104,9 @@ def _tau(ranking: Ranking, table: Float64, better: int, confidence: float) -> tu
     tau = float(kendall(ranking.fit.strengths[having], means))
     if not np.isfinite(tau):
         return None, None
-    if ranking.both is None or ranking.replicates is None:
+    if ranking.both is None or ranking.replicates is None or ranking.replicates.photos is None:
         return tau, None
-    weights = ranking.replicates.photos
-    weights = np.ones((len(ranking.both), len(whole))) if weights is None else weights[:, whole]
+    weights = ranking.replicates.photos[:, whole]
     total = weights.sum(axis=1, keepdims=True)
     some = total[:, 0] > 0
     resampled = kendall(ranking.both[some][:, having], better * (weights[some] @ table[whole]) / total[some])
