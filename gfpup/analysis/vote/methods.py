@@ -10,7 +10,8 @@ from typing import Final
 from gfpup.analysis.report.scored import read_scored
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
-from gfpup.records.items import Item, items_of_folder, items_of_run
+from gfpup.records.folders import read_folders
+from gfpup.records.items import Item, items_of_run
 from gfpup.records.layout import DOCUMENT
 from gfpup.records.run_record import RunRecord, called, folders_with, named, read_record
 from gfpup.records.scores import TABLE, read_all
@@ -41,7 +42,12 @@ def read_methods(given: Sequence[Path], *, degraded: Path | None = None) -> list
 
     Raises: GfpupError: a folder holds no pictures, one is given twice, or there are fewer than two methods.
     """
-    found = [method for path in given for method in _methods_in(path, degraded)]
+    of_path = {path: _runs_in(path) for path in given}
+    runs = [run for found in of_path.values() for run in found]
+    plain = [path for path in of_path if not of_path[path]]
+    folders, _ = read_folders(plain, degraded=degraded, beside=runs)
+    of_path |= {path: [_method(each.record, each.items)] for path, each in zip(plain, folders, strict=True)}
+    found = [method for path in given for method in of_path[path]]
     if len({method.folder.resolve() for method in found}) < len(found):
         raise GfpupError("one folder is given twice: name folders of different results")
     if len(found) < 2:
@@ -84,15 +90,15 @@ def framing(methods: Sequence[Method], photo: str) -> Item | None:
     return next((item for item in items if item.affines and item.degraded is not None), None)
 
 
-def _methods_in(path: Path, degraded: Path | None) -> list[Method]:
+def _runs_in(path: Path) -> list[Method]:
+    """The runs or scored folders in a folder; none where it only holds pictures."""
     for file in (DOCUMENT, TABLE):
         try:
             folders = folders_with(file, [path])
         except GfpupError:
             continue
         return [_run(folder) if file == DOCUMENT else _scored(folder) for folder in folders]
-    items, _ = items_of_folder(path, degraded=degraded)
-    return [_method(RunRecord(path, {"photos": [{"name": item.name} for item in items]}, (), called(path)), items)]
+    return []
 
 
 def _run(folder: Path) -> Method:
