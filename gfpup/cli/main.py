@@ -23,6 +23,7 @@ usage: gfpup VERB ...
   score      score a finished run, or any folder, without restoring again
   compare    compare runs: means, intervals, paired tests, Pareto front
   report     write one page with sliders, scores, failures and the plan
+  vote       ask people which method is better, and count their votes
   track      log finished runs to MLflow
   ui         open MLflow's page on the last comparison
   degrade    damage reference faces by a named protocol
@@ -41,8 +42,8 @@ usage: gfpup VERB ...
 
 # fmt: off
 IN_OWN_MODULE = (
-    "score", "compare", "report", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor", "backends",
-    "weights", "completion",
+    "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
+    "backends", "weights", "completion",
 )
 # fmt: on
 """Verbs that are `run(words)` of the module of their name, with its `HELP`."""

@@ -34,12 +34,18 @@ V = TypeVar("V")
 TABLE: Final = "scores.csv"
 SUMMARY: Final = "scores.json"
 COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason", "taken_from")
+PEOPLE: Final = "people.csv"
+"""What people said of a run's photos (`gfpup vote`), in the form of `scores.csv`."""
+PEOPLE_METRIC: Final = "people_"
+"""How the metrics in `people.csv` begin."""
 RUN: Final = ""
 """The photo in lines about the whole run."""
 
 
 def pixels_of(score: Score) -> str:
     """On which pixels a photo was measured: "file", "memory", or "" where an earlier version did not record it."""
+    if score.metric.startswith(PEOPLE_METRIC):
+        return "file"
     # Files without loss hold the pixels that were in memory, so for them there is no difference.
     lossless = bool(score.photo) and PurePosixPath(score.photo).suffix.lower() in LOSSLESS_EXTENSIONS
     return score.taken_from if score.taken_from in ("", MEMORY) and not lossless else "file"
@@ -77,6 +83,11 @@ def read(path: Path) -> list[Score]:
         except (ValueError, KeyError, TypeError) as error:
             raise GfpupError(f"line {reader.line_num} of {path} is damaged: score that folder again") from error
     return scores
+
+
+def read_all(folder: Path) -> list[Score]:
+    """The scores in a folder, and what people said where they voted; empty where there is neither."""
+    return [row for file in (TABLE, PEOPLE) if (folder / file).is_file() for row in read(folder / file)]
 
 
 def summarise(scores: Iterable[Score]) -> dict[str, Any]:
@@ -150,6 +161,8 @@ class ScoreWriter:
         self.path = folder / TABLE
         self.scorer = scorer
         self.referenced = referenced
+        if fresh:
+            (folder / PEOPLE).unlink(missing_ok=True)  # they voted on other pictures
         self.rows = {} if fresh or not self.path.exists() else by_photo(read(self.path))
         self.earlier_run = self.rows.pop(RUN, [])
         """The scores of the whole run as it was before; they hold where nothing is done again."""
