@@ -172,7 +172,8 @@
   });
 
   for (const place of all(".total")) place.textContent = total;
-  at(".minutes").textContent = Math.max(1, Math.round((total * SECONDS_A_CHOICE) / 60));
+  const minutes = Math.max(1, Math.round((total * SECONDS_A_CHOICE) / 60));
+  at(".minutes").textContent = minutes === 1 ? "a minute" : `${minutes} minutes`;
   for (const question of data.questions) {
     const line = document.createElement("li");
     line.append(question.text, Object.assign(document.createElement("small"), { textContent: question.hint }));
