@@ -31,7 +31,7 @@ class CompareTab:
         allowed = ", ".join(map(str, self.desk.folders.opened))
         self.compared = gr.State(None)
         gr.HTML(f"<p>{html.escape(texts.compare_help.format(folders=allowed))}</p>", elem_classes="hint")
-        with gr.Row(equal_height=True):
+        with gr.Row():
             self.folders = gr.Textbox(label=texts.folders, lines=3, max_lines=8, scale=4, elem_id="folders")
             self.open = gr.Button(texts.open, variant="primary", scale=1, elem_id="open")
         self.said = gr.HTML(elem_classes="status", elem_id="compared")

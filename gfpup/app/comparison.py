@@ -58,13 +58,14 @@ def compare(given: Sequence[Path], folders: Folders, texts: Texts) -> Compared:
     columns: dict[str, dict[str, Path]] = {}
     scores: dict[tuple[str, str], str] = {}
     inputs: dict[str, Path] = {}
-    for folder in real:
-        for record in _records(folder):
-            name = _free(record.name, columns)
-            columns[name], texts_of = _of_run(record, inputs)
-            scores |= {(photo, name): text for photo, text in texts_of.items()}
-        if not _records(folder):
-            columns[_free(called(folder), columns)] = _of_folder(folder)
+    records = {folder: _records(folder) for folder in real}
+    for record in named([record for found in records.values() for record in found]):
+        job = record.folder.is_relative_to(folders.own)
+        name = _free(f"{record.pixels.get('backend')}, {record.folder.parent.name}" if job else record.name, columns)
+        columns[name], words = _of_run(record, inputs)
+        scores |= {(photo, name): text for photo, text in words.items()}
+    for folder in (folder for folder, found in records.items() if not found):
+        columns[_free(called(folder), columns)] = _of_folder(folder)
     inputs = {photo: path for photo, path in inputs.items() if path.is_file() and folders.is_inside(path)}
     if inputs:
         columns = {texts.input: inputs, **columns}
@@ -90,7 +91,7 @@ def grid(compared: Compared, names: Sequence[str], texts: Texts) -> str:
             path = compared.photos[name].get(column)
             caption = compared.scores.get((name, column), "")
             picture = None if path is None else _opened(path)
-            figure = pictures.figure(picture, caption or column, missing=texts.not_there)
+            figure = pictures.figure(picture, caption, alt=f"{name}, {column}", missing=texts.not_there)
             cells.append(f"<td data-column='{html.escape(column)}'>{figure}</td>")
         value = compared.differences[name]
         note = "" if value is None else f"<br><small>{html.escape(texts.difference.format(value=f'{value:.1f}'))}</small>"
@@ -100,7 +101,7 @@ def grid(compared: Compared, names: Sequence[str], texts: Texts) -> str:
 
 def _records(folder: Path) -> list[RunRecord]:
     try:
-        return named([read_record(path) for path in folders_with(DOCUMENT, [folder])])
+        return [read_record(path) for path in folders_with(DOCUMENT, [folder])]
     except GfpupError:
         return []
 

@@ -45,7 +45,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A photo's result in a run: `method` is its choice, `photo` the name of its input there."""
+    """A photo's result in a run: `method` is what made it, in words, `photo` the name of its input there."""
 
     method: str
     job: Job
@@ -100,8 +100,8 @@ class Desk:
 
     def warm(self) -> None:
         """Measure the machine's speed, which loads what looks for faces, and start what restores."""
-        self.jobs.worker.start()
         answer = self.looker.ask(do="speed")
+        self.jobs.worker.start()  # not before: the two would load at once, and the first photo waits for the other
         self.speeds = replace(self.speeds, gflops=float(answer.get("gflops", 0.0)))
 
     def measure(self) -> None:
@@ -152,8 +152,7 @@ class Desk:
         photos = [session.photo] if only_shown and session.photo is not None else session.photos
         session.job = job = self.start(photos, choice, consented=consented)
         for seen, name in zip(photos, job.photos, strict=True):
-            tried = session.attempts.setdefault(seen.name, [])
-            tried[:] = [*(attempt for attempt in tried if only_shown and attempt.file), Attempt(choice.method, job, name)]
+            session.attempts.setdefault(seen.name, []).append(Attempt(choice.label, job, name))
         return job
 
     def resume(self, output: Path) -> Job:

@@ -70,26 +70,18 @@ class Worker:
             self._process.send_signal(signal.SIGINT)
 
     def close(self) -> None:
-        """End the process: at once where it is idle, else when its run has closed its record, or is killed after a while."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        assert process.stdin is not None
-        self.interrupt()
-        process.stdin.close()
-        try:
-            process.wait(timeout=AGAIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        """End the process, which has nothing to save: a run that was interrupted has closed its record by then."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
 
 @dataclass(eq=False)
 class Job:
     """One run: its words of `gfpup run`, its output folder, and how it stands.
 
-    `status` is "waiting", "running", "done", "failed" (some photos or faces), "interrupted" or "refused"; `said` is the sentence
-    that goes with it.
+    `status` is "waiting", "running", "done", "failed" (some photos or faces), "interrupted" or "refused"; `said` is the
+    sentence that goes with it.
     """
 
     words: tuple[str, ...]
@@ -163,11 +155,10 @@ class Jobs:
 
     def close(self) -> None:
         """Stop everything, so that every record says how its run ended."""
-        for job in self._all:
-            job.stopping = True
         self._waiting.put(None)
-        self.worker.interrupt()
-        self._thread.join(timeout=AGAIN_SECONDS)
+        for job in self._all:
+            self.stop(job)
+        self._thread.join(timeout=2 * AGAIN_SECONDS)
         self.worker.close()
 
     def _work(self) -> None:

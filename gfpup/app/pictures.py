@@ -52,13 +52,13 @@ def uri(picture: Image.Image | UInt8, side_px: int = THUMB_PX) -> str:
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
-def figure(picture: Image.Image | None, caption: str, *, missing: str = "", side_px: int = THUMB_PX, kind: str = "") -> str:
+def figure(picture: Image.Image | None, caption: str, *, alt: str = "", missing: str = "", side_px: int = THUMB_PX) -> str:
     """A picture with its caption, as HTML; `missing` stands where there is none."""
     text = html.escape(caption)
     inner = f'<div class="missing">{html.escape(missing)}</div>'
     if picture is not None:
-        inner = f'<img src="{uri(picture, side_px)}" alt="{text}" loading="lazy">'
-    return f'<figure class="{kind}">{inner}<figcaption>{text}</figcaption></figure>'
+        inner = f'<img src="{uri(picture, side_px)}" alt="{html.escape(alt or caption)}" loading="lazy">'
+    return f"<figure>{inner}<figcaption>{text}</figcaption></figure>"
 
 
 def with_faces(path: Path, size_hw: Sequence[int], boxes: Sequence[Box], taken: Collection[int]) -> Image.Image:
@@ -77,7 +77,7 @@ def with_faces(path: Path, size_hw: Sequence[int], boxes: Sequence[Box], taken: 
             draw.line((x0, y0, x1, y1), fill=colour, width=line)
             draw.line((x0, y1, x1, y0), fill=colour, width=line)
         text = str(i + 1)
-        left, top, right, bottom = draw.textbbox((x0, y0), text, font=font)
+        left, _, right, bottom = draw.textbbox((x0, y0), text, font=font)
         draw.rectangle((x0, y0, right + (left - x0) + 8, bottom + 6), fill=colour)
         draw.text((x0 + 4, y0 + 2), text, fill=_INK, font=font)
     return picture

@@ -23,6 +23,13 @@ class Choice:
     background: str = "auto"
     extra: tuple[str, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """The method and what was changed of it, to tell results apart."""
+        changed = [f"strength {self.strength:g}"] if self.strength != default("restore.strength") else []
+        changed += [f"fidelity {self.fidelity:g}"] if methods.takes_fidelity(self.method) else []
+        return ", ".join([self.method, *changed])
+
 
 def default(key: str) -> float:
     """The default of an option of a run, by its key."""

@@ -34,7 +34,7 @@ class RestoreTab:
 
     def build(self) -> None:
         """Lay the controls out and connect them."""
-        self.session = gr.State(Session)
+        self.session = gr.State(Session())
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
                 self._build_photo()
@@ -50,7 +50,7 @@ class RestoreTab:
         self.drop = gr.File(label=texts.drop, file_count="multiple", file_types=endings, height=150, elem_id="drop")
         self.which = gr.Dropdown(label=texts.photo, visible=False, interactive=True, elem_id="which")
         self.image = gr.Image(
-            label=texts.image, alt_text=texts.image, interactive=False, type="pil", visible=False, buttons=[], elem_id="photo"
+            show_label=False, alt_text=texts.image, interactive=False, type="pil", visible=False, buttons=[], elem_id="photo"
         )
         self.click = gr.Radio(
             [(texts.click_leave, "leave"), (texts.click_only, "only")], value="leave", label=texts.click, visible=False
@@ -66,13 +66,16 @@ class RestoreTab:
             label=self._consent_text(first), visible=methods.consent_needed(first) is not None, elem_id="consent"
         )
         strength, fidelity = OPTIONS["restore.strength"], OPTIONS["restore.fidelity"]
-        self.strength = gr.Slider(strength.low, strength.high, strength.default, step=0.05, label=texts.strength)
+        self.strength = gr.Slider(
+            strength.low, strength.high, strength.default, step=0.05, label=texts.strength, info=texts.strength_help
+        )
         self.fidelity = gr.Slider(
             fidelity.low,
             fidelity.high,
             request.default("restore.fidelity"),
             step=0.05,
             label=texts.fidelity,
+            info=texts.fidelity_help,
             visible=methods.takes_fidelity(first),
         )
         sizes = [(f"{size:g}x", size) for size in SIZES]
@@ -91,7 +94,7 @@ class RestoreTab:
             self.one = gr.DownloadButton(texts.download_one, elem_id="download-one")
             self.all = gr.DownloadButton(texts.download_all, elem_id="download-all")
             self.undo = gr.Button(texts.undo, visible=False, elem_id="undo")
-        with gr.Row(equal_height=True):
+        with gr.Row():
             self.other = gr.Dropdown(list(methods.OFFERED), value="classical", label=texts.try_other, elem_id="other")
             self.attempt = gr.Button(texts.try_button, elem_id="try")
         self.beside = gr.HTML(elem_id="beside")
@@ -227,6 +230,7 @@ class RestoreTab:
         names = [each.name for each in session.photos]
         sentence = texts.found.format(photo=seen.name, faces=count_faces(texts, len(seen.boxes)))
         lines = [sentence if seen.boxes else texts.no_face.format(photo=seen.name)]
+        lines += [texts.image_help] if len(seen.possible) > 1 else []
         lines += [texts.cannot.format(n=i + 1, reason=reason) for i, reason in enumerate(seen.why_not) if reason]
         faces = [(texts.face.format(n=i + 1), i) for i in sorted(seen.possible)]
         return {
@@ -254,7 +258,7 @@ class RestoreTab:
             self.undo: gr.update(visible=len(done) > 1),
             self.beside: results.side_by_side(done, texts),
             self.faces: results.faces(last, texts),
-            self.decided: results.decided(last),
+            self.decided: results.decided(last, texts),
             self.command: request.command(last.job.words),
         }
 

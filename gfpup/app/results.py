@@ -15,8 +15,6 @@ from gfpup.app.texts import Texts
 from gfpup.core.files import one_line
 from gfpup.records.run_record import find_record
 
-DECIDED: Final = ("backend", "detector", "mask", "background", "dtype", "device", "identity_min")
-"""The decisions that a person with a photo asks about; the record has all."""
 FACE_PX: Final = 320
 
 
@@ -52,15 +50,18 @@ def faces(attempt: Attempt, texts: Texts) -> str:
     return f'<div class="faces">{"".join(rows)}</div>' if rows else ""
 
 
-def decided(attempt: Attempt) -> str:
-    """What was decided about a photo, each with its reason: by the plan, for this photo, and what went less than well."""
+def decided(attempt: Attempt, texts: Texts) -> str:
+    """What was decided about a photo, each with its reason: by the plan, for this photo, and what went less than well.
+
+    Of the plan, what a person with a photo asks about; the record has all.
+    """
     record, line = find_record(attempt.job.output), attempt.line
     if record is None:
         return ""
     rows = [
-        (str(reason["setting"]), f"{_value(reason['value'])}: {reason['why']}")
+        (texts.decisions[reason["setting"]], f"{_value(reason['value'])}: {reason['why']}")
         for reason in record.plan.get("reasons", ())
-        if reason["setting"] in DECIDED
+        if reason["setting"] in texts.decisions
     ]
     said = [] if line is None else [*line.notes, *line.warnings, *([line.error] if line.error else [])]
     said += list(record.plan.get("warnings", ()))

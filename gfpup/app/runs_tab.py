@@ -35,7 +35,7 @@ class RunsTab:
         """Lay the controls out and connect them."""
         texts = self.desk.texts
         folders = ", ".join(map(str, self.desk.folders.opened))
-        self.listed, self.chosen = gr.State(list), gr.State("")
+        self.listed, self.chosen = gr.State([]), gr.State("")
         gr.HTML(f"<p>{html.escape(texts.runs_help.format(folders=folders))}</p>", elem_classes="hint")
         self.gallery = gr.Gallery(
             label=texts.runs,

@@ -24,7 +24,8 @@ class Texts:
     faces_one: str = "1 face"
     faces_many: str = "{n} faces"
     faces_none: str = "no faces"
-    image: str = "The photo, with its faces numbered. Click a face to change it."
+    image: str = "The photo, with its faces numbered"
+    image_help: str = "Click a face to leave it as it is, or choose below."
     click: str = "A click on a face"
     click_leave: str = "leaves it as it is, or takes it again"
     click_only: str = "takes only this face"
@@ -46,8 +47,10 @@ class Texts:
     seconds_unknown: str = "Not measured on this computer yet."
     weights_missing: str = "Its weights ({size}) are not on this computer yet and are downloaded first."
     consent: str = "My use is non-commercial, and I accept the licence {licence}."
-    strength: str = "Strength: how much of the restored face is blended in"
-    fidelity: str = "Fidelity: 0 trusts the method, 1 keeps the input"
+    strength: str = "Strength"
+    strength_help: str = "How much of the restored face is blended in."
+    fidelity: str = "Fidelity"
+    fidelity_help: str = "0 trusts the method, 1 keeps the input."
     size: str = "Size"
     background: str = "Background"
     backgrounds: dict[str, str] = field(
@@ -83,6 +86,17 @@ class Texts:
     restored_face: str = "Face {n}: restored{reason}"
     failed_face: str = "Face {n}: failed{reason}"
     decided: str = "What was decided, and why"
+    decisions: dict[str, str] = field(
+        default_factory=lambda: {
+            "backend": "method",
+            "detector": "faces found by",
+            "mask": "faces pasted with",
+            "background": "background",
+            "identity_min": "likeness",
+            "device": "computed on",
+            "dtype": "precision",
+        }
+    )
     try_other: str = "Try another method on this photo"
     try_button: str = "Try it"
     undo: str = "Undo"
@@ -124,9 +138,7 @@ class Texts:
     no_result: str = "There is no result yet."
     outside: str = "{path} is outside the folders that this page may open: {folders}."
     no_run: str = "Choose a run first."
-    lost_worker: str = (
-        "The process that restores ended unexpectedly, perhaps for lack of memory; it starts again with the next job."
-    )
+    lost_worker: str = "The process that restores ended unexpectedly, perhaps for lack of memory; the next job starts it again."
     unexpected: str = "An unexpected error ({error}); the terminal shows more."
 
 
