@@ -100,7 +100,10 @@ class Desk:
 
     def warm(self) -> None:
         """Measure the machine's speed, which loads what looks for faces, and start what restores."""
-        answer = self.looker.ask(do="speed")
+        try:
+            answer = self.looker.ask(do="speed")
+        except LostWorkerError:
+            return  # the page was closed already
         self.jobs.worker.start()  # not before: the two would load at once, and the first photo waits for the other
         self.speeds = replace(self.speeds, gflops=float(answer.get("gflops", 0.0)))
 

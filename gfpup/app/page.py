@@ -51,13 +51,16 @@ def build(folders: Folders, extra: Sequence[str], texts: Texts = EN) -> tuple[gr
 def _endpoint(desk: Desk, restore: RestoreTab) -> None:
     """`/restore_photos` for programs: photos and settings in, restored photos and the record out, in one call."""
     picks = gr.Textbox(visible=False, label="faces", value="{}")
-    files, record = gr.File(visible=False, file_count="multiple", label="restored"), gr.JSON(visible=False, label="record")
+    files, record = gr.File(visible=False, file_count="multiple", label="restored"), gr.Textbox(visible=False, label="record")
 
     def restore_photos(
         photos: list[str] | None, method: str, strength: float, fidelity: float, size: float, background: str,
         consent: bool, faces: str,
-    ) -> tuple[list[str], Any]:  # fmt: skip
-        """Restore photos. `faces` is JSON: the numbers of the faces to restore, from 0, by the photo's name; {} takes all."""
+    ) -> tuple[list[str], str]:  # fmt: skip
+        """Restore photos; the record comes as JSON.
+
+        `faces` is JSON too: the numbers of the faces to restore, from 0, by the photo's name; {} takes all.
+        """
         session = desk.look([Path(photo) for photo in photos or ()])
         if session.refused:
             raise GfpupError(session.refused[0])
@@ -71,7 +74,7 @@ def _endpoint(desk: Desk, restore: RestoreTab) -> None:
         found = find_record(job.output)
         if found is None or job.status in ("refused", "interrupted"):
             raise GfpupError(desk.standing(job, None, 1))
-        return [str(job.output / photo.name) for photo in found.photos if photo.error is None], dict(found.document)
+        return [str(job.output / photo.name) for photo in found.photos if photo.error is None], json.dumps(found.document)
 
     controls = [restore.method, restore.strength, restore.fidelity, restore.size, restore.background, restore.consent]
     gr.Button(visible=False).click(
