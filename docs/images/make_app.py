@@ -1,6 +1,6 @@
 """Make the pictures of the page in the browser: `python docs/images/make_app.py`. Needs gfpup[app,dev] and Chromium.
 
-They show examples/photos restored by `classical`, which needs no weights: app_restore.webp at 1280 px, app_compare.webp at 390 px.
+They show examples/photos restored by `classical`, which needs no weights: app_restore.webp is 1280 px wide, app_compare.webp 390.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def opened(browser: Any, address: str, width: int, height: int) -> Any:
 
 def restore(browser: Any, address: str) -> None:
     """Two photos dropped, one restored, before and after."""
-    page = opened(browser, address, 1280, 1560)
+    page = opened(browser, address, 1280, 1640)
     page.set_input_files("#drop input[type=file]", sorted(map(str, PHOTOS.glob("*.jpg")))[:2])
     page.wait_for_selector("#photo img")
     page.locator("#method input[value=classical]").check()

@@ -40,30 +40,21 @@ class CompareTab:
                 self.photo = gr.Dropdown(label=texts.photo, elem_id="compare-photo")
                 self.left = gr.Dropdown(label=texts.left_side, elem_id="left")
                 self.right = gr.Dropdown(label=texts.right_side, elem_id="right")
-            self.slider = gr.ImageSlider(interactive=False, show_label=False, max_height=900, elem_id="compare-slider")
+            self.slider = gr.ImageSlider(interactive=False, show_label=False, max_height=640, elem_id="compare-slider")
             with gr.Row():
                 self.order = gr.Radio(list(texts.sorts), value=texts.sorts[0], label=texts.sort, elem_id="order")
                 self.page = gr.Dropdown([1], value=1, label=texts.page_of)
             self.grid = gr.HTML(elem_classes="scroll", elem_id="grid")
             gr.HTML(f"<p>{html.escape(texts.difference_help)}</p>", elem_classes="hint")
+        shown = [self.photo, self.left, self.right, self.slider, self.page, self.grid]
+        self.everything = [self.compared, self.said, self.found, *shown]
         self._connect()
 
     def _connect(self) -> None:
         plain: dict[str, Any] = {"show_progress": "minimal", "concurrency_limit": 2}
-        everything = [
-            self.compared,
-            self.said,
-            self.found,
-            self.photo,
-            self.left,
-            self.right,
-            self.slider,
-            self.page,
-            self.grid,
-        ]
         private: dict[str, Any] = {**plain, "api_visibility": "private"}
-        self.open.click(told(self.compare), [self.folders, self.order], everything, api_name="compare", **plain)
-        self.folders.submit(told(self.compare), [self.folders, self.order], everything, **private)
+        self.open.click(told(self.compare), [self.folders, self.order], self.everything, api_name="compare", **plain)
+        self.folders.submit(told(self.compare), [self.folders, self.order], self.everything, **private)
         for part in (self.photo, self.left, self.right):
             part.input(told(self.slide), [self.compared, self.photo, self.left, self.right], [self.slider], **private)
         for control in (self.order, self.page):

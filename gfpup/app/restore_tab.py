@@ -89,7 +89,7 @@ class RestoreTab:
 
     def _build_result(self) -> None:
         texts = self.desk.texts
-        self.slider = gr.ImageSlider(label=texts.result, interactive=False, max_height=900, elem_id="slider")
+        self.slider = gr.ImageSlider(label=texts.result, interactive=False, max_height=640, elem_id="slider")
         with gr.Row():
             self.one = gr.DownloadButton(texts.download_one, elem_id="download-one")
             self.all = gr.DownloadButton(texts.download_all, elem_id="download-all")

@@ -38,13 +38,7 @@ class RunsTab:
         self.listed, self.chosen = gr.State([]), gr.State("")
         gr.HTML(f"<p>{html.escape(texts.runs_help.format(folders=folders))}</p>", elem_classes="hint")
         self.gallery = gr.Gallery(
-            label=texts.runs,
-            columns=[2, 3, 5],
-            height="auto",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id="runs",
+            label=texts.runs, height="auto", allow_preview=False, interactive=False, buttons=[], elem_id="runs"
         )
         self.said = gr.HTML(elem_classes="status", elem_id="run-status")
         with gr.Row():
@@ -66,17 +60,7 @@ class RunsTab:
         self.open.click(told(self.show), [self.chosen], [self.compare.folders, self.tabs], **private).success(
             told(self.compare.compare),
             [self.compare.folders, self.compare.order],
-            [
-                self.compare.compared,
-                self.compare.said,
-                self.compare.found,
-                self.compare.photo,
-                self.compare.left,
-                self.compare.right,
-                self.compare.slider,
-                self.compare.page,
-                self.compare.grid,
-            ],
+            self.compare.everything,
             **private,
         )
         self.resume.click(told(self.go_on), [self.chosen], [self.said], api_visibility="private", concurrency_limit=None)

@@ -17,6 +17,8 @@ from gfpup.app.folders import JOBS, UPLOADS, Folders
 from gfpup.core.errors import GfpupError
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+OWN_NAMES: Final = ("127.0.0.1", "localhost")
+"""The names under which a page without a password answers: a website that made its own name lead here would read it."""
 MAX_FILE: Final = "500mb"
 QUIET: Final = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_SSR_MODE": "False"}
 """What keeps Gradio, and what it brings along, from sending anything anywhere."""
@@ -86,8 +88,12 @@ def _launch(request: Request, folders: Folders, check: Callable[[str, str], bool
     from gfpup.running.process import uncollected
 
     with uncollected():
+        from starlette.middleware import Middleware
+        from starlette.middleware.trustedhost import TrustedHostMiddleware
+
         from gfpup.app import theme
         from gfpup.app.page import build
+    named = Middleware(TrustedHostMiddleware, allowed_hosts=list(OWN_NAMES))
     page, desk = build(folders, request.extra)
     stopped = threading.Event()
     handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -103,6 +109,7 @@ def _launch(request: Request, folders: Folders, check: Callable[[str, str], bool
                 allowed_paths=[str(folders.own / JOBS)],
                 blocked_paths=[] if request.auth is None else [str(request.auth[1].resolve())],
                 max_file_size=MAX_FILE,
+                app_kwargs={"middleware": [named]} if request.auth is None and request.host in OWN_NAMES else None,
                 prevent_thread_lock=True,
                 quiet=True,
                 footer_links=["api"],
