@@ -100,6 +100,7 @@ class Desk:
 
     def warm(self) -> None:
         """Measure the machine's speed, which loads what looks for faces, and start what restores."""
+        self.measure()
         try:
             answer = self.looker.ask(do="speed")
         except LostWorkerError:

@@ -16,12 +16,13 @@ import filelock
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.files import natural_key
-from gfpup.photos.sources import pictures_in
 from gfpup.records.layout import DOCUMENT
 
 UPLOADS, JOBS, LOCK = "uploads", "jobs", ".gfpup-app.lock"
 REQUEST: Final = "request.json"
 MOST_RUNS: Final = 500
+DEEPEST: Final = 6
+"""Runs are looked for so many folders deep, no deeper: the opened folder may be somebody's home."""
 
 
 @dataclass
@@ -124,11 +125,9 @@ class Folders:
                     below.clear()
                 if len(found) >= MOST_RUNS:
                     break
+                if len(Path(here).relative_to(root).parts) >= DEEPEST:
+                    below.clear()
         return sorted(found, key=lambda path: -found[path])
-
-    def has_pictures(self, folder: Path) -> bool:
-        """Whether a folder holds pictures, at any depth."""
-        return bool(pictures_in(folder))
 
 
 def remember(job: Path, words: Sequence[str]) -> None:

@@ -30,7 +30,6 @@ def build(folders: Folders, extra: Sequence[str], texts: Texts = EN) -> tuple[gr
     desk = Desk(
         folders, Jobs(Worker(), lost=texts.lost_worker), Worker(), open_store(given[0] if given else None), tuple(extra), texts
     )
-    desk.measure()
     with gr.Blocks(title=texts.title, analytics_enabled=False) as page:
         gr.HTML(f"<h1>{texts.title}</h1><p>{texts.lead}</p>", elem_classes="lead")
         with gr.Tabs() as tabs:

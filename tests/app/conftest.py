@@ -38,7 +38,7 @@ def served(shared: Path, tmp_path_factory: pytest.TempPathFactory, finished_swee
     shutil.copytree(finished_sweep, root / "opened" / "sweep")
     detector = shared / "weights" / "retinaface_mobilenet0.25.pth"
     found_by = ("retinaface-mobilenet0.25", "--detector-path", str(detector)) if detector.is_file() else ("cascade",)
-    extra = ("--detector", *found_by, "--background", "none")
+    extra = ("--detector", *found_by, "--background", "none", "--no-download")
     flags = ["--no-browser", "--folder", str(root / "page"), "--open", str(root / "opened")]
     environment = os.environ | {"GFPUP_CONFIG_DIR": str(root / "config"), "GFPUP_WEIGHTS_DIR": str(root / "weights")}
     process = subprocess.Popen(

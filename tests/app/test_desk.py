@@ -87,7 +87,7 @@ def test_any_folders_of_equal_names_are_compared(finished_sweep: Path, tmp_path:
     folders = Folders.of(tmp_path / "own", [finished_sweep.parent], keep=False)
     runs = sorted(path.parent for path in finished_sweep.rglob("manifest.json"))
     compared = compare([finished_sweep, finished_sweep.parent / "photos"], folders, EN)
-    assert compared.columns == ("input", "identity", "classical", "photos")
+    assert compared.columns == ("input", "classical", "identity", "photos")
     assert len(runs) == 2
     names = compared.ordered(by_difference=True)
     assert len(names) == 3

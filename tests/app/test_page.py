@@ -111,7 +111,7 @@ def test_two_photos_one_face_left_alone_and_the_bytes_of_gfpup_run(
 
 
 def test_stop_leaves_a_record_that_says_so_and_resume_goes_on(opened: Any, two: list[str], served: Any, tmp_path: Path) -> None:
-    photos = [str(shutil.copyfile(two[0], tmp_path / f"photo{i}.jpg")) for i in range(6)]
+    photos = [str(shutil.copyfile(two[1], tmp_path / f"photo{i}.jpg")) for i in range(6)]
     page = opened(390)
     drop(page, photos)
     page.locator("#restore").click()
