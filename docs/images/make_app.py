@@ -1,6 +1,6 @@
 """Make the pictures of the page in the browser: `python docs/images/make_app.py`. Needs gfpup[app,dev] and Chromium.
 
-They show examples/photos restored by `classical`, which needs no weights: app_restore.webp is 1280 px wide, app_compare.webp 390.
+They show examples/photos restored by `classical`, which needs no weights, in a window of 1280 px and on a phone.
 """
 
 from __future__ import annotations

@@ -24,8 +24,6 @@ from gfpup.records.layout import DOCUMENT
 from gfpup.records.run_record import RunRecord, called, folders_with, named, read_record
 
 ON_A_PAGE: Final = 12
-_COMPARED_PX: Final = 256
-"""The side at which pictures are compared for the order: it tells methods apart, and a hundred photos take seconds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +133,7 @@ def _opened(path: Path) -> pictures.Image.Image | None:
 
 def _difference(paths: Sequence[Path]) -> float | None:
     found = [picture for picture in map(_opened, paths) if picture is not None]
-    for picture in found:
-        picture.thumbnail((_COMPARED_PX, _COMPARED_PX))
-    return disagreement([np.asarray(picture) for picture in found])
+    return disagreement([np.asarray(picture) for picture in found]) if len(found) > 1 else None
 
 
 def _free(name: str, taken: dict[str, dict[str, Path]]) -> str:

@@ -117,7 +117,7 @@ class Texts:
     left_side: str = "Left"
     right_side: str = "Right"
     difference: str = "difference {value}"
-    difference_help: str = "The difference is the mean absolute difference of the pixels between the columns, from 0 to 255."
+    difference_help: str = "Difference: the mean absolute difference of pixels, 0 to 255, of the two columns that differ most."
     compared: str = "{photos} in {n} columns."
     page_of: str = "Page"
     not_there: str = "not there"

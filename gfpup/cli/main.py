@@ -43,7 +43,7 @@ usage: gfpup VERB ...
 
 # fmt: off
 IN_OWN_MODULE = (
-    "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
+    "app", "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
     "backends", "weights", "completion",
 )
 # fmt: on
