@@ -18,6 +18,7 @@ usage: gfpup VERB ...
   run        restore photos
   sweep      restore by every combination of several backends and settings, and compare
   recommend  name the method to take, by the guide or by your own runs
+  app        open a page in the browser: restore photos, compare results
   doctor     check this installation, and say what to do about what is wrong
   backends   list the methods side by side, or show one
   score      score a finished run, or any folder, without restoring again
@@ -42,12 +43,12 @@ usage: gfpup VERB ...
 
 # fmt: off
 IN_OWN_MODULE = (
-    "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
+    "app", "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
     "backends", "weights", "completion",
 )
 # fmt: on
 """Verbs that are `run(words)` of the module of their name, with its `HELP`."""
-WITHOUT_WORDS = ("ui", "bench", "recommend", "doctor", "backends")
+WITHOUT_WORDS = ("app", "ui", "bench", "recommend", "doctor", "backends")
 """Those of them that do something when nothing follows; the others then print their help."""
 VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 
