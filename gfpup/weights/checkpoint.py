@@ -28,6 +28,8 @@ STATE_DICT_KEYS = ("params_ema", "params", "state_dict", "model")
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 # RestoreFormer++ is published as a whole Lightning module: its network lies under this prefix, beside its losses.
 LIGHTNING_PREFIX = "vqvae."
+# So is AdaFace, under another prefix and beside the head of its training. The entry tells it from other files with this prefix.
+ADAFACE_PREFIX, ADAFACE_ENTRY = "model.", "model.input_layer.0.weight"
 # RestoreFormer++ saved how often each code was used in training; its network does not have that entry.
 TRAINING_ONLY = frozenset({"quantize.utility_counter"})
 
@@ -261,6 +263,7 @@ def _strip(state: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
         for prefix in WRAPPER_PREFIXES:
             entry = entry.removeprefix(prefix)
         tensors[entry] = value.detach()
-    if any(entry.startswith(LIGHTNING_PREFIX) for entry in tensors):
-        tensors = {k.removeprefix(LIGHTNING_PREFIX): v for k, v in tensors.items() if k.startswith(LIGHTNING_PREFIX)}
+    lightning = LIGHTNING_PREFIX if any(entry.startswith(LIGHTNING_PREFIX) for entry in tensors) else ""
+    prefix = ADAFACE_PREFIX if ADAFACE_ENTRY in tensors else lightning
+    tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     return {k: v for k, v in tensors.items() if k not in TRAINING_ONLY}
