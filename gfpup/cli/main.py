@@ -21,6 +21,7 @@ usage: gfpup VERB ...
   doctor     check this installation, and say what to do about what is wrong
   backends   list the methods side by side, or show one
   score      score a finished run, or any folder, without restoring again
+  stats      compute the statistics of a reference set once, for FID and precision
   compare    compare runs: means, intervals, paired tests, Pareto front
   report     write one page with sliders, scores, failures and the plan
   vote       ask people which method is better, and count their votes
@@ -42,7 +43,7 @@ usage: gfpup VERB ...
 
 # fmt: off
 IN_OWN_MODULE = (
-    "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
+    "score", "stats", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
     "backends", "weights", "completion",
 )
 # fmt: on

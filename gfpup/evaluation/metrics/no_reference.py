@@ -58,6 +58,28 @@ class NIQE(_NoReference):
         return cls(lambda x: module.calculate_niqe(x, 0, True, "ycbcr", mean, covariance), "cpu")
 
 
+class NIQEPyIQA(_NoReference):
+    """The metric `niqe_pyiqa`: pyiqa's default, on the Y of YIQ (0 to 255) and with the parameters it downloads."""
+
+    name = "niqe_pyiqa"
+    smallest_px = 2 * NIQE_BLOCK_PX
+    largest_pixels = 8192 * 8192
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> NIQEPyIQA:
+        """Take the fitted natural statistics from pyiqa's file; MetricError without pyiqa or where it is another file."""
+        import torch
+        from scipy.io import loadmat
+
+        module, path = _pyiqa("niqe_arch", cls.name), files["niqe-pyiqa"]
+        try:
+            stored = loadmat(path, variable_names=["mu_prisparam", "cov_prisparam"])
+            mean, covariance = torch.from_numpy(np.ravel(stored["mu_prisparam"])), torch.from_numpy(stored["cov_prisparam"])
+        except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+            raise MetricError(f"{path} does not hold the parameters of NIQE ({str(error)[:80]}): fetch it again") from error
+        return cls(lambda x: module.calculate_niqe(x, 0, True, "yiq", mean, covariance), "cpu")
+
+
 class _Filled(_NoReference):
     """A network of pyiqa, built without trained parts and filled strictly from its file."""
 
@@ -96,6 +118,23 @@ class TOPIQ(_Filled):
     settings = _TOPIQ | {"backbone_pretrain": False, "pretrained": False}
 
 
+class TOPIQFace(_Filled):
+    """The metric `topiq_nr-face`: TOPIQ for faces, trained on CGFIQA-40k, of aligned crops (512, 512, 3).
+
+    pyiqa detects and aligns the face of every picture again; here the crop is the one that the run recorded, so that the value
+    does not depend on a detector, and pyiqa's own detector is not built.
+    """
+
+    name, module = "topiq_nr-face", "topiq_arch:CFANet"
+    settings = _TOPIQ | {
+        "model_name": "topiq_nr_cgfiqa_res50",
+        "backbone_pretrain": False,
+        "pretrained": False,
+        "test_img_size": 512,
+        "align_crop_face": False,
+    }
+
+
 class CLIPIQA(_NoReference):
     """The metric `clipiqa`: five pairs of opposite words, RN50."""
 
@@ -132,6 +171,16 @@ def _pyiqa(file: str, metric: str) -> Any:
 @contextmanager
 def _untrained(module: Any) -> Iterator[None]:
     """MANIQA's constructor asks timm for a trained backbone whatever it is told; its own file holds those weights too."""
+    if hasattr(module, "FaceRestoreHelper"):  # TOPIQ for faces builds a detector, which fetches its weights
+        with patch.object(module, "FaceRestoreHelper", lambda *_, **__: None), _no_timm(module):
+            yield
+        return
+    with _no_timm(module):
+        yield
+
+
+@contextmanager
+def _no_timm(module: Any) -> Iterator[None]:
     if not hasattr(module, "timm"):
         yield
         return

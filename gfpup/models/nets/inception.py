@@ -37,7 +37,7 @@ def resized_without_antialiasing(x: torch.Tensor) -> torch.Tensor:
 
 
 def resized_like_tensorflow(x: torch.Tensor, side_px: int = SIDE_PX) -> torch.Tensor:
-    """Pictures (n, 3, h, w) float32 at `side_px`, as TensorFlow 1 did it: bilinear, without antialiasing, pixel i at i * size / `side_px`.
+    """Pictures (n, 3, h, w) float32 at `side_px` as TensorFlow 1 resized: bilinear, no antialiasing, i at i * size / side.
 
     Source: `resize_bilinear` of TensorFlow 1 with align_corners false, which torch-fidelity follows; equal to it to 1e-4.
     """
