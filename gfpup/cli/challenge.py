@@ -52,9 +52,7 @@ def _check(request: argparse.Namespace) -> None:
     if absent:
         raise GfpupError(f"--protocol {request.protocol} needs {', '.join(absent)}: the challenge compares results with inputs")
     if request.metrics or request.reference or request.stats or request.posterior_mean:
-        raise GfpupError(
-            f"--protocol {request.protocol} fixes the metrics: leave out --metrics, --reference, --stats and the like"
-        )
+        raise GfpupError(f"--protocol {request.protocol} fixes the metrics: leave out --metrics, --reference and --stats")
 
 
 def _print(told: Mapping[str, Any], request: argparse.Namespace) -> None:

@@ -53,9 +53,7 @@ PARSER.add("--restored DIR", "measure the pictures of this folder, whatever made
 PARSER.add("--reference DIR", "compare with the references of the same names (default: those the run had)", type=Path)
 PARSER.add("--input DIR", "compare with the degraded photos of the same names (default: those the run had)", type=Path)
 PARSER.add("--posterior-mean DIR", "the predictions that indrmse compares with, by the same names", type=Path)
-PARSER.add(
-    "--stats FILE", "measure against these statistics in place of references; repeat for more", type=Path, action="append"
-)
+PARSER.add("--stats FILE", "measure against these statistics in place of references; repeat for more", action="append")
 PARSER.one_of("--protocol NAME", "judge by the rules of ntire-2025|ntire-2026", ("ntire-2025", "ntire-2026"))
 PARSER.add("--landmarks CSV", "the organisers' landmarks of a challenge (test_face.csv, test_2026_face.csv)", type=Path)
 PARSER.add("--qalign CSV", "Q-Align of each result, as the organisers' eval.py writes it: the sixth term", type=Path)
@@ -122,7 +120,7 @@ def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _statistics(paths: Sequence[Path], metrics: Sequence[str]) -> dict[str, Statistics]:
+def _statistics(paths: Sequence[str], metrics: Sequence[str]) -> dict[str, Statistics]:
     """What --stats names, by the protocol of its features; each must be of a metric that is computed now."""
     if not paths:
         return {}
@@ -130,7 +128,7 @@ def _statistics(paths: Sequence[Path], metrics: Sequence[str]) -> dict[str, Stat
     from gfpup.evaluation.protocols import FEATURES_OF
 
     found: dict[str, Statistics] = {}
-    for path in paths:
+    for path in map(Path, paths):
         statistics = read_statistics(path)
         takes = [metric for metric, features in FEATURES_OF.items() if features == statistics.protocol]
         if not set(takes) & set(metrics):

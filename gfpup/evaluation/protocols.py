@@ -36,6 +36,7 @@ _FACES, _PHOTOS = "faces of a photo, then photos", "photos"
 _PHOTO, _FACE = "whole photo; 512 px along the record's affine for faces", "512 px along the record's affine"
 _ALL = "one number for all faces"
 _RGB01, _BGR, _NO = "RGB, [0, 1]", "BGR, [-1, 1]", "none"
+_Y, _YIQ = "MATLAB's Y, 16 to 235, rounded", "Y of YIQ, 0 to 255, rounded"
 _PIXELS = "the result is brought to the reference's size"
 _PYIQA = "pyiqa"
 _112 = "512 to ArcFace's 112 px, bilinear"
@@ -57,8 +58,8 @@ PROTOCOLS: Final[Mapping[str, Protocol]] = {
     "identity_adaface": Protocol("AdaFace IR-50, MS1MV2", _112, _BGR, _FACE, _FACES, "AdaFace; NTIRE cuts by landmarks"),
     "deg": Protocol("ArcFace ResNet-18", "bilinear to 128", "grey, [-1, 1]", _FACE, _FACES, "VQFR, PMRF; every face counts"),
     "lmd": Protocol("AWing FAN, 98 points", "bilinear to 256", _RGB01, _FACE, _FACES, "VQFR, PMRF"),
-    "niqe": Protocol("", _NO, "MATLAB's Y, 16 to 235, rounded", _PHOTO, _PHOTOS, "BasicSR (its parameters), VQFR, PMRF"),
-    "niqe_pyiqa": Protocol("", _NO, "Y of YIQ, 0 to 255, rounded", _PHOTO, _PHOTOS, "pyiqa's default, NTIRE"),
+    "niqe": Protocol("NIQE, basicsr's parameters", _NO, _Y, _PHOTO, _PHOTOS, "BasicSR, VQFR, PMRF"),
+    "niqe_pyiqa": Protocol("NIQE, pyiqa's parameters", _NO, _YIQ, _PHOTO, _PHOTOS, "pyiqa's default, NTIRE"),
     "musiq": Protocol("MUSIQ, KonIQ-10k", "its own scales", _RGB01, _PHOTO, _PHOTOS, _PYIQA),
     "maniqa": Protocol("MANIQA, KonIQ-10k", _NO, _RGB01, "20 crops of 224 px", _PHOTOS, _PYIQA),
     "clipiqa": Protocol("CLIP RN50", _NO, _RGB01, _PHOTO, _PHOTOS, _PYIQA),

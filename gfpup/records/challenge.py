@@ -62,9 +62,7 @@ def _by_name(folder: Path, flag: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*.png")):
         if path.stem in found:
-            raise GfpupError(
-                f"{path} and {found[path.stem]} have one name, and the challenge matches by name: keep one of them"
-            )
+            raise GfpupError(f"{path} and {found[path.stem]} have one name, by which the challenge matches: keep one of them")
         found[path.stem] = path
     if not found:
         raise GfpupError(f"there is no PNG file below {folder}: the challenge takes results as PNG")
@@ -147,19 +145,20 @@ def _scored(scorer: Scorer, metric: str, restored: UInt8, of: Mapping[str, Any])
 
 
 def _identity(scorer: Scorer, entry: Entry, restored: UInt8, of: Mapping[str, Any]) -> Score:
+    value, reason = None, scorer.missing.get("identity_adaface")
+    if reason is None:
+        value, reason = _likeness(scorer.loaded["identity_adaface"], entry, restored)
+    return Score(ntire.IDENTITY, value, higher_is_better=True, missing_reason=reason, face=0, **of)
+
+
+def _likeness(network: Any, entry: Entry, restored: UInt8) -> tuple[float | None, str | None]:
     from gfpup.evaluation.metrics.identity import cosine
     from gfpup.models.nets.adaface import adaface_crop
 
-    if "identity_adaface" in scorer.missing:
-        return Score(
-            ntire.IDENTITY, None, higher_is_better=True, missing_reason=scorer.missing["identity_adaface"], face=0, **of
-        )
-    network: Any = scorer.loaded["identity_adaface"]
     crops = [adaface_crop(picture, entry.landmarks_xy) for picture in (read_photo(entry.degraded).rgb8, restored)]
     if any(crop is None for crop in crops):
-        reason = "its landmarks fit no face"
-        return Score(ntire.IDENTITY, None, higher_is_better=True, missing_reason=reason, face=0, **of)
-    return Score(ntire.IDENTITY, cosine(*(network.embed_crop(crop) for crop in crops)), higher_is_better=True, face=0, **of)
+        return None, "its landmarks fit no face"
+    return cosine(*(network.embed_crop(crop) for crop in crops)), None
 
 
 def judge_scores(
@@ -198,12 +197,7 @@ def judgement_facts(verdict: ntire.Judgement) -> dict[str, Any]:
         "passed": verdict.passed,
         "allowed": ntire.ALLOWED,
         "fallen": [
-            {
-                "photo": face.name,
-                "set": face.of_set,
-                "identity": face.identity,
-                "threshold": verdict.challenge.thresholds[face.of_set],
-            }
-            for face in verdict.fallen
+            {"photo": it.name, "set": it.of_set, "identity": it.identity, "threshold": verdict.challenge.thresholds[it.of_set]}
+            for it in verdict.fallen
         ],
     }
