@@ -70,12 +70,13 @@ class NIQEPyIQA(_NoReference):
         """Take the fitted natural statistics from pyiqa's file; MetricError without pyiqa or where it is another file."""
         import torch
         from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
 
         module, path = _pyiqa("niqe_arch", cls.name), files["niqe-pyiqa"]
         try:
             stored = loadmat(path, variable_names=["mu_prisparam", "cov_prisparam"])
             mean, covariance = torch.from_numpy(np.ravel(stored["mu_prisparam"])), torch.from_numpy(stored["cov_prisparam"])
-        except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:
+        except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
             raise MetricError(f"{path} does not hold the parameters of NIQE ({str(error)[:80]}): fetch it again") from error
         return cls(lambda x: module.calculate_niqe(x, 0, True, "yiq", mean, covariance), "cpu")
 
