@@ -60,6 +60,7 @@ PLUGIN_KINDS: Final = ("full_reference", "no_reference", "identity")
 _FULL = "gfpup.evaluation.metrics.full_reference"
 _IDENTITY = "gfpup.evaluation.metrics.identity"
 _NONE = "gfpup.evaluation.metrics.no_reference"
+_NIQE = "gfpup.evaluation.metrics.niqe"
 _SET = "gfpup.evaluation.metrics.set_level"
 _FEATURES = "gfpup.evaluation.metrics.features"
 
@@ -95,8 +96,8 @@ _ROWS: Final = (
         "pixels between 98 landmarks of the two faces",
         "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance", ("alignment-wflw-4hg",), "apache-2.0", "faces"),
     MetricFacts("niqe", "no_reference", False, (0, None),
-        "pyiqa.archs.niqe_arch on MATLAB's Y, with the parameters that basicsr ships",
-        "how far the statistics of the picture are from those of undistorted photographs", f"{_NONE}:NIQE", (), POLYFORM),
+        "own, with the parameters that basicsr ships; equals basicsr.metrics.calculate_niqe",
+        "how far the statistics of the picture are from those of undistorted photographs", f"{_NIQE}:NIQE"),
     MetricFacts("niqe_pyiqa", "no_reference", False, (0, None),
         "pyiqa.archs.niqe_arch on its Y (YIQ, 0 to 255), with pyiqa's own parameters",
         "as niqe, as pyiqa computes it by default and the NTIRE challenges report it",

@@ -1,4 +1,4 @@
-"""How good a picture looks by itself: NIQE, MUSIQ, MANIQA, CLIP-IQA, TOPIQ, all by pyiqa.
+"""How good a picture looks by itself: pyiqa's NIQE, MUSIQ, MANIQA, CLIP-IQA, TOPIQ, all by pyiqa.
 
 pyiqa comes under PolyForm Noncommercial: these metrics run only after consent. It fetches weights while it builds a network;
 here each network is built empty and filled from a file by gfpup's own reader, so nothing is fetched, nothing waits and no
@@ -22,9 +22,7 @@ import numpy as np
 from gfpup.core.torchvision_shim import cure
 from gfpup.evaluation.metrics import MetricError, facts
 from gfpup.evaluation.metrics.base import NetworkMetric, fill
-
-NIQE_BLOCK_PX: Final = 96
-"""Side of the blocks that NIQE fits; it needs several. Source: Mittal et al., "Completely blind" (2013)."""
+from gfpup.evaluation.metrics.niqe import BLOCK_PX
 
 
 class _NoReference(NetworkMetric):
@@ -34,35 +32,11 @@ class _NoReference(NetworkMetric):
     against = None
 
 
-class NIQE(_NoReference):
-    """The metric `niqe`, on MATLAB's Y (16 to 235) of the whole picture, as published tables take it, border included."""
-
-    name = "niqe"
-    smallest_px = 2 * NIQE_BLOCK_PX
-    largest_pixels = 8192 * 8192
-
-    @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> NIQE:
-        """Take the fitted natural statistics from the file that basicsr ships; MetricError without it or pyiqa."""
-        import torch
-
-        module = _pyiqa("niqe_arch", cls.name)
-        spec = find_spec("basicsr")
-        if spec is None or spec.origin is None:
-            raise MetricError("niqe needs the parameters that basicsr ships: install basicsr as the README says")
-        parameters = Path(spec.origin).parent / "metrics" / "niqe_pris_params.npz"
-        with np.load(parameters) as stored:
-            mean = torch.from_numpy(np.ravel(stored["mu_pris_param"]))
-            covariance = torch.from_numpy(stored["cov_pris_param"])
-        # On the CPU: it works in float64, for which some accelerators have no arithmetic.
-        return cls(lambda x: module.calculate_niqe(x, 0, True, "ycbcr", mean, covariance), "cpu")
-
-
 class NIQEPyIQA(_NoReference):
     """The metric `niqe_pyiqa`: pyiqa's default, on the Y of YIQ (0 to 255) and with the parameters it downloads."""
 
     name = "niqe_pyiqa"
-    smallest_px = 2 * NIQE_BLOCK_PX
+    smallest_px = 2 * BLOCK_PX
     largest_pixels = 8192 * 8192
 
     @classmethod
@@ -78,6 +52,7 @@ class NIQEPyIQA(_NoReference):
             mean, covariance = torch.from_numpy(np.ravel(stored["mu_prisparam"])), torch.from_numpy(stored["cov_prisparam"])
         except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
             raise MetricError(f"{path} does not hold the parameters of NIQE ({str(error)[:80]}): fetch it again") from error
+        # On the CPU: it works in float64, for which some accelerators have no arithmetic.
         return cls(lambda x: module.calculate_niqe(x, 0, True, "yiq", mean, covariance), "cpu")
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import socket
-import sys
 import time
-import types
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,30 +42,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_pyiqa_the_reason_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("gfpup.evaluation.metrics.no_reference.find_spec", lambda name: object() if name == "clip" else None)
-    for name in ("niqe", "musiq", "maniqa", "clipiqa", "topiq"):
+    for name in ("niqe_pyiqa", "musiq", "maniqa", "clipiqa", "topiq"):
         files = dict.fromkeys(metrics.facts(name).weights, tmp_path / "x.pth")
         with pytest.raises(MetricError, match=f"{name} needs pyiqa"):
             metrics.load(name, files)
-
-
-@needs_pyiqa
-@pytest.mark.skipif(find_spec("basicsr") is None, reason="basicsr is not installed")
-@pytest.mark.usefixtures("no_network")
-def test_niqe_is_pyiqas_with_basicsrs_parameters() -> None:
-    metric = metrics.load("niqe", {})
-    from pyiqa.archs.niqe_arch import calculate_niqe
-
-    spec = find_spec("basicsr")
-    assert spec is not None and spec.origin is not None
-    stored = np.load(Path(spec.origin).parent / "metrics" / "niqe_pris_params.npz")
-    mean, covariance = (torch.from_numpy(stored[key]) for key in ("mu_pris_param", "cov_pris_param"))
-    rgb = picture(300, 390, 4)
-    tensor = torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None].float() / 255
-    score = metric.score(rgb, None)
-    assert score.value == pytest.approx(float(calculate_niqe(tensor, 0, True, "ycbcr", mean.ravel(), covariance)), rel=1e-9)
-    assert not score.higher_is_better and score.value > 0
-    assert metric.score(rgb, rgb[::-1]).value == score.value  # a reference changes nothing
-    assert "192 pixels" in str(metric.score(rgb[:191], None).missing_reason)
 
 
 @needs_pyiqa
@@ -119,36 +96,6 @@ def test_clip_iqa_needs_clips_words(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr("gfpup.evaluation.metrics.no_reference.find_spec", lambda name: None)
     with pytest.raises(MetricError, match="package clip"):
         metrics.load("clipiqa", {"clip-rn50": tmp_path / "RN50.pt"})
-
-
-def official_niqe() -> Any:
-    """BasicSR's module of NIQE, without its package's __init__, whose import needs a torchvision of its own time."""
-    spec = find_spec("basicsr")
-    assert spec is not None and spec.origin is not None
-    folder = Path(spec.origin).parent
-    with pytest.MonkeyPatch.context() as patch:
-        for name, inside in (("basicsr", ""), ("basicsr.metrics", "metrics"), ("basicsr.utils", "utils")):
-            package = types.ModuleType(name)
-            package.__path__ = [str(folder / inside)]
-            patch.setitem(sys.modules, name, package)
-        before = set(sys.modules)
-        sys.modules["basicsr.utils"].bgr2ycbcr = importlib.import_module("basicsr.utils.color_util").bgr2ycbcr  # type: ignore[attr-defined]
-        module = importlib.import_module("basicsr.metrics.niqe")
-        for name in set(sys.modules) - before:
-            if name.startswith("basicsr"):
-                patch.delitem(sys.modules, name)
-    return module
-
-
-@needs_pyiqa
-@pytest.mark.skipif(find_spec("basicsr") is None, reason="basicsr is not installed")
-@pytest.mark.usefixtures("no_network")
-def test_niqe_is_basicsrs_on_real_faces(shared: Path) -> None:
-    metric = metrics.load("niqe", {})
-    bgr = cv2.imread(str(shared / "data" / "photos" / "one_face_small.jpg"))
-    expected = official_niqe().calculate_niqe(bgr, 0)
-    found = metric.score(np.ascontiguousarray(bgr[:, :, ::-1]), None).value
-    assert found == pytest.approx(float(expected), abs=1e-3) and round(float(expected), 3) == 5.673
 
 
 @needs_pyiqa
