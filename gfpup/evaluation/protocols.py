@@ -100,14 +100,24 @@ def record(metric: str) -> dict[str, object] | None:
     found = of(metric)
     if found is None:
         return None
-    files = {weight: catalogue.find(weight).sha256 for weight in facts(metric).weights}
+    files = {weight: published_hash(weight) for weight in facts(metric).weights}
     return {"name": name_of(metric), **asdict(found), "files": files}
+
+
+def published_hash(weight: str) -> str | None:
+    """The SHA-256 that is published of a file, or how it starts ("f7b384ab..."); None where neither is."""
+    checkpoint = catalogue.find(weight)
+    return checkpoint.sha256 or (f"{checkpoint.sha256_starts}..." if checkpoint.sha256_starts else None)
 
 
 def table() -> str:
     """The table of `docs/metrics.md`, as Markdown."""
-    rows = ["| metric | network | resizing | colour | crop | mean over | computed so by |", "|---|---|---|---|---|---|---|"]
+    rows = [
+        "| metric | network | file: SHA-256 | resizing | colour | crop | mean over | computed so by |",
+        "|---|" + "---|" * 7,
+    ]
     for name, it in PROTOCOLS.items():
-        cells = (f"`{name}`", it.network or "pixels", it.resize, it.colour, it.crop, it.mean, it.equal_to)
+        files = ", ".join(f"{weight}: {(published_hash(weight) or 'not published')[:13]}" for weight in facts(name).weights)
+        cells = (f"`{name}`", it.network or "pixels", files, it.resize, it.colour, it.crop, it.mean, it.equal_to)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

@@ -162,7 +162,7 @@ def write_scores(
 ) -> dict[str, Any]:
     """Write `scores.csv` and `scores.json`: metrics scored now replace their earlier lines, the others stay.
 
-    The summary also says of each metric what computed it: protocol, implementation, weights with their SHA-256, licence, the
+    The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, the
     `statistics` it was taken against, and the folders of `origin` ("restored", "reference", "input"). Returns the summary.
     """
     table = target / TABLE
@@ -172,10 +172,9 @@ def write_scores(
     measured = any(row.metric == "peak_memory" for row in kept)
     rows = kept + [row for row in result.rows if row.metric in new or not measured]
     paths = {name: None if path is None else str(path.resolve()) for name, path in origin.items()}
-    computed = {
-        name if "protocol" in said else protocols.BEFORE.get(name, name): said
-        for name, said in read_summary(target).get("computed", {}).items()
-    }
+    earlier = read_summary(target)
+    renamed = {} if "protocols" in earlier else protocols.BEFORE
+    computed = {renamed.get(name, name): said for name, said in earlier.get("computed", {}).items()}
     for metric in sorted(new):
         computed[metric] = computed_by(metric, resolver, statistics or {})
         computed[metric] |= {"reference": paths.get("reference"), "input": paths.get("input")}
@@ -183,14 +182,13 @@ def write_scores(
 
 
 def computed_by(metric: str, resolver: Resolver, statistics: Mapping[str, Statistics] | None = None) -> dict[str, Any]:
-    """What computed a metric: its protocol, and the files with the hashes they have here."""
+    """What computed a metric: the implementation, and the files with the hashes they have here."""
     row, store = facts(metric), resolver.store
     files = {name: resolver.paths.get(name) or store.present(name) for name in row.weights}
     weights = {name: store.digest(path) for name, path in files.items() if path is not None}
     features = protocols.FEATURES_OF.get(metric)
     taken = (statistics or {}).get(features or "")
     return {
-        "protocol": protocols.record(metric),
         "implementation": row.implementation,
         "licence": row.licence_id,
         "weights": weights or list(row.weights),

@@ -141,8 +141,9 @@ def per_photo(scores: Iterable[Score]) -> dict[str, float]:
 
 
 def write(folder: Path, scores: Sequence[Score], **facts: Any) -> dict[str, Any]:
-    """Write `scores.csv` and `scores.json`, with `facts` beside the means, into a folder; returns the summary."""
-    summary = summarise(scores) | facts
+    """Write `scores.csv` and `scores.json` (means, the protocol of each metric, `facts`) into a folder; returns the latter."""
+    records = {name: protocols.record(name) for name in sorted({score.metric for score in scores})}
+    summary = summarise(scores) | {"protocols": {name: it for name, it in records.items() if it is not None}} | facts
     write_atomic(folder / TABLE, file_text(as_csv(in_order(scores))))
     write_atomic(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     return summary

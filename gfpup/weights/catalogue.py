@@ -151,8 +151,9 @@ _BY_HAND: Final = ("inception-ffhq-512", "adaface-ir50-ms1mv2")
 def _checkpoint(row: tuple[str, str, str, str | None, int | None, str | None, str, str], *, metric: bool) -> Checkpoint:
     name, file, address, sha256, size_bytes, key, licence_id, architecture = row
     url = address + file if address.endswith("/") else address
-    known = {"note": _NOTES.get(name, ""), "sha256_starts": _SHA256_STARTS.get(name, ""), "by_hand": name in _BY_HAND}
-    return Checkpoint(name, file, url, sha256, size_bytes, key, licence_id, architecture, metric=metric, **known)
+    note, starts = _NOTES.get(name, ""), _SHA256_STARTS.get(name, "")
+    facts = (name, file, url, sha256, size_bytes, key, licence_id, architecture)
+    return Checkpoint(*facts, metric=metric, note=note, sha256_starts=starts, by_hand=name in _BY_HAND)
 
 
 METRIC_FILES: Final = tuple(_checkpoint(row, metric=True) for row in _METRIC_ROWS)

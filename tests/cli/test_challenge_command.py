@@ -90,7 +90,7 @@ def test_five_terms_have_a_name_of_their_own(folders: Path, gfpup: Run, capsys: 
     assert found["niqe_pyiqa", "set/LFW-Test_0.png"].taken_from == "PNG"
     told = json.loads((folders / "scores" / "scores.json").read_text())
     assert told["challenge"]["passed"] and told["challenge"]["fallen"][0]["threshold"] == 0.5
-    assert told["computed"]["fid"]["protocol"]["name"] == "fid"
+    assert told["protocols"]["fid"]["name"] == "fid" and "basicsr" in told["computed"]["fid"]["implementation"]
 
 
 def test_with_q_align_there_are_six(folders: Path, gfpup: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,8 +69,9 @@ def test_statistics_give_the_number_of_the_references(folders: Path, gfpup: Run,
         [score for score in read_scores(folders / out / "scores.csv") if score.metric == "fid_reference"] for out in "ab"
     )
     assert with_stats.value == pytest.approx(with_faces.value)
-    computed = json.loads((folders / "b" / "scores.json").read_text())["computed"]["fid_reference"]
-    assert computed["protocol"]["name"] == "fid_reference" and computed["statistics"]["pictures"] == 6
+    summary = json.loads((folders / "b" / "scores.json").read_text())
+    computed = summary["computed"]["fid_reference"]
+    assert summary["protocols"]["fid_reference"]["name"] == "fid_reference" and computed["statistics"]["pictures"] == 6
     assert len(computed["statistics"]["sha256"]) == 64
 
 

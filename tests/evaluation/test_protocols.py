@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import util
 from pathlib import Path
 
@@ -38,9 +39,9 @@ def test_a_record_keeps_the_files_with_their_published_hashes() -> None:
     assert found is not None and found["name"] == "fid" and "no antialiasing" in str(found["resize"])
     assert found["files"] == {
         "inception-fid": "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
-        "inception-ffhq-512": None,
+        "inception-ffhq-512": "f7b384ab...",
     }
-    assert protocols.record("seconds") is None
+    assert protocols.record("seconds") is None and protocols.published_hash("arcface-resnet18") is None
 
 
 def test_an_old_fid_is_todays_fid_torchmetrics(tmp_path: Path) -> None:
@@ -56,6 +57,8 @@ def test_an_old_fid_is_todays_fid_torchmetrics(tmp_path: Path) -> None:
         "protocol", "fid", "ntire_2026_five_terms", "",
     ]  # fmt: skip
     assert read(tmp_path / "scores.csv")[0] == Score("fid", 40.0, False)
+    summary = json.loads((tmp_path / "scores.json").read_text())
+    assert list(summary["protocols"]) == ["fid"] and summary["protocols"]["fid"] == protocols.record("fid")
 
 
 def test_the_tables_of_the_page_are_generated() -> None:

@@ -114,7 +114,8 @@ def set_score(name: str, restored: list[Float64], reference: list[Float64] | Sta
 
 
 def _measure(name: str) -> Callable[[Float64, Float64], float]:
-    return {"kid": kernel_distance, "precision": precision}.get(name, frechet_distance)
+    measures: dict[str, Callable[[Float64, Float64], float]] = {"kid": kernel_distance, "precision": precision}
+    return measures.get(name, frechet_distance)
 
 
 def indrmse(squares: Iterable[float]) -> Score:

@@ -10,7 +10,7 @@ import io
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -51,7 +51,7 @@ def statistics_of(features: Float64, *, protocol: str, keep: bool = False) -> St
 def write_statistics(path: Path, statistics: Statistics) -> None:
     """Write an .npz file; OutputError where it cannot be written."""
     buffer, found = io.BytesIO(), statistics.moments
-    arrays = {"mean": found.mean, "cov": found.covariance, "count": np.array(found.count)}
+    arrays: dict[str, Any] = {"mean": found.mean, "cov": found.covariance, "count": np.array(found.count)}
     if statistics.features is not None:
         arrays["features"] = statistics.features.astype(np.float32)
     np.savez_compressed(buffer, protocol=np.array(statistics.protocol), **arrays)
