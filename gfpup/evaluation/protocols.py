@@ -113,7 +113,7 @@ def published_hash(weight: str) -> str | None:
 def table() -> str:
     """The table of `docs/metrics.md`, as Markdown."""
     rows = [
-        "| metric | network | file: SHA-256 | resizing | colour | crop | mean over | computed so by |",
+        "| metric | network | file: SHA-256 | resizing | colour | crop | mean over | as computed by |",
         "|---|" + "---|" * 7,
     ]
     for name, it in PROTOCOLS.items():

@@ -15,7 +15,7 @@ import torch
 from golden import Golden
 
 from gfpup.models.nets.adaface import AdaFaceIR50, adaface_crop, bgr_112
-from gfpup.models.nets.loading import recognise
+from gfpup.models.nets.loading import load_network, recognise
 
 FOUND = util.find_spec("facexlib")
 
@@ -31,6 +31,16 @@ def test_meets_the_official_embedding(shared: Path) -> None:
     golden.check_output(embedding, 1e-4, key="embedding")
     assert float(norm) == pytest.approx(float(golden.facts["outputs"]["norm"]["mean"]), rel=1e-5)
     assert recognise(golden.state()) == "adaface-ir50"
+
+
+@torch.inference_mode()
+def test_as_loaded_from_its_file_it_computes_the_same(shared: Path, tmp_path: Path) -> None:
+    golden = Golden.load(shared, "adaface_ir50")
+    path = tmp_path / "adaface_ir50_ms1mv2.ckpt"
+    state = {f"model.{name}": tensor for name, tensor in golden.state().items()}
+    torch.save({"state_dict": state | {"head.kernel": torch.zeros(512, 10)}}, path)
+    network = load_network(AdaFaceIR50, path, name="adaface-ir50")
+    golden.check_output(network(bgr_112(golden.rgb8)), 5e-4, key="embedding")
 
 
 @pytest.mark.skipif(FOUND is None, reason="facexlib is not installed")
