@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from PIL import Image
 
 from gfpup.analysis.disagreement import disagreement
 from gfpup.analysis.render import number
@@ -124,7 +125,7 @@ def _of_folder(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _opened(path: Path) -> pictures.Image.Image | None:
+def _opened(path: Path) -> Image.Image | None:
     try:
         return pictures.shown(path, pictures.THUMB_PX)
     except GfpupError:

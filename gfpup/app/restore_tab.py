@@ -65,13 +65,11 @@ class RestoreTab:
         self.consent = gr.Checkbox(
             label=self._consent_text(first), visible=methods.consent_needed(first) is not None, elem_id="consent"
         )
-        strength, fidelity = OPTIONS["restore.strength"], OPTIONS["restore.fidelity"]
-        self.strength = gr.Slider(
-            strength.low, strength.high, strength.default, step=0.05, label=texts.strength, info=texts.strength_help
-        )
+        strength = OPTIONS["restore.strength"].default
+        self.strength = gr.Slider(0, 1, strength, step=0.05, label=texts.strength, info=texts.strength_help)
         self.fidelity = gr.Slider(
-            fidelity.low,
-            fidelity.high,
+            0,
+            1,
             request.default("restore.fidelity"),
             step=0.05,
             label=texts.fidelity,

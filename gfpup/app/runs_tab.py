@@ -54,8 +54,8 @@ class RunsTab:
         plain: dict[str, Any] = {"show_progress": "minimal", "concurrency_limit": None}
         private: dict[str, Any] = {**plain, "api_visibility": "private"}
         listing = [self.listed, self.gallery, self.said]
-        tab.select(told(self.list), None, listing, **private)
-        self.refresh.click(told(self.list), None, listing, api_name="runs", **plain)
+        tab.select(told(self.list_runs), None, listing, **private)
+        self.refresh.click(told(self.list_runs), None, listing, api_name="runs", **plain)
         self.gallery.select(told(self.choose), [self.listed], [self.chosen, self.said, self.file], **private)
         self.open.click(told(self.show), [self.chosen], [self.compare.folders, self.tabs], **private).success(
             told(self.compare.compare),
@@ -67,7 +67,7 @@ class RunsTab:
         self.stop.click(told(self.halt), [self.chosen], [self.said], **private)
         self.report.click(told(self.write), [self.chosen], [self.file], **private)
 
-    def list(self) -> Changes:
+    def list_runs(self) -> Changes:
         """All runs, the newest first, each with its first picture."""
         runs = self.desk.folders.runs()
         records = [(folder, record) for folder in runs if (record := find_record(folder)) is not None]

@@ -91,7 +91,7 @@ def without_stubs() -> Iterator[None]:
             raise OSError("no file, so that Gradio makes no stub")
         return real(thing)
 
-    inspect.getfile = getfile
+    inspect.getfile = getfile  # type: ignore[assignment]
     try:
         yield
     finally:

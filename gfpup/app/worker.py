@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 from pathlib import Path
@@ -57,7 +57,7 @@ def _prepare() -> None:
 
 def _answered(request: Mapping[str, Any]) -> dict[str, Any]:
     printed, output = io.StringIO(), io.StringIO()
-    work = {"run": run, "look": look, "speed": speed}[request["do"]]
+    work: Callable[..., dict[str, Any]] = {"run": run, "look": look, "speed": speed}[request["do"]]
     try:
         with redirect_stderr(printed), redirect_stdout(output):
             found = work(**{key: value for key, value in request.items() if key != "do"})

@@ -22,6 +22,7 @@ usage: gfpup VERB ...
   doctor     check this installation, and say what to do about what is wrong
   backends   list the methods side by side, or show one
   score      score a finished run, or any folder, without restoring again
+  stats      compute the statistics of a reference set once, for FID and precision
   compare    compare runs: means, intervals, paired tests, Pareto front
   report     write one page with sliders, scores, failures and the plan
   vote       ask people which method is better, and count their votes
@@ -43,8 +44,8 @@ usage: gfpup VERB ...
 
 # fmt: off
 IN_OWN_MODULE = (
-    "app", "score", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor",
-    "backends", "weights", "completion",
+    "app", "score", "stats", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend",
+    "doctor", "backends", "weights", "completion",
 )
 # fmt: on
 """Verbs that are `run(words)` of the module of their name, with its `HELP`."""

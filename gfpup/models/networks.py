@@ -13,8 +13,9 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
 from gfpup.core.types import UInt8
 from gfpup.models import backends
-from gfpup.models.nets import arcface
+from gfpup.models.nets import adaface, arcface
 from gfpup.models.nets.codeformer import CodeFormer
+from gfpup.models.nets.inception import resized_without_antialiasing
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
 from gfpup.models.nets.retinaface import prepare
 from gfpup.models.nets.vqgan import smallest_margin
@@ -74,6 +75,10 @@ def embedding(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"embedding": network(x)})
 
 
+def embedding_and_norm(network: adaface.AdaFaceIR50, x: torch.Tensor) -> Answer:
+    return Answer(dict(zip(("embedding", "norm"), network.with_norm(x), strict=True)))
+
+
 def anchors(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer(dict(zip(("loc", "conf", "landmarks"), network(x), strict=True)))
 
@@ -100,8 +105,12 @@ _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "bgr": lambda rgb: prepare(_chw(rgb)),
     "rgb_112": arcface.rgb_112,
     "grey_128": arcface.grey_128,
+    "bgr_112": adaface.bgr_112,
+    "inception_299": lambda rgb: resized_without_antialiasing(_chw(rgb).float() / 127.5 - 1.0),
 }
-_ASKS: tuple[Callable[[Any, torch.Tensor], Answer], ...] = (picture, embedding, anchors, nearest_codes, likeliest_codes)
+_ASKS: tuple[Callable[[Any, torch.Tensor], Answer], ...] = (
+    *(picture, embedding, embedding_and_norm, anchors, nearest_codes, likeliest_codes),
+)
 _ASK_OF = {ask.__name__: ask for ask in _ASKS}
 
 NETWORKS: dict[str, Network] = {
@@ -111,7 +120,12 @@ NETWORKS: dict[str, Network] = {
 }
 """By the catalogue's name of the architecture. Salts and gains are those of the parity folder."""
 
-DEFAULTS = {"realesrgan": "realesrgan-x2plus", "retinaface": "retinaface-resnet50", "arcface": "arcface-ir-se50"}
+DEFAULTS = {
+    "realesrgan": "realesrgan-x2plus",
+    "retinaface": "retinaface-resnet50",
+    "arcface": "arcface-ir-se50",
+    "adaface": "adaface-ir50-ms1mv2",
+}
 """The checkpoint that the name of a family, which is not a backend, stands for."""
 
 

@@ -149,9 +149,9 @@ def test_the_licence_of_a_package_is_asked_for_before_it_is_loaded() -> None:
         asked.append((licence_id, what))
         raise LicenceError("consent once with --accept-licence")
 
-    scorer = load_scorer(["psnr", "niqe"], find=absent, allow=refuse)
-    assert [licence for licence, _ in asked] == [POLYFORM] and "niqe" in asked[0][1]
-    assert scorer.missing == {"niqe": "consent once with --accept-licence"}
+    scorer = load_scorer(["psnr", "niqe_pyiqa"], find=absent, allow=refuse)
+    assert [licence for licence, _ in asked] == [POLYFORM] and "niqe_pyiqa" in asked[0][1]
+    assert scorer.missing == {"niqe_pyiqa": "consent once with --accept-licence"}
 
 
 def test_seconds_and_memory() -> None:
