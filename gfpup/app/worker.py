@@ -57,7 +57,8 @@ def _prepare() -> None:
 
 def _answered(request: Mapping[str, Any]) -> dict[str, Any]:
     printed, output = io.StringIO(), io.StringIO()
-    work: Callable[..., dict[str, Any]] = {"run": run, "look": look, "speed": speed}[request["do"]]
+    all_work: dict[str, Callable[..., dict[str, Any]]] = {"run": run, "look": look, "speed": speed}
+    work = all_work[request["do"]]
     try:
         with redirect_stderr(printed), redirect_stdout(output):
             found = work(**{key: value for key, value in request.items() if key != "do"})
