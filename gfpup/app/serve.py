@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from gfpup.analysis.vote import read_trial
+from gfpup.app import ballot
 from gfpup.app.folders import JOBS, UPLOADS, Folders
 from gfpup.core.errors import GfpupError
 
@@ -28,7 +30,8 @@ QUIET: Final = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY":
 
 @dataclass(frozen=True)
 class Request:
-    """The flags of `gfpup app`; `auth` is a name and the file that holds the password, `extra` are words for every run."""
+    """The flags of `gfpup app`; `auth` is a name and the file that holds the password, `extra` are words for every run,
+    and `trial` is the folder of a trial that is served beside the page."""
 
     host: str = "127.0.0.1"
     port: int | None = None
@@ -38,13 +41,14 @@ class Request:
     folder: Path | None = None
     opened: tuple[Path, ...] = (Path(),)
     keep: bool = False
+    trial: Path | None = None
     extra: tuple[str, ...] = ()
 
 
 def serve(**flags: Any) -> int:
     """Serve the page until a signal ends it; returns 0.
 
-    Raises: GfpupError: Gradio is not installed, a folder or a port cannot be used, or others could open the page freely.
+    Raises: GfpupError: Gradio is missing; a folder, trial or port cannot be used; others could open the page freely.
     """
     request = Request(**flags)
     if find_spec("gradio") is None:
@@ -52,6 +56,8 @@ def serve(**flags: Any) -> int:
     if (request.share or request.host not in LOOPBACK) and request.auth is None:
         how = "--share" if request.share else f"--host {request.host}"
         raise GfpupError(f"{how} opens the page to others: give --auth USER:FILE, the name and the file of the password.")
+    if request.trial is not None:
+        read_trial(request.trial)  # what can be refused is refused before Gradio is imported
     check = None if request.auth is None else password_check(*request.auth)
     with Folders.of(request.folder, request.opened, keep=request.keep) as folders:
         _set_environment(folders)
@@ -121,7 +127,7 @@ def _launch(request: Request, folders: Folders, check: Callable[[str, str], bool
     handlers = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         try:
-            _, address, shared = page.launch(
+            app, address, shared = page.launch(
                 server_name=request.host,
                 server_port=request.port,
                 auth=check,
@@ -142,6 +148,9 @@ def _launch(request: Request, folders: Folders, check: Callable[[str, str], bool
             )
         except OSError as error:
             raise GfpupError(f"port {request.port} of {request.host} cannot be used: {error}; give another --port.") from None
+        if request.trial is not None:
+            ballot.offer(app, request.trial, ballot.signed_in(app))
+            print(f"gfpup: raters vote at {(shared or address).rstrip('/')}{ballot.PATH}", file=sys.stderr)
         print(f"gfpup: the page is at {shared or address} (Ctrl-C ends it).", file=sys.stderr, flush=True)
         threading.Thread(target=desk.warm, daemon=True).start()
         stopped.wait()

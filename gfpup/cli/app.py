@@ -39,6 +39,7 @@ PARSER.add("--folder DIR", "keep uploads and results in this folder (default: a 
 PARSER.add("--keep", "do not empty that folder at the end")
 PARSER.add("--open DIR", "runs and pictures in this folder may be opened; repeat for more (default: the current folder)",
            type=Path, action="append", dest="opened")  # fmt: skip
+PARSER.add("--trial DIR", "also serve this trial of gfpup vote at /vote, and keep the votes in DIR/votes", type=Path)
 PARSER.add("--share", "also open the page to the internet through Gradio's server, for 72 hours at most")
 HELP = PARSER.help_text
 

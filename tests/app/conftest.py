@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from gfpup.analysis.vote import make_trial
+
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 USER, PASSWORD = "anna", "correct horse"
 
@@ -36,16 +38,18 @@ def served(shared: Path, tmp_path_factory: pytest.TempPathFactory, finished_swee
     (root / "password.txt").write_text(PASSWORD + "\n")
     (root / "opened").mkdir()
     shutil.copytree(finished_sweep, root / "opened" / "sweep")
+    make_trial([finished_sweep], root / "trial")
     detector = shared / "weights" / "retinaface_mobilenet0.25.pth"
     found_by = ("retinaface-mobilenet0.25", "--detector-path", str(detector)) if detector.is_file() else ("cascade",)
     extra = ("--detector", *found_by, "--background", "none", "--no-download")
-    flags = ["--no-browser", "--folder", str(root / "page"), "--open", str(root / "opened")]
+    flags = ["--no-browser", "--folder", str(root / "page"), "--open", str(root / "opened"), "--trial", str(root / "trial")]
     environment = os.environ | {"GFPUP_CONFIG_DIR": str(root / "config"), "GFPUP_WEIGHTS_DIR": str(root / "weights")}
     process = subprocess.Popen(
         [sys.executable, "-m", "gfpup", "app", *flags, "--auth", f"{USER}:{root / 'password.txt'}", "--", *extra],
         stderr=subprocess.PIPE, text=True, env=environment, cwd=root / "opened",
     )  # fmt: skip
     assert process.stderr is not None
+    assert "raters vote at http" in process.stderr.readline()
     said = process.stderr.readline()
     assert "the page is at" in said, said + process.stderr.read()
     yield Served(said.split(" is at ")[1].split()[0], root / "page", root / "opened", extra, process)
