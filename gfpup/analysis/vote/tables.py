@@ -92,7 +92,7 @@ def notes(result: Result) -> list[str]:
 
 
 def _of_question(about: QuestionResult, ci: str) -> list[Table]:
-    asked = f"{about.question}: {about.votes} votes of {about.raters} raters on {about.photos} photos"
+    asked = f"{about.question}: {about.votes} votes of {about.raters} rater{'s' * (about.raters != 1)} on {about.photos} photos"
     title = f"{asked}; equally strong methods tie in {about.tie_share:.0%}"
     strengths = [
         [str(one.rank), one.method, f"{one.strength:+.2f}", _range(one.interval), str(one.votes)] for one in about.strengths
