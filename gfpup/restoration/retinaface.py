@@ -47,7 +47,7 @@ SMALLEST_LOOK_PX, LARGEST_LOOK_PX, MOST_REDUCTION = 640, 960, 5.0
 """Short side of the first look: the photo's, reduced 5 times, but not under 640 px and not over 960. In it the network proposes
 faces that are 6 px wide."""
 
-CROWD, CROWD_GROWTH, CROWD_PX = 8, 3.0, 72.0
+CROWD, CROWD_GROWTH, CROWD_PX = 11, 3.0, 72.0
 """Where the first look proposes so many faces, there are others too small for it: those of up to 72 px are proposed from a
 copy with sides three times as long, in tiles. Source: experiments/015-detection."""
 CROWD_TILE_PX = 1280
@@ -107,12 +107,13 @@ class RetinaFaceDetector:
         proposals = self._find(small, self.proposal_threshold, to_photo)
         tiny = TINY_PX * size_hw[0] / small.shape[0]
         proposals = [face for face in proposals if face.score > min(LIKELY, self.threshold) or longer_side(face) <= tiny]
-        if self.detect_size is None and len(proposals) >= CROWD:
+        whole = (small.shape[0], small.shape[1]) == size_hw
+        if self.detect_size is None and not whole and len(proposals) >= CROWD:
             proposals += self._crowd(rgb, round(CROWD_GROWTH * side))
         proposals += also
         large = [face for face in proposals if longer_side(face) > LARGE_PX]
         usual = [face for face in proposals if longer_side(face) <= LARGE_PX]
-        if (small.shape[0], small.shape[1]) == size_hw:  # the first look has seen the photo's own pixels
+        if whole:  # the first look has seen the photo's own pixels
             decided = [face for face in usual if face.score > self.threshold]
         else:
             decided = self._second_look(rgb, usual)
