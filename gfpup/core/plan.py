@@ -62,6 +62,7 @@ class Encoding:
     ext: str
     suffix: str
     metadata: bool
+    mark: bool
     jpeg_quality: int
     webp_quality: int
     png_compression: int
@@ -110,6 +111,8 @@ class Recipe:
     def facts(self) -> dict[str, Any]:
         """Ready for JSON. The names and what is left out are those of all manifests so far, which must stay readable."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if not self.write.mark:
+            del found["write"]["mark"]
         return {key: value for key, value in found.items() if value or key not in ("results", "rules", "members", "keep_tone")}
 
 

@@ -164,6 +164,21 @@ class Score:
         return self.metric, self.level
 
 
+@dataclass(frozen=True)
+class Mark:
+    """What a result's file says of how it was made: IPTC's `source_type`, who did it, and to which faces.
+
+    `software` and `method` are names, `version` is the method's or None; `boxes` are the restored faces, xyxy in pixels of the
+    result.
+    """
+
+    source_type: str
+    software: str
+    method: str
+    version: str | None = None
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class RestoredPhoto:
     """The finished photo: `pixels` (h, w, 3) of the input's dtype, and all that is known about how it came to be."""
@@ -183,6 +198,8 @@ class RestoredPhoto:
     """The method that was chosen for this photo by `--auto`; None where the run has one method."""
     notes: tuple[str, ...] = ()
     """What was decided about this photo, and why; unlike a warning it asks nothing of the user."""
+    mark: Mark | None = None
+    """What its file is to say of how it was made; None where nothing was restored, or no mark is wanted."""
 
 
 class Backend(Protocol):

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 Pair = tuple[float, float]
+TRAINED, COMPUTED = "compositeWithTrainedAlgorithmicMedia", "algorithmicallyEnhanced"
+"""Digital source types: parts made by a trained model, and enhanced by an algorithm. Source: cv.iptc.org/newscodes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class BackendFacts:
     `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
     `gflop` counts the operations for one face at 512 px, 10^9: what speed depends on, on any machine. `published_as` is what
     `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
-    from the user's own checkpoint (--model-path), because none is published under its name.
+    from the user's own checkpoint (--model-path), because none is published under its name. `source_type` is IPTC's digital
+    source type of what it restores; "" where it changes nothing, where nobody knows, and where its members decide.
     """
 
     entry: str
@@ -80,6 +83,7 @@ class BackendFacts:
     source: str = ""
     whole_photos: bool = False
     own_file: bool = False
+    source_type: str = TRAINED
     network: Architecture | None = None
 
     @property
@@ -96,13 +100,14 @@ _GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
 TABLE: dict[str, BackendFacts] = {
     "identity": BackendFacts(
         f"{_BACKENDS}.identity:Identity", "returns its input: the zero of every comparison",
-        best_for="seeing what detection and paste alone change", gflop=0.0,
+        best_for="seeing what detection and paste alone change", gflop=0.0, source_type="",
     ),
     "classical": BackendFacts(
         f"{_BACKENDS}.classical:Classical",
         "denoises, deblurs and sharpens without weights: the baseline every learned method must beat",
         best_for="mild damage, and when nothing may be invented",
         limits="adds no detail; what blur took below the noise stays lost", source="experiments/001-baselines",
+        source_type=COMPUTED,
     ),
     "gfpgan": BackendFacts(
         f"{_BACKENDS}.gfpgan:GFPGAN", "a generative face prior, steered by what is left of the face",
@@ -158,18 +163,18 @@ TABLE: dict[str, BackendFacts] = {
     "ensemble": BackendFacts(
         f"{_BACKENDS}.ensemble:Ensemble", "the weighted mean of several methods' restored faces, pasted once",
         best_for="softening one method's errors by another's",
-        limits="costs the sum of its members; detail that they disagree on blurs",
+        limits="costs the sum of its members; detail that they disagree on blurs", source_type="",
     ),
     "auto": BackendFacts(
         "gfpup.restoration.auto:AutoRestorer",  # never loaded: what it chooses is
         "chooses one of the others for each photo, by visible rules, and says why",
         best_for="folders of mixed damage; --auto is short for it",
         limits="chooses among the methods whose weights are present, downloads nothing; the largest face of a photo decides",
-        source="conf/auto.yaml, experiments/010-auto",
+        source="conf/auto.yaml, experiments/010-auto", source_type="",
     ),
     "precomputed": BackendFacts(
         f"{_BACKENDS}.precomputed:Precomputed", "the results of another tool, matched by name or by a mapping file",
-        best_for="comparing any tool in the same tables", whole_photos=True,
+        best_for="comparing any tool in the same tables", whole_photos=True, source_type="",
     ),
     "upstream": BackendFacts(
         f"{_BACKENDS}.upstream:Upstream", "the official implementation's own path, for comparison with gfpup's",

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from PIL import ImageFile
 
-from gfpup.core.types import Metadata
+from gfpup.core.types import Mark, Metadata
+from gfpup.photos.mark import with_mark
 
 _IPTC_RESOURCE: Final = 0x0404
 _TIFF_IPTC: Final = 33723
@@ -57,6 +58,16 @@ def fitting_annotations(form: str, metadata: Metadata) -> tuple[Metadata, list[s
                 lost.append(name)
     emptied: dict[str, Any] = {name: () if name == "texts" else None for name in lost}
     return replace(metadata, **emptied), said
+
+
+def marked(form: str, metadata: Metadata, mark: Mark | None) -> tuple[Metadata, list[str]]:
+    """The metadata with `mark` in its XMP, where the format holds any; else words for what is missing."""
+    if mark is None:
+        return metadata, []
+    if form not in _HOLDS["xmp"]:
+        return metadata, [f"it does not say that it was restored: {form} holds no XMP data (--ext png does)"]
+    xmp, said = with_mark(metadata.xmp, mark, most_bytes=_JPEG_BYTES["xmp"] if form == "JPEG" else None)
+    return replace(metadata, xmp=xmp), said
 
 
 def with_iptc(jpeg: bytes, iptc: bytes) -> bytes:

@@ -33,10 +33,12 @@ def write_photo(
     webp_quality: int = 95,
     png_compression: int = 3,
     keep_metadata: bool = True,
+    mark: bool = True,
 ) -> tuple[str, ...]:
     """Write a result in the format of the path's extension, all at once; returns what the format could not keep.
 
-    EXIF, colour profile and resolution of the photo go along unless `keep_metadata` is False. Qualities are 1 to 100, PNG's
+    EXIF, colour profile and resolution of the photo go along unless `keep_metadata` is False. Of a restored photo the XMP says
+    by which method, unless `mark` is False. Qualities are 1 to 100, PNG's
     compression 0 (large, fast) to 9.
 
     Raises:
@@ -50,7 +52,8 @@ def write_photo(
         if not low <= (value := getattr(options, name)) <= high:
             raise GfpupError(f"invalid value {value!r} for {name}: expected a whole number from {low} to {high}.")
     photo = as_photo(result)
-    return photos.write_photo(Path(path), photo.pixels, alpha=photo.alpha, metadata=photo.metadata, options=options)
+    said = result.mark if mark and isinstance(result, RestoredPhoto) else None
+    return photos.write_photo(Path(path), photo.pixels, alpha=photo.alpha, metadata=photo.metadata, options=options, mark=said)
 
 
 def as_photo(picture: Picture) -> Photo:

@@ -18,9 +18,9 @@ from PIL import Image
 
 from gfpup.core.errors import PhotoError
 from gfpup.core.files import write_atomic
-from gfpup.core.types import Metadata, Pixels, UInt8
+from gfpup.core.types import Mark, Metadata, Pixels, UInt8
 from gfpup.photos import exif
-from gfpup.photos.annotations import fitting_annotations, png_texts, with_iptc
+from gfpup.photos.annotations import fitting_annotations, marked, png_texts, with_iptc
 from gfpup.photos.formats import check_size, format_of
 from gfpup.photos.modes import rounded_to_8
 from gfpup.photos.opening import DECODING_ERRORS
@@ -49,18 +49,25 @@ class WriteOptions:
 
 
 def write_photo(
-    path: Path, pixels: Pixels, *, alpha: Pixels | None, metadata: Metadata, options: WriteOptions | None = None
+    path: Path,
+    pixels: Pixels,
+    *,
+    alpha: Pixels | None,
+    metadata: Metadata,
+    options: WriteOptions | None = None,
+    mark: Mark | None = None,
 ) -> tuple[str, ...]:
     """Write a picture in the format of the path's extension, all at once; return what the format could not keep.
 
     `pixels` (h, w, 3) uint8 or uint16 RGB, `alpha` (h, w) of the same dtype or None. Missing folders are made. The same pixels,
-    metadata and options give the same bytes.
+    metadata, options and mark give the same bytes. The `mark` is written also where no metadata is kept.
 
     Raises:
         PhotoError: this picture cannot be written: it is too large for the format, or its name is too long.
         OutputError: the disk is full, or the folder is gone or read-only.
     """
-    data, warnings = encode(format_of(path), pixels, alpha=alpha, metadata=metadata, options=options, name=str(path))
+    form = format_of(path)
+    data, warnings = encode(form, pixels, alpha=alpha, metadata=metadata, options=options, mark=mark, name=str(path))
     write_atomic(path, data)
     if metadata.modified_ns is not None and (options is None or options.keep_metadata):
         with suppress(OSError):  # some file systems take no dates; the photo is there all the same
@@ -75,6 +82,7 @@ def encode(
     alpha: Pixels | None,
     metadata: Metadata,
     options: WriteOptions | None = None,
+    mark: Mark | None = None,
     name: str = "the picture",
 ) -> tuple[bytes, tuple[str, ...]]:
     """Encode a picture as `form` (Pillow's name of a format) and return its bytes, and what the format could not keep.
@@ -95,13 +103,14 @@ def encode(
             warnings.append(f"transparency was dropped: {form} has none (--ext png keeps it)")
         alpha = None
     kept, said = _kept(form, metadata if options.keep_metadata else Metadata(metadata.format), pixels.shape[:2])  # type: ignore[arg-type]
+    kept, about_mark = marked(form, kept, mark)
     whole: Pixels = pixels if alpha is None else np.dstack((pixels, alpha))  # type: ignore[assignment]
     try:
         with collected_warnings() as heard:
             data = _encoded(form, whole, kept, options)
     except (*DECODING_ERRORS, cv2.error) as error:
         raise PhotoError(f"{name} cannot be written: encoding it as {form} failed ({' '.join(str(error).split())})") from error
-    return data, (*warnings, *said, *told(heard))
+    return data, (*warnings, *said, *about_mark, *told(heard))
 
 
 def _kept(form: str, metadata: Metadata, size_hw: tuple[int, int]) -> tuple[Metadata, list[str]]:

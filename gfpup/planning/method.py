@@ -12,6 +12,7 @@ from gfpup.core.errors import GfpupError, LicenceError
 from gfpup.core.plan import Decision
 from gfpup.core.types import BackendSpec
 from gfpup.models import backends
+from gfpup.models.table import TRAINED
 from gfpup.planning.settings import Settings, typed
 from gfpup.weights import catalogue
 from gfpup.weights.resolver import Resolver
@@ -53,6 +54,12 @@ class Method:
 
     def _facts(self) -> dict[str, Any]:
         return {"backend": self.name, "parameters": dict(sorted(self.parameters.items()))}
+
+    @property
+    def source_type(self) -> str:
+        """IPTC's digital source type of its results: of several members that of a trained one, where there is one."""
+        kinds = [member.source_type for member in self.members] or [backends.facts(self.name).source_type]
+        return TRAINED if TRAINED in kinds else next(filter(None, kinds), "")
 
     def spec(self, resolver: Resolver, **common: Any) -> BackendSpec:
         """What the backend is loaded with; `common` are the fields that all members share (device, dtype, seed)."""

@@ -48,8 +48,9 @@ _RestoreOptions = TypedDict("_RestoreOptions", {
 _RunOptions = TypedDict("_RunOptions", {
     "recursive": bool, "source": str | None, "reference": File | None, "limit": int | None, "experiment": str | None,
     "resume": bool, "overwrite": bool, "ext": str | None, "suffix": str | None, "strip_metadata": bool, "save_faces": bool,
-    "metrics": str | Sequence[str] | None, "require_metrics": bool, "tracking": str | None, "tracking_uri": str | None,
-    "no_report": bool, "devices": int | str | None, "num_nodes": int | None, "cache": bool, "no_cache": bool,
+    "no_mark": bool, "metrics": str | Sequence[str] | None, "require_metrics": bool, "tracking": str | None,
+    "tracking_uri": str | None, "no_report": bool, "devices": int | str | None, "num_nodes": int | None,
+    "cache": bool, "no_cache": bool,
 }, total=False)
 # fmt: on
 

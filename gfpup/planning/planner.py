@@ -88,6 +88,9 @@ def make_plan(
 
 def _recipe(settings: Settings, method: Method, placement: Placement, **decided: Any) -> Recipe:
     """What decides the bytes: the method, the placement, what was asked for, and the other decisions."""
+    write = {field.name: getattr(settings.write, field.name) for field in fields(Encoding)}
+    # A run that never marks anything is the same with the flag and without.
+    write["mark"] = settings.write.mark and bool(method.source_type or decided["background"] != "none")
     return Recipe(
         **method.recipe(),
         **decided,
@@ -107,7 +110,7 @@ def _recipe(settings: Settings, method: Method, placement: Placement, **decided:
         # Folders made before faces could be picked stay what they are.
         faces={key: value for key, value in asdict(settings.faces).items() if value or key != "picked"},
         device=placement.device.value.kind,
-        write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
+        write=Encoding(**write),
     )
 
 

@@ -46,6 +46,8 @@ class Write:
     ext: str = option("auto", Flag("--ext", "write files of this type; auto keeps the photo's own", "EXT"), choices=EXTENSIONS)
     suffix: str = option("", Flag("--suffix", "add this to each name", "TEXT"), kind="text")
     metadata: bool = option(True, Flag("--strip-metadata", "write no EXIF, colour profile or resolution", sets=False))
+    mark: bool = option(
+        True, Flag("--no-mark", "do not say in the results' XMP that they were restored, by what, and where", sets=False))
     faces: bool = option(False, Flag("--save-faces", "also write each face as aligned and as restored", sets=True))
     jpeg_quality: int = option(95, low=1, high=100)
     webp_quality: int = option(95, low=1, high=100)

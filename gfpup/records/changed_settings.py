@@ -24,6 +24,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "rules": "the rules of --auto", "members": "the methods of --auto or --ensemble-backends",
     "checkpoints": "the checkpoints", "tiles": "--tile or --tile-overlap",
     "faces.leave_alone": "--leave-alone", "faces.picked": "--pick-faces", "write.metadata": "--strip-metadata",
+    "write.mark": "the mark in XMP (--no-mark)",
 }
 """What has no flag of its own, or no value that a person would recognise: these are only named."""
 # fmt: on

@@ -42,7 +42,13 @@ def encoded(name: str, restored: RestoredPhoto, options: WriteOptions) -> Encode
     if form in LOSSLESS:
         return None
     data, warnings = encode(
-        form, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=options, name=name
+        form,
+        restored.pixels,
+        alpha=restored.alpha,
+        metadata=restored.photo.metadata,
+        options=options,
+        mark=restored.mark,
+        name=name,
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"result{Path(name).suffix}"

@@ -36,6 +36,7 @@ from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
 from gfpup.restoration.turn import TurningDetector
 from gfpup.running import kept
+from gfpup.running.marking import MarkingRestorer
 from gfpup.running.predict import PhotoRestorer
 from gfpup.weights import licences
 from gfpup.weights.resolver import Resolver
@@ -44,9 +45,15 @@ from gfpup.weights.store import locate
 VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
 
 
-@lasting_memory()
 def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
-    """Load the detector, the method and whatever else `plan` names."""
+    """Load the detector, the method and whatever else `plan` names; results carry the mark that their files are to have."""
+    restorer = _load_restorer(settings, plan, method, resolver)
+    own_checkpoint = settings.weights.model is not None
+    return MarkingRestorer(restorer, plan.recipe, method, own_checkpoint=own_checkpoint) if plan.recipe.write.mark else restorer
+
+
+@lasting_memory()
+def _load_restorer(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
     torch.set_num_threads(plan.threads)
     cv2.setNumThreads(plan.threads)
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23

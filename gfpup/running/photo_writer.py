@@ -120,7 +120,12 @@ class PhotoWriter(BasePredictionWriter):
                     warnings += outcome.encoded.warnings
                 else:
                     warnings += photos.write_photo(
-                        output, restored.pixels, alpha=restored.alpha, metadata=restored.photo.metadata, options=self.options
+                        output,
+                        restored.pixels,
+                        alpha=restored.alpha,
+                        metadata=restored.photo.metadata,
+                        options=self.options,
+                        mark=restored.mark,
                     )
                 for file, pixels in () if self.faces is None else self.faces(task.name, restored):
                     path = self.folder / file

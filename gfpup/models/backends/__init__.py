@@ -5,7 +5,7 @@ from __future__ import annotations
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import CROP_PX, Backend, BackendSpec
-from gfpup.models.table import TABLE, BackendFacts
+from gfpup.models.table import TABLE, TRAINED, BackendFacts
 from gfpup.weights import catalogue
 
 __all__ = ["TABLE", "BackendFacts", "canonical", "crop_px", "facts", "load", "published"]
@@ -25,7 +25,7 @@ def canonical(name: str) -> str:
 
 
 def facts(name: str) -> BackendFacts:
-    """The facts of `name`; an installed plug-in's class states its own as `parameters` and `own_file`.
+    """The facts of `name`; an installed plug-in's class states its own as `parameters`, `own_file` and `source_type`.
 
     Raises: GfpupError: no such backend.
     """
@@ -38,6 +38,7 @@ def facts(name: str) -> BackendFacts:
         summary=summary,
         parameters=tuple(getattr(cls, "parameters", ())),
         own_file=bool(getattr(cls, "own_file", False)),
+        source_type=str(getattr(cls, "source_type", TRAINED)),
     )
 
 
