@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gfpup.analysis.disagreement import SIDE_PX, disagreement
+from gfpup.analysis.disagreement import FULL_SCALE, SIDE_PX, disagreement, disagreement_map, heat, region_disagreements
 
 
 def flat(level: int, size_hw: tuple[int, int] = (40, 60)) -> np.ndarray:
@@ -40,3 +40,29 @@ def test_pictures_of_other_sizes_are_compared_at_the_smallest() -> None:
     wide = flat(0, (30, 4 * SIDE_PX))
     wide[:, ::2] = 200  # stripes that the reduction averages
     assert disagreement([wide, flat(100, (30, 4 * SIDE_PX))]) == pytest.approx(0, abs=1)
+
+
+def test_each_region_has_its_own_number() -> None:
+    one = flat(100)
+    one[10:20, 15:30] = 130
+    found = region_disagreements([one, flat(100), flat(101)], [(0.25, 0.25, 0.25, 0.25), (0.75, 0.75, 0.25, 0.25)])
+    assert found == pytest.approx([30, 1]) and max(found) == disagreement(
+        [one, flat(100), flat(101)], [(0.25, 0.25, 0.25, 0.25)]
+    )
+    assert region_disagreements([one], [(0, 0, 1, 1), (0, 0, 0.5, 0.5)]) == [0.0, 0.0]
+
+
+def test_the_map_is_the_range_at_each_pixel_and_of_two_pictures_their_difference() -> None:
+    rng = np.random.default_rng(3)
+    one, two, three = rng.integers(0, 256, (3, 40, 60, 3), dtype=np.uint8)
+    assert disagreement_map([one, two]).mean() == pytest.approx(disagreement([one, two]))
+    assert (disagreement_map([one, two, three]) == np.ptp(np.stack([one, two, three]).astype(float), axis=0).mean(axis=2)).all()
+    assert disagreement_map([one, one]).max() == 0 and disagreement_map([one, two], side_px=30).shape == (20, 30)
+    with pytest.raises(ValueError, match="two pictures"):
+        disagreement_map([one])
+
+
+def test_a_map_is_shown_from_black_to_bright() -> None:
+    steps = np.linspace(0, 2 * FULL_SCALE, 9, dtype=np.float32)[None]
+    luma = heat(steps).astype(float).sum(axis=2)[0]
+    assert heat(steps).shape == (1, 9, 3) and luma[0] < 10 and (np.diff(luma[:5]) > 0).all() and (luma[4:] == luma[4]).all()

@@ -138,7 +138,7 @@ class PhotoScores:
             notes=_notes(subject, photo),
             values=json.dumps(list(rows.values()), separators=(",", ":")),
             apart=float(f"{apart:.6g}"),
-            difference=_difference(subject, apart) if photo in self.differences else "",
+            difference=_difference(subject, apart, views) if photo in self.differences else "",
             face_numbers=tuple(faces),
             decided=tuple(_decided(subject, photo)),
         )
@@ -164,10 +164,15 @@ def _is_worth_zooming(face: Box) -> bool:
     return min(0.7 / face[2], 0.7 / face[3]) > _ZOOM_WORTH
 
 
-def _difference(subject: Subject, apart: float) -> str:
-    """How far apart the pictures are, as a sentence about a card."""
+def _difference(subject: Subject, apart: float, views: Views) -> str:
+    """How far apart the pictures are, and each of several faces in them, as a sentence about a card."""
     what = "The results" if len(subject.runs) > 1 else "Before and after"
-    return f"{what} differ by {number(apart, digits=2)} of 255 levels" if apart else f"{what} are equal"
+    if not apart:
+        return f"{what} are equal"
+    numbers = views.face_numbers or range(1, len(views.faces) + 1)
+    of_faces = [f"face {i} by {number(value, digits=2)}" for i, value in zip(numbers, views.faces_apart, strict=False)]
+    faces = f": {', '.join(of_faces)}" if len(of_faces) > 1 else ""
+    return f"{what} differ by {number(apart, digits=2)} of 255 levels{faces}"
 
 
 def _decided(subject: Subject, photo: str) -> Iterator[tuple[str, list[int]]]:

@@ -8,14 +8,14 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from PIL import Image
 
-from gfpup.analysis.disagreement import disagreement
+from gfpup.analysis.disagreement import disagreement, disagreement_map, heat, region_disagreements
 from gfpup.analysis.report.data import Subject
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import UInt8
@@ -34,6 +34,8 @@ SMALLEST_PX, LARGEST_PX = 256, 1280
 FACES_SHOWN: Final = 8
 FACE_MARGIN: Final = 0.35
 THUMBNAIL_PX: Final = 200
+MAP_PX: Final = 320
+"""The longer side of a map of disagreement, which is smooth: it takes little beside the pictures."""
 _PROFILE_BYTES: Final = 16_384
 
 
@@ -59,7 +61,8 @@ class Views:
     """A photo in all its versions, by column; a text says why one is missing. `size_wh` is the input's, in pixels.
 
     `faces` are its largest ones from left to right, and `face_numbers` their numbers in the record, from 1.
-    `apart` is how far the runs are apart (see `differences`), None where that is not known.
+    `apart` is how far the runs are apart (see `differences`), None where that is not known; `faces_apart` is the same of each
+    of `faces`, and `map` a picture of where they are apart, both of two runs or more.
     """
 
     photo: str
@@ -68,6 +71,8 @@ class Views:
     pictures: dict[str, Picture | str]
     face_numbers: tuple[int, ...] = ()
     apart: float | None = None
+    faces_apart: tuple[float, ...] = ()
+    map: str = ""
 
 
 def columns(subject: Subject) -> dict[str, str]:
@@ -111,10 +116,15 @@ def differences(subject: Subject) -> dict[str, float]:
 
 def _apart(subject: Subject, found: Mapping[str, Image.Image | str], faces: Sequence[Box]) -> float | None:
     """How far apart the runs' versions of a photo are, or the only run's from the input; None for fewer than two pictures."""
+    pixels = _compared(subject, found)
+    return disagreement(pixels, faces) if len(pixels) > 1 else None
+
+
+def _compared(subject: Subject, found: Mapping[str, Image.Image | str]) -> list[UInt8]:
+    """The pictures that are compared with each other: those of the runs, or of the only run and of the input."""
     left_out = {"reference", "before"} if len(subject.runs) > 1 else {"reference"}
     pictures = [it for name, it in found.items() if isinstance(it, Image.Image) and name not in left_out]
-    pixels = [np.asarray(picture.convert("RGB"), np.uint8) for picture in pictures]
-    return disagreement(pixels, faces) if len(pixels) > 1 else None
+    return [np.asarray(picture.convert("RGB"), np.uint8) for picture in pictures]
 
 
 def _views(subject: Subject, photo: str, limits: Limits) -> Views:
@@ -122,7 +132,13 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
     wanted = _with_margin(list(faces.values()))
     shown = {name: found[name] for name in columns(subject) if name in found}
     kept = {name: _picture(it, wanted, limits) if isinstance(it, Image.Image) else it for name, it in shown.items()}
-    return Views(photo, size, tuple(faces.values()), kept, tuple(faces), _apart(subject, found, list(faces.values())))
+    boxes = list(faces.values())
+    seen = Views(photo, size, tuple(boxes), kept, tuple(faces), _apart(subject, found, boxes))
+    pixels = _compared(subject, found) if len(subject.runs) > 1 else []
+    if len(pixels) < 2 or not seen.apart:
+        return seen
+    spread = Image.fromarray(heat(disagreement_map(pixels, side_px=min(MAP_PX, limits.side_px))))
+    return replace(seen, faces_apart=tuple(region_disagreements(pixels, boxes)), map=_uri(spread))
 
 
 def _versions(

@@ -127,6 +127,14 @@ def test_pictures_that_differ_most_come_first_and_unknown_ones_last(subject: Sub
     assert equal.orders()["Largest difference first"][0].kind == "difference", "an order in which all are equal is not offered"
 
 
+def test_each_of_several_faces_has_its_difference(subject: Subject) -> None:
+    scores, boxes = PhotoScores(subject, {"a": 12.3}), ((0.1, 0.1, 0.2, 0.2), (0.4, 0.1, 0.3, 0.3))
+    shown = scores.card(Views("a", (30, 20), boxes, {}, (2, 1), faces_apart=(12.3, 0.41)))
+    assert shown.difference == "The results differ by 12 of 255 levels: face 2 by 12, face 1 by 0.41"
+    alone = scores.card(Views("a", (30, 20), boxes[:1], {}, (1,), faces_apart=(12.3,)))
+    assert alone.difference == "The results differ by 12 of 255 levels"
+
+
 def test_photos_can_be_sorted_by_difference_and_worst_first(subject: Subject) -> None:
     scores = PhotoScores(subject)
     orders = scores.orders()

@@ -133,7 +133,11 @@ def test_runs_differ_by_the_largest_difference_of_their_pictures(tmp_path: Path)
     spot.save(tmp_path / "spot.png")
     third = run_of("three", Item("a.png", tmp_path / "spot.png", before), faces=[(0, 0, 24, 24)], backend="x")
     assert differences(subject_of(third, first)) == {"a": pytest.approx(90)}, "a face counts as much as a whole photo"
-    assert views_of(third, first).face_numbers == (1,)
+    seen = views_of(third, first)
+    assert seen.face_numbers == (1,) and seen.faces_apart == (pytest.approx(90),)
+    where = opened(seen.map)
+    assert where[4:20, 4:20].mean() > 150 and where[40:, 40:].max() < 25, "bright where the spot is, black elsewhere"
+    assert views_of(first).map == "" and views_of(first, first).map == "", "one run, and equal ones, have no map"
 
 
 def test_the_more_pictures_the_smaller_they_are() -> None:
