@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from gfpup.analysis import published
+from gfpup.analysis.forms import csv_table, in_latex, in_markdown, latex_table, markdown_table
 from gfpup.cli.table import print_table
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
@@ -15,7 +16,7 @@ from gfpup.weights import catalogue
 from gfpup.weights.store import Store, default_folder
 
 HELP = """\
-usage: gfpup backends [show NAME] [--json]
+usage: gfpup backends [show NAME] [--json | --csv | --markdown | --latex]
 
 List the methods: what each costs, what it was measured at, its licence, whether its weights are here.
 
@@ -27,18 +28,25 @@ List the methods: what each costs, what it was measured at, its licence, whether
   gfpup backends
   gfpup backends show codeformer
   gfpup backends --json
+  gfpup backends --markdown
 """
+_FORMS: Final = ("json", "csv", "markdown", "latex")
 
 
 def run(words: Sequence[str]) -> int:
     """`gfpup backends`: returns 0."""
-    as_json = "--json" in words
-    rest = [word for word in words if word != "--json"]
+    forms = [form for form in _FORMS if f"--{form}" in words]
+    if len(forms) > 1:
+        raise GfpupError(f"--{forms[0]} and --{forms[1]} exclude each other: give one of them.")
+    as_json = forms == ["json"]
+    rest = [word for word in words if word not in [f"--{form}" for form in forms]]
     store = Store(default_folder())
     if not rest:
         rows = [describe(name, store) for name in names()]
-        print(json.dumps(rows, indent=1)) if as_json else _print_matrix(rows)
+        print(_in_form(forms[0], rows), end="") if forms else _print_matrix(rows)
         return 0
+    if forms and not as_json:
+        raise GfpupError(f"--{forms[0]} is a table of all methods: leave out {' '.join(rest)!r}, or use --json.")
     if rest[0] != "show" or len(rest) != 2:
         raise GfpupError(f"gfpup backends does not know {' '.join(rest)!r}; write gfpup backends show NAME.")
     row = describe(backends.canonical(rest[1]), store)
@@ -91,14 +99,37 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
+_HEADINGS: Final = ("backend", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
+"""Of the matrix; those of numbers end in "#"."""
+
+
 def _print_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    headings = ("backend", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
+    print_table(_HEADINGS, _cells(rows))
+
+
+def _in_form(form: str, rows: Sequence[dict[str, Any]]) -> str:
+    """The matrix as a whole document: JSON has every fact, the tables those of the screen, with where numbers come from."""
+    if form == "json":
+        return json.dumps(rows, indent=1) + "\n"
+    heads = [heading.rstrip("#") for heading in _HEADINGS]
+    table = [heads, *_cells(rows)]
+    if form == "csv":
+        return csv_table(table)
+    source = next(row.source for row in published.rows() if row.protocol == published.CELEBA_TEST)
+    said = f"GFLOP: operations a face, 10^9. MB: size of the weights. FID, Deg: lower is better, as published for {source}."
+    if form == "markdown":
+        return "\n".join([*markdown_table(table), "", in_markdown(said), ""])
+    columns = "".join("r" if heading.endswith("#") else "l" for heading in _HEADINGS)
+    return "\n".join(latex_table([[in_latex(cell) for cell in row] for row in table], caption=in_latex(said), columns=columns))
+
+
+def _cells(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     cells = []
     for row in rows:
         numbers = (row["gflop"], row["weights_mb"], row["published"].get("FID"), row["published"].get("Deg"))
         texts = (row["licence"] or "", row["commercial_use"] or "", _here(row), row["best_for"])
         cells.append((row["name"], *map(_number, numbers), *texts))
-    print_table(headings, cells)
+    return cells
 
 
 def _print_one(row: dict[str, Any]) -> None:
