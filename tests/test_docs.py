@@ -85,7 +85,7 @@ def test_a_command_of_a_page_parses(page: str, line: str) -> None:
     if verb in ("run", "sweep"):
         to_overrides([*rest, *(["-m"] if verb == "sweep" else [])])
     elif verb == "backends":
-        assert import_module("gfpup.cli.backends").describe and rest[:1] in ([], ["show"], ["--json"])
+        assert import_module("gfpup.cli.backends").describe and rest[:1] in ([], ["show"], ["--json"], ["--markdown"])
     elif verb == "completion":
         assert len(rest) == 1 and rest[0] in import_module("gfpup.cli.completion").SHELLS
     elif verb not in ("version", "--help"):

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from gfpup.analysis import statistics
+from gfpup.analysis import power, statistics
 from gfpup.analysis.shared import Key, SharedScores
+from gfpup.analysis.slices import Facts, SliceLine, corrected, slice_lines
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Float64
 from gfpup.evaluation.metrics import TABLE as METRICS
@@ -27,7 +28,8 @@ class Line:
     """One run by one metric: `interval` and `difference_interval` are at the comparison's confidence, None for too few photos.
 
     What compares with the baseline is None on the baseline's own line. `p_value` is corrected for the number of tests: those of
-    quality among themselves, and those of cost (seconds) among themselves.
+    quality among themselves, and those of cost (seconds) among themselves. `detectable` is the smallest difference that so many
+    photos show with power 0.8 (two-sided 0.05, one comparison), `photos_needed` how many would show the one observed so.
     """
 
     metric: str
@@ -42,6 +44,8 @@ class Line:
     difference_interval: statistics.Interval | None = None
     p_value: float | None = None
     win_rate: float | None = None
+    detectable: float | None = None
+    photos_needed: int | None = None
     on_front: bool | None = None
     """Whether no other run is better and as fast; None where this run's seconds were not measured."""
 
@@ -66,6 +70,8 @@ class Comparison:
     tests: int
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    slices: tuple[SliceLine, ...] = ()
+    """The differences within slices of the photos, where any were asked for."""
 
     def of(self, metric: str, level: str) -> list[Line]:
         """The lines of one metric, best first."""
@@ -81,11 +87,19 @@ class Comparison:
         return list(dict.fromkeys(line.key for line in self.lines))
 
 
-def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidence: float = 0.95, seed: int = 0) -> Comparison:
+def compare(
+    runs: Sequence[RunRecord],
+    *,
+    baseline: str | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    by: Facts | None = None,
+) -> Comparison:
     """Compare runs by every metric that all of them have, on the photos that all of them share.
 
     `baseline` names the run that the others are compared with, the first by default. The unit is the photo: of its faces the
     mean is taken first. The same scores and seed give the same table. Seconds are compared among the runs that have them.
+    `by` are facts of the photos, by their names; differences in quality are then also taken within slices of the photos.
 
     Raises: GfpupError: fewer than two runs, an unknown baseline, or no photo and no metric that all runs share.
     """
@@ -98,12 +112,17 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
     shared = SharedScores(runs)
     seconds = shared.mean_seconds()
     lines: list[Line] = []
+    sliced: list[SliceLine] = []
     for key in shared.keys:
         columns = shared.columns(key)
         if base in columns and len(values := shared.values(key)):
             better = columns[base].higher_is_better
             facts: dict[str, Any] = {"confidence": confidence, "seed": seed, "seconds": seconds, "higher_is_better": better}
             lines += _lines(key, values, list(columns), base, **facts)
+            if by and not is_cost(key[0]):
+                zero = values[:, list(columns).index(base)]
+                differences = {name: values[:, i] - zero for i, name in enumerate(columns) if name != base}
+                sliced += slice_lines(key, shared.measured(key), differences, by, confidence=confidence, seed=seed)
     if not lines:
         raise GfpupError(
             f"the runs {', '.join(names)} share no metric that has values: score them with the same --metrics"
@@ -119,6 +138,7 @@ def compare(runs: Sequence[RunRecord], *, baseline: str | None = None, confidenc
         tests=sum(line.p_value is not None and not is_cost(line.metric) for line in lines),
         lines=tuple(lines),
         notes=tuple(shared.notes),
+        slices=tuple(corrected(sliced)),
     )
 
 
@@ -182,6 +202,8 @@ def _lines(
                 difference_interval=clipped(bounds[len(names) + i], key[0], difference=True),
                 p_value=statistics.sign_flip(differences[:, i], seed=stream),
                 win_rate=statistics.win_rate(differences[:, i], higher_is_better=higher_is_better),
+                detectable=power.smallest_difference(differences[:, i]),
+                photos_needed=power.photos_to_show(differences[:, i]),
             )
         lines.append(line)
     return lines

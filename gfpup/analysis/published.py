@@ -37,6 +37,12 @@ all of FFHQ, which a run does not say of its references; scripts of other protoc
 """
 
 
+def protocol_of(name: str) -> str:
+    """The protocol that a user means: its own name, or that of its test set where one protocol for it can be measured."""
+    meant = {row.protocol for row in rows() if row.dataset.lower() == name.lower() and row.protocol in MEASURED_AS}
+    return meant.pop() if len(meant) == 1 else name
+
+
 @cache
 def rows() -> tuple[Published, ...]:
     """Every published number that gfpup knows."""

@@ -10,8 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from gfpup.analysis.compare import Comparison, Line, verdict
-from gfpup.analysis.published import beside
+from gfpup.analysis.forms import in_latex, in_markdown, latex_table, markdown_table
+from gfpup.analysis.published import Published, beside
 from gfpup.analysis.shared import Key, named
+from gfpup.analysis.slices import SliceLine
 from gfpup.analysis.statistics import Interval
 from gfpup.evaluation.metrics import TO_INPUT
 
@@ -20,11 +22,7 @@ BOOTSTRAP: Final = "studentised bootstrap over photos, clipped to the metric's r
 FIELDS: Final = (
     *("metric", "level", "higher_is_better", "run", "n", "mean", "low", "high", "rank"),
     *("difference", "difference_low", "difference_high", "p_value", "win_rate", "on_front", "verdict"),
-)
-_MARKDOWN: Final = str.maketrans({"|": r"\|", "*": r"\*", "_": r"\_"})
-_LATEX: Final = str.maketrans(
-    {letter: rf"\{letter}" for letter in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    *("detectable", "photos_needed", "by", "slice", "interaction_p", "source"),
 )
 
 
@@ -83,6 +81,55 @@ def explanation(comparison: Comparison) -> str:
     )
 
 
+def power_text(line: Line) -> str:
+    """What so many photos could have shown, and how many would show the difference observed; "" where there were too few."""
+    if line.detectable is None:
+        return ""
+    smallest = number(line.detectable, line.metric, digits=2)
+    said = f"{line.n} photos can show a difference of {smallest} or more"
+    if line.photos_needed is None:
+        return f"{said}; no number of photos shows one of 0"
+    return f"{said}; {line.photos_needed} would show the one observed"
+
+
+POWER: Final = "power 0.8, two-sided 0.05, one comparison by itself"
+"""What `power_text` speaks of."""
+
+
+def slice_table(comparison: Comparison, by: str) -> list[list[str]]:
+    """The cells of the differences within the slices of one fact, headings first."""
+    ci = f"{100 * comparison.confidence:.4g}% CI"
+    rows = [["metric", "run", by, "n", "difference", ci, "p (Holm)", "p of equal slices (Holm)"]]
+    before: tuple[str, ...] = ()
+    for line in (line for line in comparison.slices if line.by == by):
+        name, first = named(line.metric, line.level), (line.metric, line.level, line.run) != before
+        before = (line.metric, line.level, line.run)
+        difference = number(line.difference, line.metric, signed=True)
+        bounds = _interval(line.interval, line.metric, signed=True)
+        equal = _p(line.interaction_p) if first else ""
+        rows.append(
+            [
+                name if first else "",
+                line.run if first else "",
+                line.slice,
+                str(line.n),
+                difference,
+                bounds,
+                _p(line.p_value),
+                equal,
+            ]
+        )
+    return rows
+
+
+def slices_explained(comparison: Comparison, by: str) -> str:
+    """What the table of slices is, as a sentence."""
+    return (
+        f"Differences to {comparison.baseline} by {by}. The last column tests, by permuting Welch's statistic, whether the "
+        "difference is the same in all slices; both p are corrected for all such tests"
+    )
+
+
 def missing(means: Iterable[Mapping[str, Any]]) -> list[str]:
     """Why values are missing, of the `means` in scores.json: a line for each reason with the metrics it is about."""
     reasons: dict[str, dict[str, int]] = {}
@@ -104,27 +151,6 @@ def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
     return "\n".join(indent + line for line in lines)
 
 
-def markdown_cell(text: str) -> str:
-    """Text as it stands in a cell or a line of Markdown."""
-    return text.translate(_MARKDOWN)
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a table in Markdown."""
-    cells = [list(head), ["---"] * len(head), *([markdown_cell(cell) for cell in row] for row in rows)]
-    return [f"| {' | '.join(row)} |" for row in cells]
-
-
-def latex_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str) -> str:
-    """A table in LaTeX that needs the package booktabs; all cells but the first of a row stand to the right."""
-    lines = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (head, *rows)]
-    tabular = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
-    tabular += [r"\bottomrule", r"\end{tabular}"]
-    return "\n".join(
-        [r"\begin{table}", r"\centering", *tabular, rf"\caption{{{caption.translate(_LATEX)}}}", r"\end{table}", ""]
-    )
-
-
 def as_text(comparison: Comparison, *, protocol: str | None = None) -> str:
     """The table for a terminal, about 120 columns wide, with how it was computed and what it supports."""
     parts = [_headline(comparison)]
@@ -135,18 +161,29 @@ def as_text(comparison: Comparison, *, protocol: str | None = None) -> str:
             _title(comparison, key),
             aligned(rows, "  "),
             *(f"  published: {row}" for row in _published(key, protocol)),
+            *(f"  {line.run}: {said} ({POWER})" for line in comparison.of(*key) if (said := power_text(line))),
         ]
+    for by in _facts(comparison):
+        parts += ["", slices_explained(comparison, by) + ":", aligned(slice_table(comparison, by), "  ")]
     return _joined([*parts, "", *(f"note: {note}." for note in comparison.notes)])
 
 
 def as_markdown(comparison: Comparison, *, protocol: str | None = None) -> str:
     """The table for a report or an issue."""
-    parts = [_headline(comparison).translate(_MARKDOWN), ""]
+    parts = [in_markdown(_headline(comparison)), ""]
     for key in comparison.metrics:
-        head, *rows = _cells(comparison, key)
-        parts += [f"**{_title(comparison, key).translate(_MARKDOWN)}**", "", *markdown_table(head, rows), ""]
+        parts += [f"**{in_markdown(_title(comparison, key))}**", "", *markdown_table(_cells(comparison, key)), ""]
         parts += [f"Published: {row}." for row in _published(key, protocol)]
-    return _joined([*parts, *(f"- {note.translate(_MARKDOWN)}." for note in comparison.notes)])
+        said = [f"- {line.run}: {power_text(line)} ({POWER})." for line in comparison.of(*key) if power_text(line)]
+        parts += [*(in_markdown(text) for text in said), *([""] if said else [])]
+    for by in _facts(comparison):
+        parts += [
+            f"**{in_markdown(slices_explained(comparison, by))}**",
+            "",
+            *markdown_table(slice_table(comparison, by)),
+            "",
+        ]
+    return _joined([*parts, *(f"- {in_markdown(note)}." for note in comparison.notes)])
 
 
 def as_latex(comparison: Comparison, *, protocol: str | None = None) -> str:
@@ -154,27 +191,30 @@ def as_latex(comparison: Comparison, *, protocol: str | None = None) -> str:
 
     Bootstrap intervals are not symmetric, so their bounds stand as distances below and above the mean.
     """
-    head, rows = ["method"], [[run.translate(_LATEX)] for run in comparison.runs]
+    head, rows = ["method"], [[in_latex(run)] for run in comparison.runs]
     for metric, level in comparison.metrics:
         name = metric if level == "photo" else f"{metric} ({level})"
         lines = comparison.by_run((metric, level))
-        head.append(f"{name.translate(_LATEX)} $\\{'up' if next(iter(lines.values())).higher_is_better else 'down'}arrow$")
+        head.append(f"{in_latex(name)} $\\{'up' if next(iter(lines.values())).higher_is_better else 'down'}arrow$")
         for row, run in zip(rows, comparison.runs, strict=True):
             row.append(_latex_cell(lines.get(run)))
     notes = " ".join(f"{note}." for note in comparison.notes)
-    caption = f"{_headline(comparison)} Sub- and superscripts lead to the bounds of the CI. {notes}".strip().translate(_LATEX)
-    body = [head, r"\midrule", *rows]
-    tabular = [line if isinstance(line, str) else " & ".join(line) + r" \\" for line in body]
-    tabular = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", *tabular, r"\bottomrule", r"\end{tabular}"]
-    return "\n".join([r"\begin{table}", r"\centering", *tabular, rf"\caption{{{caption}}}", r"\end{table}", ""])
+    beneath, sources = _latex_published(comparison, protocol)
+    caption = f"{_headline(comparison)} Sub- and superscripts lead to the bounds of the CI. {sources} {notes}"
+    tables = [latex_table([head, *rows, *beneath], caption=_tidy(caption), columns="l" + "r" * (len(head) - 1))]
+    for by in _facts(comparison):
+        cells = [[in_latex(cell) for cell in row] for row in slice_table(comparison, by)]
+        tables.append(latex_table(cells, caption=_tidy(f"{slices_explained(comparison, by)}."), columns="lllrrrrr"))
+    return "\n".join(line for table in tables for line in table)
 
 
 def as_csv(comparison: Comparison, *, protocol: str | None = None) -> str:
-    """A line per run and metric; what does not apply is empty."""
+    """A line per run and metric, then per slice, then per published number; what does not apply is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    for flat in _flat(comparison):
+    published = [_flat_published(*row) for row in beside(protocol, {line.metric for line in comparison.lines})]
+    for flat in (*_flat(comparison), *map(_flat_slice, comparison.slices), *published):
         writer.writerow({name: str(value).lower() if isinstance(value, bool) else value for name, value in flat.items()})
     return text.getvalue()
 
@@ -196,6 +236,7 @@ def as_json(comparison: Comparison, *, protocol: str | None = None) -> str:
         "ranking": {name: [line.run for line in lines] for name, lines in by_metric.items()},
         "pareto_front_against_seconds": {name: [line.run for line in lines if line.on_front] for name, lines in timed.items()},
         "published": [{"measured_as": name, **asdict(row)} for name, row in published],
+        "slices": [asdict(line) for line in comparison.slices],
         "notes": list(comparison.notes),
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
@@ -208,6 +249,11 @@ FORMATS: Final[Mapping[str, Callable[..., str]]] = {
     "markdown": as_markdown,
     "latex": as_latex,
 }
+
+
+def _facts(comparison: Comparison) -> list[str]:
+    """The facts that the photos were sliced by."""
+    return list(dict.fromkeys(line.by for line in comparison.slices))
 
 
 def _joined(parts: Sequence[str]) -> str:
@@ -245,7 +291,11 @@ def _difference_interval(line: Line) -> str:
 
 
 def _p_value(line: Line) -> str:
-    return "" if line.p_value is None else "<0.001" if line.p_value < 0.001 else f"{line.p_value:.3f}"
+    return _p(line.p_value)
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _latex_cell(line: Line | None) -> str:
@@ -259,6 +309,23 @@ def _latex_cell(line: Line | None) -> str:
     return f"${bold}_{{-{low}}}^{{+{high}}}$"
 
 
+def _latex_published(comparison: Comparison, protocol: str | None) -> tuple[list[list[str]], str]:
+    """The rows of published numbers beneath a rule, and a sentence with their sources; none and "" without any."""
+    rows: dict[str, list[str]] = {}
+    sources = dict[str, None]()
+    for place, (metric, _) in enumerate(comparison.metrics, 1):
+        for _, number_of in beside(protocol, {metric}):
+            cells = rows.setdefault(number_of.method, [in_latex(number_of.method), *[""] * len(comparison.metrics)])
+            cells[place] = f"${number_of.value:g}$"
+            sources[number_of.source] = None
+    said = f"Below the second rule, published numbers: {'; '.join(sources)}." if rows else ""
+    return [[], *rows.values()] if rows else [], said
+
+
+def _tidy(caption: str) -> str:
+    return in_latex(" ".join(caption.split()))
+
+
 def _flat(comparison: Comparison) -> list[dict[str, Any]]:
     """Every line with the values of `FIELDS`, None where one does not apply."""
     rows = []
@@ -268,3 +335,15 @@ def _flat(comparison: Comparison) -> list[dict[str, Any]]:
         row["difference_low"], row["difference_high"] = line.difference_interval or (None, None)
         rows.append(row)
     return rows
+
+
+def _flat_published(measured_as: str, row: Published) -> dict[str, Any]:
+    facts = {"metric": measured_as, "level": "photo", "run": row.method, "mean": row.value, "source": row.source}
+    return dict.fromkeys(FIELDS) | facts | {"verdict": "published"}
+
+
+def _flat_slice(line: SliceLine) -> dict[str, Any]:
+    """A slice's line with the values of `FIELDS`, None where one does not apply."""
+    row: dict[str, Any] = {name: getattr(line, name, None) for name in FIELDS}
+    row["difference_low"], row["difference_high"] = line.interval or (None, None)
+    return row

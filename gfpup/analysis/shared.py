@@ -63,10 +63,13 @@ class SharedScores:
         return {name: table[key] for name, table in self._tables.items() if key in table}
 
     def values(self, key: Key) -> Float64:
-        """The values, (photos, runs that have them), of the photos that all of these measured on the same kind of pixels."""
+        """The values, (photos, runs that have them), of the photos that all of these measured on the same kind of pixels.
+
+        Its rows are the photos of `measured`, in their order; what is left out is added to the notes.
+        """
         columns, notes = list(self.columns(key).values()), self.notes
         measured = self.photos.intersection(*(column.values for column in columns))
-        photos = sorted(photo for photo in measured if len({column.pixels[photo] for column in columns}) == 1)
+        photos = self.measured(key)
         if not photos:
             said = f"is not compared: {_MIXED}" if measured else "has no photo on which all runs have a value"
             notes.append(f"{named(*key)} {said}")
@@ -76,6 +79,12 @@ class SharedScores:
             if len(photos) < FEWEST_FOR_CLAIM <= len(self.photos):
                 notes.append(_too_few(f"the {len(photos)} photos that have {named(*key)}", len(photos)))
         return np.array([[column.values[photo] for column in columns] for photo in photos])
+
+    def measured(self, key: Key) -> list[str]:
+        """The photos that all runs which have a metric measured on the same kind of pixels."""
+        columns = list(self.columns(key).values())
+        photos = self.photos.intersection(*(column.values for column in columns))
+        return sorted(photo for photo in photos if len({column.pixels[photo] for column in columns}) == 1)
 
     def mean_seconds(self) -> dict[str, float]:
         """By run the mean seconds, of the photos that all timed runs share."""

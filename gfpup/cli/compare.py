@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
     from gfpup.analysis.compare import Comparison
+    from gfpup.analysis.slices import Facts
+    from gfpup.records.run_record import RunRecord
 
 PARSER = Parser(
     "gfpup compare",
@@ -30,12 +34,18 @@ RUN is a folder with scores.csv (from gfpup run --metrics or gfpup score), or a 
   gfpup compare out/gfpgan out/codeformer
   gfpup compare out/ --baseline backend=identity
   gfpup compare out/ --markdown --output comparison.md
+  gfpup compare out/ --by face_px,pose
 """,
 )
 PARSER.add_argument("runs", nargs="+", type=Path)
 PARSER.add("--baseline NAME", "compare the others with this run, by the name in the table or its folder (default: the first)")
 PARSER.resampling()
-PARSER.add("--published NAME", "put the published numbers of this protocol beside; your photos must be its test set")
+PARSER.add("--by FACTS", "also compare within slices of the photos by these: face_px,pose,blur, or columns of --columns")
+PARSER.add("--columns FILE", "CSV file with more facts; its first column names the photos", type=Path)
+PARSER.add(
+    "--published NAME",
+    "add the numbers published under this protocol, or for this test set (celeba-test); your photos must be that set",
+)
 PARSER.add("--output FILE", "also write it to FILE, in the form asked for or that of .json, .csv, .md, .tex", type=Path)
 _FORMS = PARSER.add_mutually_exclusive_group()
 for _form in ("json", "csv", "markdown", "latex"):
@@ -53,30 +63,45 @@ def run(words: Sequence[str]) -> int:
 
     runs = read_scored(request.runs)
     baseline = chosen(runs, request.baseline)
-    comparison = compare(runs, baseline=baseline, confidence=request.confidence, seed=request.seed)
-    if request.published is not None:
-        _check_published(request.published, comparison)
-    print(FORMATS[request.form or "text"](comparison, protocol=request.published), end="")
+    facts, notes = _facts(runs, request)
+    comparison = compare(runs, baseline=baseline, confidence=request.confidence, seed=request.seed, by=facts)
+    comparison = replace(comparison, notes=(*comparison.notes, *notes))
+    protocol = None if request.published is None else _check_published(request.published, comparison)
+    print(FORMATS[request.form or "text"](comparison, protocol=protocol), end="")
     if request.output is not None:
         from gfpup.core.files import printable, write_atomic
 
         form = request.form or _BY_EXTENSION.get(request.output.suffix.lower(), "text")
-        write_atomic(request.output, printable(FORMATS[form](comparison, protocol=request.published)).encode())
+        write_atomic(request.output, printable(FORMATS[form](comparison, protocol=protocol)).encode())
         print(f"gfpup: written to {request.output}", file=sys.stderr)
     return 0
 
 
-def _check_published(protocol: str, comparison: Comparison) -> None:
-    """Refuse to put published numbers beside photos that cannot be their test set."""
+def _facts(runs: Sequence[RunRecord], request: argparse.Namespace) -> tuple[Facts, list[str]]:
+    """The facts that photos are to be sliced by, and what has to be said about them."""
+    if request.by is None:
+        if request.columns is not None:
+            raise GfpupError("--columns has no effect without --by: name the columns to slice by, such as --by age.")
+        return {}, []
+    from gfpup.analysis.photo_facts import read_facts
+
+    names = [name.strip() for name in request.by.split(",") if name.strip()]
+    return read_facts(runs, names, request.columns)
+
+
+def _check_published(given: str, comparison: Comparison) -> str:
+    """The protocol that was meant; a GfpupError where the photos cannot be its test set."""
     from gfpup.analysis import published
     from gfpup.photos.pairs import TEST_SETS
 
+    protocol = published.protocol_of(given)
     if protocol not in published.MEASURED_AS:
         known = ", ".join(published.MEASURED_AS)
-        raise GfpupError(f"invalid value {protocol!r} for --published: expected a protocol that can be measured here: {known}.")
+        raise GfpupError(f"invalid value {given!r} for --published: expected a protocol that can be measured here: {known}.")
     dataset = next(row.dataset.lower() for row in published.rows() if row.protocol == protocol)
     count = TEST_SETS[dataset].photos
     if comparison.photos != count:
         raise GfpupError(
             f"the numbers of {protocol} are of {count} photos and the runs share {comparison.photos}: leave out --published."
         )
+    return protocol

@@ -18,6 +18,7 @@ class FaceRecord:
 
     box_xyxy: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     affine: list[list[float]] | None = None
+    landmarks_xy: list[list[float]] = field(default_factory=list)
     restored: bool = False
     failed: bool = False
     reason: str | None = None

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from gfpup.analysis.published import MEASURED_AS, beside, rows
+from gfpup.analysis.compare import compare
+from gfpup.analysis.published import CELEBA_TEST, MEASURED_AS, beside, protocol_of, rows
+from gfpup.analysis.render import FORMATS
+from gfpup.core.types import Score
 from gfpup.evaluation.metrics import TABLE
+from gfpup.records.run_record import RunRecord
 
 
 def test_every_row_of_the_reference_ships(shared: Path) -> None:
@@ -38,3 +42,19 @@ def test_what_is_measured_as_published_exists() -> None:
     for protocol, same in MEASURED_AS.items():
         known = {row.metric for row in rows() if row.protocol == protocol}
         assert set(same) <= known and set(same.values()) <= set(TABLE)
+
+
+def test_a_test_set_stands_for_its_protocol() -> None:
+    assert protocol_of("celeba-test") == protocol_of("pmrf-celeba-test") == CELEBA_TEST
+    assert protocol_of("mine") == "mine" and protocol_of("osdface-real") == "osdface-real"
+
+
+def test_every_form_of_the_table_has_the_published_rows_with_their_source() -> None:
+    scores = {
+        name: tuple(Score("psnr", v + i, True, photo=f"{i}.png") for i in range(12)) for name, v in (("a", 20), ("b", 21))
+    }
+    comparison = compare([RunRecord(Path(name), {}, found, name) for name, found in scores.items()])
+    for form, write in FORMATS.items():
+        text = write(comparison, protocol=CELEBA_TEST)
+        assert "25.31" in text and "PMRF (ICLR 2025)" in text and "25.31" not in write(comparison), form
+    assert "psnr,photo,,RestoreFormer++,,25.31" in FORMATS["csv"](comparison, protocol=CELEBA_TEST)

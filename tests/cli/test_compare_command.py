@@ -95,6 +95,9 @@ def test_the_file_has_the_form_of_its_name_or_the_one_asked_for(
         (("sweep", "--seed", "-2"), "invalid value '-2' for --seed"),
         (("sweep", "--json", "--csv"), "not allowed with"),
         (("sweep", "--published", "pmrf-celeba-test"), "3000 photos and the runs share 11"),
+        (("sweep", "--published", "celeba-test"), "the numbers of pmrf-celeba-test are of 3000 photos"),
+        (("sweep", "--columns", "a.csv"), "--columns has no effect without --by"),
+        (("sweep", "--by", "height"), "invalid value 'height' for --by: expected face_px, pose, blur"),
         (("sweep", "--published", "mine"), "can be measured here: pmrf-celeba-test"),
     ],
 )

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from gfpup.analysis import render
+from gfpup.analysis.forms import in_latex, in_markdown, latex_table, markdown_table
 from gfpup.analysis.shared import named
 from gfpup.analysis.statistics import Interval
 from gfpup.analysis.vote.result import MetricLine, PairLine, QuestionResult, RaterLine, Result, Strength
@@ -37,15 +38,23 @@ def as_markdown(result: Result) -> str:
     """Tables for a report or an issue."""
     parts = []
     for title, head, rows in tables(result):
-        parts += [f"**{render.markdown_cell(title)}**", "", *render.markdown_table(head, rows), ""]
-    return "\n".join([*parts, *(f"- {render.markdown_cell(note)}." for note in notes(result))]) + "\n"
+        parts += [f"**{in_markdown(title)}**", "", *markdown_table([head, *rows]), ""]
+    return "\n".join([*parts, *(f"- {in_markdown(note)}." for note in notes(result))]) + "\n"
 
 
 def as_latex(result: Result) -> str:
     """Tables that need the package booktabs."""
     found = tables(result)
-    parts = [render.latex_table(head, rows, caption=f"{title}.") for title, head, rows in found]
-    return "".join([*parts, *(f"% {one_line(note)}.\n" for note in notes(result))])
+    lines = [
+        line
+        for title, head, rows in found
+        for line in latex_table(
+            [[in_latex(cell) for cell in row] for row in (head, *rows)],
+            caption=in_latex(f"{title}."),
+            columns="l" + "r" * (len(head) - 1),
+        )
+    ]
+    return "\n".join([*lines, *(f"% {one_line(note)}." for note in notes(result)), ""])
 
 
 def as_csv(result: Result) -> str:
