@@ -17,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
@@ -247,19 +247,29 @@ def _resolver(settings: Settings) -> Iterator[Resolver]:
 
 
 def compare_runs(
-    *runs: File | RunRecord, baseline: str | File | None = None, confidence: float = 0.95, seed: int = 0
+    *runs: File | RunRecord,
+    baseline: str | File | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    by: Sequence[str] = (),
+    columns: File | None = None,
 ) -> Comparison:
     """Compare scored runs photo by photo; a sweep's folder stands for all runs in it.
 
     `baseline` is the name or the folder of the run that the others are held against, the first by default. Each line of the
     result has a mean with its interval at `confidence`, the difference to the baseline and whether it may be believed.
+    `by` names facts of the photos, "face_px", "pose", "blur" or columns of the CSV file `columns`: the result's `slices` are
+    then the differences within slices of the photos by them.
 
-    Raises: GfpupError: fewer than two runs, no scores, or nothing that all runs share.
+    Raises: GfpupError: fewer than two runs, no scores, nothing that all runs share, or an unknown fact.
     """
     from gfpup.analysis.compare import compare
+    from gfpup.analysis.photo_facts import read_facts
 
     scored = read_scored([given.folder if isinstance(given, RunRecord) else Path(given) for given in runs])
-    return compare(scored, baseline=chosen(scored, baseline), confidence=confidence, seed=seed)
+    facts, notes = read_facts(scored, by, None if columns is None else Path(columns))
+    found = compare(scored, baseline=chosen(scored, baseline), confidence=confidence, seed=seed, by=facts)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def track(folder: File, *, uri: str | None = None, experiment: str = "gfpup") -> list[str]:

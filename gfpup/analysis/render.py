@@ -10,20 +10,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from gfpup.analysis.compare import Comparison, Line, verdict
+from gfpup.analysis.flat import FIELDS, flat_lines, flat_published, flat_slice
 from gfpup.analysis.forms import in_latex, in_markdown, latex_table, markdown_table
-from gfpup.analysis.published import Published, beside
+from gfpup.analysis.published import beside
 from gfpup.analysis.shared import Key, named
-from gfpup.analysis.slices import SliceLine
 from gfpup.analysis.statistics import Interval
 from gfpup.evaluation.metrics import TO_INPUT
 
 BOOTSTRAP: Final = "studentised bootstrap over photos, clipped to the metric's range"
 """How every interval is computed; every form of the table says so."""
-FIELDS: Final = (
-    *("metric", "level", "higher_is_better", "run", "n", "mean", "low", "high", "rank"),
-    *("difference", "difference_low", "difference_high", "p_value", "win_rate", "on_front", "verdict"),
-    *("detectable", "photos_needed", "by", "slice", "interaction_p", "source"),
-)
 
 
 @dataclass(frozen=True)
@@ -213,8 +208,8 @@ def as_csv(comparison: Comparison, *, protocol: str | None = None) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
-    published = [_flat_published(*row) for row in beside(protocol, {line.metric for line in comparison.lines})]
-    for flat in (*_flat(comparison), *map(_flat_slice, comparison.slices), *published):
+    published = [flat_published(*row) for row in beside(protocol, {line.metric for line in comparison.lines})]
+    for flat in (*flat_lines(comparison), *map(flat_slice, comparison.slices), *published):
         writer.writerow({name: str(value).lower() if isinstance(value, bool) else value for name, value in flat.items()})
     return text.getvalue()
 
@@ -232,7 +227,7 @@ def as_json(comparison: Comparison, *, protocol: str | None = None) -> str:
         "confidence": comparison.confidence,
         "interval": BOOTSTRAP,
         "test": f"paired sign-flip, two-sided, Holm over {comparison.tests} tests",
-        "lines": _flat(comparison),
+        "lines": flat_lines(comparison),
         "ranking": {name: [line.run for line in lines] for name, lines in by_metric.items()},
         "pareto_front_against_seconds": {name: [line.run for line in lines if line.on_front] for name, lines in timed.items()},
         "published": [{"measured_as": name, **asdict(row)} for name, row in published],
@@ -324,26 +319,3 @@ def _latex_published(comparison: Comparison, protocol: str | None) -> tuple[list
 
 def _tidy(caption: str) -> str:
     return in_latex(" ".join(caption.split()))
-
-
-def _flat(comparison: Comparison) -> list[dict[str, Any]]:
-    """Every line with the values of `FIELDS`, None where one does not apply."""
-    rows = []
-    for line in (line for key in comparison.metrics for line in comparison.of(*key)):
-        row: dict[str, Any] = {name: getattr(line, name, None) for name in FIELDS} | {"verdict": verdict(line)}
-        row["low"], row["high"] = line.interval or (None, None)
-        row["difference_low"], row["difference_high"] = line.difference_interval or (None, None)
-        rows.append(row)
-    return rows
-
-
-def _flat_published(measured_as: str, row: Published) -> dict[str, Any]:
-    facts = {"metric": measured_as, "level": "photo", "run": row.method, "mean": row.value, "source": row.source}
-    return dict.fromkeys(FIELDS) | facts | {"verdict": "published"}
-
-
-def _flat_slice(line: SliceLine) -> dict[str, Any]:
-    """A slice's line with the values of `FIELDS`, None where one does not apply."""
-    row: dict[str, Any] = {name: getattr(line, name, None) for name in FIELDS}
-    row["difference_low"], row["difference_high"] = line.interval or (None, None)
-    return row
