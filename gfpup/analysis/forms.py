@@ -39,7 +39,7 @@ def latex_table(rows: Rows, *, caption: str, columns: str) -> list[str]:
     head, *body = rows
     lines = [" & ".join(row) + r" \\" if row else r"\midrule" for row in (head, (), *body)]
     tabular = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", *lines, r"\bottomrule", r"\end{tabular}"]
-    return [r"\begin{table}", r"\centering", *tabular, rf"\caption{{{caption}}}", r"\end{table}", ""]
+    return [r"\begin{table}", r"\centering", *tabular, rf"\caption{{{caption}}}", r"\end{table}"]
 
 
 def csv_table(rows: Rows) -> str:

@@ -200,7 +200,7 @@ def as_latex(comparison: Comparison, *, protocol: str | None = None) -> str:
     for by in _facts(comparison):
         cells = [[in_latex(cell) for cell in row] for row in slice_table(comparison, by)]
         tables.append(latex_table(cells, caption=_tidy(f"{slices_explained(comparison, by)}."), columns="lllrrrrr"))
-    return "\n".join(line for table in tables for line in table)
+    return "\n\n".join("\n".join(table) for table in tables) + "\n"
 
 
 def as_csv(comparison: Comparison, *, protocol: str | None = None) -> str:

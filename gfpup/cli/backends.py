@@ -120,7 +120,8 @@ def _in_form(form: str, rows: Sequence[dict[str, Any]]) -> str:
     if form == "markdown":
         return "\n".join([*markdown_table(table), "", in_markdown(said), ""])
     columns = "".join("r" if heading.endswith("#") else "l" for heading in _HEADINGS)
-    return "\n".join(latex_table([[in_latex(cell) for cell in row] for row in table], caption=in_latex(said), columns=columns))
+    escaped = [[in_latex(cell) for cell in row] for row in table]
+    return "\n".join([*latex_table(escaped, caption=in_latex(said), columns=columns), ""])
 
 
 def _cells(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:

@@ -138,7 +138,7 @@ def _views(subject: Subject, photo: str, limits: Limits) -> Views:
     if len(pixels) < 2 or not seen.apart:
         return seen
     spread = Image.fromarray(heat(disagreement_map(pixels, side_px=min(MAP_PX, limits.side_px))))
-    return replace(seen, faces_apart=tuple(region_disagreements(pixels, boxes)), map=_uri(spread))
+    return replace(seen, faces_apart=tuple(region_disagreements(pixels, boxes)), map=_map_uri(spread))
 
 
 def _versions(
@@ -258,6 +258,13 @@ def _bounded(picture: Image.Image, side_px: int) -> Image.Image:
     small = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     small.info = dict(picture.info)
     return small
+
+
+def _map_uri(spread: Image.Image) -> str:
+    """A map as a data URI: JPEG, which any viewer shows and which takes little for something so smooth."""
+    file = io.BytesIO()
+    spread.save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _uri(picture: Image.Image) -> str:

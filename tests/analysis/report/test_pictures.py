@@ -135,7 +135,9 @@ def test_runs_differ_by_the_largest_difference_of_their_pictures(tmp_path: Path)
     assert differences(subject_of(third, first)) == {"a": pytest.approx(90)}, "a face counts as much as a whole photo"
     seen = views_of(third, first)
     assert seen.face_numbers == (1,) and seen.faces_apart == (pytest.approx(90),)
-    where = opened(seen.map)
+    head, data = seen.map.split(",")
+    where = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), np.float64)
+    assert head == "data:image/jpeg;base64"
     assert where[4:20, 4:20].mean() > 150 and where[40:, 40:].max() < 25, "bright where the spot is, black elsewhere"
     assert views_of(first).map == "" and views_of(first, first).map == "", "one run, and equal ones, have no map"
 
