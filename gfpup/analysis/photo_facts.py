@@ -121,11 +121,11 @@ def _read_table(path: Path, runs: Sequence[RunRecord]) -> dict[str, dict[str, Fa
     found: dict[str, dict[str, str]] = {name: {} for name in head[1:]}
     for row in body:
         name = row[0].strip() if row else ""
-        match = matches.get(name) or matches.get(str(PurePosixPath(name).with_suffix("")))
-        if match is not None:
+        place = matches.get(name) or matches.get(str(PurePosixPath(name).with_suffix("")))
+        if place is not None:
             for column, value in zip(head[1:], row[1:], strict=False):
                 if value.strip():
-                    found[column][match] = value
+                    found[column][place] = value
     return {column: _numbers(values) for column, values in found.items()}
 
 
