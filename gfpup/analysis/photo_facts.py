@@ -130,7 +130,9 @@ def _read_table(path: Path, runs: Sequence[RunRecord]) -> dict[str, dict[str, Fa
 
 
 def _numbers(values: Mapping[str, str]) -> dict[str, Fact]:
+    """The values as numbers where every one of them is, without those that are not finite; else as words."""
     try:
-        return {match: float(value) for match, value in values.items()}
+        numbers = {match: float(value) for match, value in values.items()}
     except ValueError:
         return {match: value.strip() for match, value in values.items()}
+    return {match: value for match, value in numbers.items() if math.isfinite(value)}

@@ -61,7 +61,7 @@ def test_blur_grows_with_blur_and_is_refused_of_what_is_gone(tmp_path: Path) -> 
 
 def test_columns_are_matched_by_name_and_numbers_are_numbers(tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
-    file.write_text("photo,age,sex\na.jpg,31,f\nb,44,m\nstranger.png,50,f\n", encoding="utf-8")
+    file.write_text("photo,age,sex\na.jpg,31,f\nb,44,m\nc,nan,\nstranger.png,50,f\n", encoding="utf-8")
     record = run(line("a.png"), line("b.png"), line("c.png"))
     facts, notes = read_facts([record], ["age", "sex"], file)
     assert facts == {"age": {"a": 31.0, "b": 44.0}, "sex": {"a": "f", "b": "m"}} and len(notes) == 2
