@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
@@ -46,6 +46,10 @@ HELP = PARSER.help_text
 
 def run(words: Sequence[str]) -> int:
     """`gfpup app`: returns 0 when the page is closed."""
+    return int(import_module(PAGE).serve(**_parse(words)))
+
+
+def _parse(words: Sequence[str]) -> dict[str, Any]:
     at = words.index("--") if "--" in words else len(words)
     request = vars(PARSER.read(words[:at]))
     extra = tuple(words[at + 1 :])
@@ -53,9 +57,8 @@ def run(words: Sequence[str]) -> int:
         from gfpup.cli.overrides import to_overrides
 
         to_overrides(["--input", ".", *extra])  # a wrong flag is refused now, not with the first photo
-    request["auth"] = None if request["auth"] is None else _auth(request["auth"])
-    opened = tuple(request.pop("opened") or (Path(),))
-    return int(import_module(PAGE).serve(opened=opened, extra=extra, **request))
+    auth = None if request["auth"] is None else _auth(request["auth"])
+    return {**request, "auth": auth, "opened": tuple(request["opened"] or (Path(),)), "extra": extra}
 
 
 def _auth(given: str) -> tuple[str, Path]:
