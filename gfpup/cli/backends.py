@@ -19,6 +19,7 @@ usage: gfpup backends [show NAME] [--json]
 
 List the methods: what each costs, what it was measured at, its licence, whether its weights are here.
 
+  M       parameters of the network, 10^6
   GFLOP   operations a face, 10^9; seconds on this machine come from gfpup run (restore, in the closing table)
   MB      size of the weights
   FID     quality, lower is better; Deg: identity error in degrees, lower is better. Both as published for CelebA-Test (PMRF,
@@ -68,7 +69,9 @@ def describe(name: str, store: Store) -> dict[str, Any]:
         "parameters": list(facts.parameters),
         "versions": [version for version in facts.versions if version],
         "default_version": facts.default_version or None,
+        "millions": facts.millions,
         "gflop": facts.gflop,
+        "costs": {version: {"millions": millions, "gflop": gflop} for version, (millions, gflop) in facts.costs.items()},
         "weights_mb": None if default is None or default.size_bytes is None else round(default.size_bytes / 1e6),
         "published": numbers,
         "licence": None if default is None else default.licence_id,
@@ -91,11 +94,19 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
+def _cost(row: dict[str, Any]) -> str:
+    """The parameters and operations of a method, and of its versions that have others."""
+    if row["gflop"] is None or row["millions"] is None:
+        return "" if row["gflop"] is None else f"{row['gflop']:g} GFLOP a face"
+    others = [f"; {version}: {cost['millions']:g} M, {cost['gflop']:g} GFLOP" for version, cost in row["costs"].items()]
+    return f"{row['millions']:g} M parameters, {row['gflop']:g} GFLOP a face" + "".join(others)
+
+
 def _print_matrix(rows: Sequence[dict[str, Any]]) -> None:
-    headings = ("backend", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
+    headings = ("backend", "M#", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
     cells = []
     for row in rows:
-        numbers = (row["gflop"], row["weights_mb"], row["published"].get("FID"), row["published"].get("Deg"))
+        numbers = (row["millions"], row["gflop"], row["weights_mb"], row["published"].get("FID"), row["published"].get("Deg"))
         texts = (row["licence"] or "", row["commercial_use"] or "", _here(row), row["best_for"])
         cells.append((row["name"], *map(_number, numbers), *texts))
     print_table(headings, cells)
@@ -109,7 +120,7 @@ def _print_one(row: dict[str, Any]) -> None:
         "also called": ", ".join(row["aliases"]),
         "parameters": parameters,
         "versions": ", ".join(row["versions"]) + (f" (default {row['default_version']})" if row["versions"] else ""),
-        "a face": "" if row["gflop"] is None else f"{row['gflop']:g} GFLOP",
+        "network": _cost(row),
         "published": f"{published_as} ({published.CELEBA_TEST})" if published_as else "",
         "weights": ", ".join(f"{name} {'is here' if here else 'is not here'}" for name, here in row["weights"].items()),
         "licence": f"{row['licence']}, commercial use: {row['commercial_use']}" if row["licence"] else "",

@@ -62,7 +62,9 @@ class BackendFacts:
 
     `entry` is the "module:Class" that has `load(spec)`. `parameters` are the keys of the `restore` node that it takes.
     `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
-    `gflop` counts the operations for one face at 512 px, 10^9: what speed depends on, on any machine. `published_as` is what
+    `gflop` counts the operations for one face, 10^9: what speed depends on, on any machine. `millions` are its parameters, 10^6;
+    `gfpup.models.cost` counts both. `networks` are those of versions that differ from `network`, and `costs` their `millions`
+    and `gflop`, by version. `published_as` is what
     `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
     from the user's own checkpoint (--model-path), because none is published under its name.
     """
@@ -75,12 +77,15 @@ class BackendFacts:
     aliases: tuple[str, ...] = ()
     best_for: str = ""
     gflop: float | None = None
+    millions: float | None = None
     published_as: str | None = None
     limits: str = ""
     source: str = ""
     whole_photos: bool = False
     own_file: bool = False
     network: Architecture | None = None
+    networks: Mapping[str, Architecture] = field(default_factory=dict)
+    costs: Mapping[str, Pair] = field(default_factory=dict)
 
     @property
     def code_book(self) -> bool:
@@ -90,13 +95,16 @@ class BackendFacts:
 
 _BACKENDS, _NETS = "gfpup.models.backends", "gfpup.models.nets"
 _GFPGANS = {"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"}
+# Its weights are kept at unit variance and scaled in use, so deterministic ones have to be as large.
+_GPEN_GAIN = {"generator.style.": 2262.7417, "generator.conv": 22.627417, "generator.to_rgb": 4.8, "ecd": 40.0, "final_": 90.5}
+_GPEN_KEYS = ("ecd0.0.0.weight", "generator.conv1.noise.weight", "final_linear.0.weight")
 _GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
 
 # fmt: off
 TABLE: dict[str, BackendFacts] = {
     "identity": BackendFacts(
         f"{_BACKENDS}.identity:Identity", "returns its input: the zero of every comparison",
-        best_for="seeing what detection and paste alone change", gflop=0.0,
+        best_for="seeing what detection and paste alone change", gflop=0.0, millions=0.0,
     ),
     "classical": BackendFacts(
         f"{_BACKENDS}.classical:Classical",
@@ -108,7 +116,7 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.gfpgan:GFPGAN", "a generative face prior, steered by what is left of the face",
         parameters=("version",), versions=_GFPGANS, default_version="1.4",
         best_for="most photos; 1.3 looks the most natural, according to its authors",
-        gflop=396.0, published_as="GFPGAN (version not stated)",
+        gflop=396.0, millions=86.4, published_as="GFPGAN (version not stated)",
         limits="float16 overflows; strong damage may change who it is",
         source="Wang et al., CVPR 2021; github.com/TencentARC/GFPGAN",
         network=Architecture(
@@ -122,7 +130,8 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.codeformer:CodeFormer",
         "picks the codes of the clean face; fidelity says how much of the input comes back",
         parameters=("fidelity",), versions={"": "codeformer"},
-        best_for="strong damage; --fidelity trades quality for likeness", gflop=810.0, published_as="CodeFormer",
+        best_for="strong damage; --fidelity trades quality for likeness", gflop=810.0, millions=94.1,
+        published_as="CodeFormer",
         limits="non-commercial licence; eyes and hair may be another's at low fidelity",
         source="Zhou et al., NeurIPS 2022; github.com/sczhou/CodeFormer",
         network=Architecture(
@@ -136,7 +145,7 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.restoreformer:RestoreFormer",
         "the nearest codes of high-quality faces, attended to by the input's features",
         versions={"": "restoreformer"}, aliases=("rf",),
-        best_for="comparison with its successor", gflop=683.0, published_as="RestoreFormer",
+        best_for="comparison with its successor", gflop=683.0, millions=72.7, published_as="RestoreFormer",
         source="Wang et al., CVPR 2022; github.com/wzhouxiff/RestoreFormer",
         network=Architecture(
             ("quantize.embedding.weight", "post_quant_conv.weight", "encoder.down.0.block.0.norm1.weight"),
@@ -148,12 +157,31 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.restoreformer:RestoreFormerPP",
         "RestoreFormer with four heads and a second size of attention in the decoder",
         versions={"": "restoreformerpp"}, aliases=("restoreformer++", "rf++"),
-        best_for="quality and likeness, by the published numbers", gflop=688.0, published_as="RestoreFormer++",
+        best_for="quality and likeness, by the published numbers", gflop=688.0, millions=73.5, published_as="RestoreFormer++",
         source="Wang et al., TPAMI 2023; github.com/wzhouxiff/RestoreFormerPlusPlus",
         network=Architecture(
             ("quantize.embedding.weight", "decoder.up.4.attn.0.q.weight"), make=f"{_NETS}.restoreformer:RestoreFormerPlusPlus",
             memory=Memory((294, 207), (470, 354), (69, 35)), golden="restoreformerpp", ask="nearest_codes", salt=7,
         ),
+    ),
+    "gpen": BackendFacts(
+        f"{_BACKENDS}.gpen:GPEN", "a StyleGAN2 that takes the features of the damaged face as its noise; 1024 px too",
+        parameters=("version", "template", "smooth_small"), versions={"512": "gpen-512", "1024": "gpen-1024"},
+        default_version="512", best_for="faces larger than 512 px, with --version 1024",
+        gflop=276.0, millions=71.0, costs={"1024": (71.2, 347.0)},
+        limits="its authors state no licence, so not for commercial use; the weights have no published hash",
+        source="Yang et al., CVPR 2021; github.com/yangxy/GPEN",
+        network=Architecture(
+            _GPEN_KEYS, shapes={"ecd0.0.0.weight": (64, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN",
+            memory=Memory((284, 142), (700, 400), (20, 10)), golden="gpen512", tolerance="calm", gain=_GPEN_GAIN,
+        ),
+        networks={
+            "1024": Architecture(
+                _GPEN_KEYS, shapes={"ecd0.0.0.weight": (32, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN", settings={"size": 1024},
+                memory=Memory((284, 142), (1700, 900), (20, 10)), golden="gpen1024", feed="signed_1024", tolerance="calm",
+                gain=_GPEN_GAIN,
+            ),
+        },
     ),
     "ensemble": BackendFacts(
         f"{_BACKENDS}.ensemble:Ensemble", "the weighted mean of several methods' restored faces, pasted once",
@@ -237,6 +265,7 @@ HELPERS: dict[str, Architecture] = {
 
 ARCHITECTURES: dict[str, Architecture] = {
     **{name: row.network for name, row in TABLE.items() if row.network is not None},
+    **{f"{name}-{version}": network for name, row in TABLE.items() for version, network in row.networks.items()},
     **HELPERS,
 }
 """Every network, by the name that the catalogue gives its architecture."""

@@ -98,8 +98,13 @@ def require_licence(licence_id: str, *, what: str, accepted: Collection[str] = (
     if how_accepted(licence_id, accepted) is None:
         licence = known().get(licence_id)
         title = licence.name if licence is not None else licence_id
+        forbids = (
+            "which cannot be taken to allow commercial use"
+            if licence_id.endswith("-unstated")
+            else "which forbids commercial use"
+        )
         raise LicenceError(
-            f"{what} come under the {title}, which forbids commercial use: if your use is non-commercial, "
+            f"{what} come under the {title}, {forbids}: if your use is non-commercial, "
             f"consent once with --accept-licence {licence_id} (or {ACCEPT_VARIABLE}={licence_id})"
         )
 

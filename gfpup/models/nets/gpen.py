@@ -35,6 +35,7 @@ class GPEN(nn.Module):
 
     def __init__(self, size: int = 512, *, narrow: float = 1.0, style_features: int = 512, mlp_layers: int = 8) -> None:
         super().__init__()
+        self.size = size
         sizes = [2**power for power in range(size.bit_length() - 1, 1, -1)]
         width = {side: channels_at(side, narrow=narrow) for side in sizes}
         self.generator = Generator(size, narrow=narrow, style_features=style_features, mlp_layers=mlp_layers)
