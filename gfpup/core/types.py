@@ -91,8 +91,8 @@ class Face:
 class AlignedCrop:
     """A face turned upright into its template: `pixels` (s, s, 3) uint8; `affine` (2, 3) float64, photo to crop.
 
-    The side s is the method's, 512 for most. `standard` is the affine to the crop of 512 px that every other method takes, where
-    this one has another template; metrics look at a face through it.
+    The side s is the method's, 512 for most. Where the method has its own template, `standard` is the affine to the crop of
+    512 px that the other methods take; metrics look at a face through it.
     """
 
     face: Face

@@ -10,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gfpup.models.networks import NETWORKS
 
-
 _DIALS = {"codeformer": {"fidelity": 0.5}}
 """What a network takes beside the face; its cost does not depend on it."""
 

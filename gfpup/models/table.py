@@ -62,9 +62,9 @@ class BackendFacts:
 
     `entry` is the "module:Class" that has `load(spec)`. `parameters` are the keys of the `restore` node that it takes.
     `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
-    `gflop` counts the operations for one face, 10^9: what speed depends on, on any machine. `millions` are its parameters, 10^6;
-    `gfpup.models.cost` counts both. `networks` are those of versions that differ from `network`, and `costs` their `millions`
-    and `gflop`, by version. `published_as` is what
+    `gflop` counts the operations for one face, 10^9: what speed depends on, on any machine. `millions` are its parameters,
+    10^6; `gfpup.models.cost` counts both. `networks` are those of versions that differ from `network`, and `costs` their
+    `millions` and `gflop`, by version. `published_as` is what
     `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
     from the user's own checkpoint (--model-path), because none is published under its name.
     """
@@ -173,12 +173,12 @@ TABLE: dict[str, BackendFacts] = {
         source="Yang et al., CVPR 2021; github.com/yangxy/GPEN",
         network=Architecture(
             _GPEN_KEYS, shapes={"ecd0.0.0.weight": (64, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN",
-            memory=Memory((284, 142), (700, 400), (20, 10)), golden="gpen512", tolerance="calm", gain=_GPEN_GAIN,
+            memory=Memory((284, 142), (700, 400), (70, 35)), golden="gpen512", tolerance="calm", gain=_GPEN_GAIN,
         ),
         networks={
             "1024": Architecture(
                 _GPEN_KEYS, shapes={"ecd0.0.0.weight": (32, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN", settings={"size": 1024},
-                memory=Memory((284, 142), (1700, 900), (20, 10)), golden="gpen1024", feed="signed_1024", tolerance="calm",
+                memory=Memory((285, 143), (1700, 900), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
                 gain=_GPEN_GAIN,
             ),
         },
