@@ -32,7 +32,8 @@ from gfpup.models.backends.codeformer import CodeFormer
 from gfpup.models.backends.gfpgan import GFPGAN
 from gfpup.models.backends.gpen import GPEN
 from gfpup.models.backends.restoreformer import RestoreFormer, RestoreFormerPP
-from gfpup.models.nets import arcface, codeformer, gfpgan, gpen, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
+from gfpup.models.nets import gpen
+from gfpup.models.nets import arcface, codeformer, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
 
 name, dtype, n = sys.argv[1], getattr(torch, sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)

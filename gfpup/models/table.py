@@ -168,17 +168,17 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.gpen:GPEN", "a StyleGAN2 that takes the features of the damaged face as its noise; 1024 px too",
         parameters=("version", "template", "smooth_small"), versions={"512": "gpen-512", "1024": "gpen-1024"},
         default_version="512", best_for="faces larger than 512 px, with --version 1024",
-        gflop=276.0, millions=71.0, costs={"1024": (71.2, 347.0)},
+        gflop=276.0, millions=71.0, costs={"1024": (71.2, 346.0)},
         limits="its authors state no licence, so not for commercial use; the weights have no published hash",
         source="Yang et al., CVPR 2021; github.com/yangxy/GPEN",
         network=Architecture(
             _GPEN_KEYS, shapes={"ecd0.0.0.weight": (64, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN",
-            memory=Memory((284, 142), (700, 400), (70, 35)), golden="gpen512", tolerance="calm", gain=_GPEN_GAIN,
+            memory=Memory((284, 142), (703, 400), (70, 35)), golden="gpen512", tolerance="calm", gain=_GPEN_GAIN,
         ),
         networks={
             "1024": Architecture(
                 _GPEN_KEYS, shapes={"ecd0.0.0.weight": (32, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN", settings={"size": 1024},
-                memory=Memory((285, 143), (1700, 900), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
+                memory=Memory((285, 143), (1293, 700), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
                 gain=_GPEN_GAIN,
             ),
         },

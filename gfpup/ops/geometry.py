@@ -32,7 +32,7 @@ TEMPLATES: dict[str, Float64] = {
     * (512 / 168),
 }
 """By name. GPEN's is that of a face recogniser, 96x112 px, made square, with a quarter of its side added at each edge: a face
-is 15 % smaller in it. Source: align_faces.py of yangxy/GPEN, with an inner padding of 0.25."""
+is about a tenth smaller in it. Source: align_faces.py of yangxy/GPEN, with an inner padding of 0.25."""
 UNFILTERED = 2.0
 """Reductions up to this are sampled without a filter, which would take what a turned grid holds in its corners: there and back
 at 1x, the sharpest of the shared photos keeps 28 dB with a filter, 54 dB without."""

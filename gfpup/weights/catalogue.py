@@ -22,7 +22,7 @@ LICENCES: Final[dict[str, tuple[str, CommercialUse]]] = {
         "MIT by facexlib, whose parsenet is 'modified from chaofengc/PSFRGAN', which is CC BY-NC-SA 4.0",
         "contested",
     ),
-    "gpen-unstated": ("unstated licence of GPEN (its authors give none, and other tools mark it as non-commercial)", "no"),
+    "gpen-unstated": ("none stated (no licence file; other tools mark it non-commercial)", "no"),
     "s-lab-1.0": ("NTU S-Lab License 1.0", "no"),
     # pyiqa's publisher states no licence for its files; they come with the package and are gated as it is.
     "polyform-noncommercial-1.0.0": ("PolyForm Noncommercial 1.0.0", "no"),
