@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
+from math import sqrt
 from typing import Any, Literal
 
 Pair = tuple[float, float]
@@ -95,10 +97,29 @@ class BackendFacts:
 
 _BACKENDS, _NETS = "gfpup.models.backends", "gfpup.models.nets"
 _GFPGANS = {"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"}
-# Its weights are kept at unit variance and scaled in use, so deterministic ones have to be as large.
-_GPEN_GAIN = {"generator.style.": 2262.7417, "generator.conv": 22.627417, "generator.to_rgb": 4.8, "ecd": 40.0, "final_": 90.5}
 _GPEN_KEYS = ("ecd0.0.0.weight", "generator.conv1.noise.weight", "final_linear.0.weight")
 _GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
+
+
+def _gpen_gain(size: int) -> dict[str, float]:
+    """The gains of GPEN's deterministic weights, whose factors of equalised learning rates they undo.
+
+    Source: the parity folder, which also lets noise be heard (10) and keeps the sum of pictures small (0.15).
+    """
+    sides = [2**power for power in range(2, size.bit_length())]
+    width = {side: min(512, 32768 // side) for side in sides}
+    inputs = [2 * width[side] for pair in pairwise(sides) for side in pair]
+    layers = {"conv1": width[4], **{f"convs.{i}": count for i, count in enumerate(inputs)}}
+    pictures = {"to_rgb1": 2 * width[4], **{f"to_rgbs.{i}": 2 * width[side] for i, side in enumerate(sides[1:])}}
+    gain = {f"generator.style.{i}.weight": 100 * sqrt(512) for i in range(1, 9)}
+    for name, count in layers.items():
+        gain |= {f"generator.{name}.conv.weight": 3 * sqrt(count), f"generator.{name}.noise.weight": 10.0}
+    gain |= {f"generator.{name}.conv.weight": 0.15 * sqrt(count) for name, count in pictures.items()}
+    gain |= {f"generator.{name}.conv.modulation.weight": sqrt(512) for name in (*layers, *pictures)}
+    gain |= {f"ecd{i}.0.1.weight": 3 * sqrt(width[side]) for i, side in enumerate(reversed(sides[1:]), start=1)}
+    gain |= {"ecd0.0.0.weight": sqrt(3), "final_linear.0.weight": sqrt(16 * width[4])}
+    return {name: round(value, 6) for name, value in gain.items()}
+
 
 # fmt: off
 TABLE: dict[str, BackendFacts] = {
@@ -173,13 +194,13 @@ TABLE: dict[str, BackendFacts] = {
         source="Yang et al., CVPR 2021; github.com/yangxy/GPEN",
         network=Architecture(
             _GPEN_KEYS, shapes={"ecd0.0.0.weight": (64, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN",
-            memory=Memory((284, 142), (703, 400), (70, 35)), golden="gpen512", tolerance="calm", gain=_GPEN_GAIN,
+            memory=Memory((284, 142), (703, 400), (70, 35)), golden="gpen512", tolerance="calm", gain=_gpen_gain(512),
         ),
         networks={
             "1024": Architecture(
                 _GPEN_KEYS, shapes={"ecd0.0.0.weight": (32, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN", settings={"size": 1024},
                 memory=Memory((285, 143), (1293, 700), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
-                gain=_GPEN_GAIN,
+                gain=_gpen_gain(1024),
             ),
         },
     ),
