@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp", "gpen")
+SIDE_PX = CROP_PX
+"""The side of a face, for a network that does not say its own."""
 
 FIDELITIES = (0.3, 0.8)
 """What a graph that takes a fidelity is checked at: neither is a default."""
@@ -86,7 +88,7 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
 
     facts = NETWORKS[name]
     network = load_network(facts.make, path, name=name)
-    side_px = getattr(network, "size", CROP_PX)
+    side_px = getattr(network, "size", SIDE_PX)
     faces = [_picture(seed, side_px) for seed in (1, 2)]
     tolerance = facts.tolerance.reordered
     if name == "codeformer":
@@ -116,7 +118,7 @@ def _fixed(module: Any, dial: torch.Tensor) -> Any:
     return Fixed().eval()
 
 
-def _picture(seed: int, side_px: int = CROP_PX) -> torch.Tensor:
+def _picture(seed: int, side_px: int) -> torch.Tensor:
     """Noise with a picture's spectrum, the same at every call: (1, 3, side, side) in [-1, 1]."""
     import torch
 
