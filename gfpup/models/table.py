@@ -194,12 +194,13 @@ TABLE: dict[str, BackendFacts] = {
         source="Yang et al., CVPR 2021; github.com/yangxy/GPEN",
         network=Architecture(
             _GPEN_KEYS, shapes={"ecd0.0.0.weight": (64, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN",
-            memory=Memory((284, 142), (703, 400), (70, 35)), golden="gpen512", tolerance="calm", gain=_gpen_gain(512),
+            # A forward in bfloat16 was not measured: the share of float32 is GFPGAN's.
+            memory=Memory((284, 142), (703, 482), (70, 35)), golden="gpen512", tolerance="calm", gain=_gpen_gain(512),
         ),
         networks={
             "1024": Architecture(
                 _GPEN_KEYS, shapes={"ecd0.0.0.weight": (32, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN", settings={"size": 1024},
-                memory=Memory((285, 143), (1293, 700), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
+                memory=Memory((285, 143), (1293, 887), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
                 gain=_gpen_gain(1024),
             ),
         },
