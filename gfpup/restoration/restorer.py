@@ -95,7 +95,9 @@ class Restorer:
     def _align(self) -> Align:
         """`align` with the method's template."""
         template_xy = backends.template_xy(self.backend)
-        return self.align if template_xy is geometry.TEMPLATE_512_XY else partial(self.align, template_xy=template_xy)
+        if template_xy is geometry.TEMPLATE_512_XY:
+            return self.align  # which need not know of templates
+        return partial(self.align, template_xy=template_xy)  # type: ignore[call-arg]
 
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""

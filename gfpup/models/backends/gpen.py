@@ -36,7 +36,8 @@ class GPEN(NetworkBackend):
         self.smooth_below_px = SMALL_PX if smooth_small else 0.0
         if template != "ffhq":
             self.template_xy = TEMPLATES[template]
-        super().__init__(network, **{"side_px": network.size, **options})  # type: ignore[misc]
+        options.setdefault("side_px", network.size)
+        super().__init__(network, **options)
 
     @classmethod
     def architecture_of(cls, spec: BackendSpec) -> str:

@@ -134,7 +134,7 @@ class EqualModulatedConv(ModulatedConv):
     def __init__(self, inputs: int, outputs: int, kernel: int, style_features: int, **options: bool | int) -> None:
         super().__init__(inputs, outputs, kernel, style_features, **options)  # type: ignore[arg-type]
         self.equalised = 1 / math.sqrt(inputs * kernel**2)
-        self.modulation = EqualLinear(style_features, inputs)
+        self.modulation = EqualLinear(style_features, inputs)  # type: ignore[assignment]
         if self.doubles:
             self.blur = Kernel(gain=4.0)
 
@@ -167,6 +167,8 @@ class EqualModulatedConv(ModulatedConv):
 
 class Kernel(nn.Module):
     """StyleGAN2's blur under 1 3 3 1 in both directions, times `gain`: stored in every checkpoint, and symmetrical."""
+
+    kernel: Tensor
 
     def __init__(self, *, gain: float = 1.0) -> None:
         super().__init__()
