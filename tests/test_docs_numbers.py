@@ -148,3 +148,15 @@ def test_the_guides_memory_stands_beside_ours_in_the_study() -> None:
     names = {"codeformer": "CodeFormer", "gfpgan, 1.3, 1.4": "GFPGAN 1.4, 1.3", "restoreformerpp": "RestoreFormer++"}
     for name, title in names.items():
         assert row(study, name, "The guide's memory")[1:3] == row(CHOOSE, title, "Memory")[1:3]
+
+
+def test_parameters_and_operations_are_the_tables() -> None:
+    section = CHOOSE.partition("### Parameters and operations")[2].partition("\n## ")[0]
+    stated = {name: (float(m), float(g)) for name, m, g in re.findall(r"\| `?([\w` ]+?)`? \| ([\d.]+) \| ([\d.]+) \|", section)}
+    counted = {
+        name if not facts.costs else f"{name}` {facts.default_version}": (facts.millions, facts.gflop)
+        for name, facts in backends.TABLE.items()
+        if facts.network is not None
+    }
+    counted |= {f"{name}` {v}": cost for name, facts in backends.TABLE.items() for v, cost in facts.costs.items()}
+    assert stated == counted

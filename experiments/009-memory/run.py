@@ -13,6 +13,8 @@ CASES: dict[str, list[tuple[str, int]]] = {
         name: [(dtype, faces) for dtype in ("float32", "bfloat16") for faces in (1, 2)]
         for name in ("gfpgan", "codeformer", "restoreformer", "restoreformerpp")
     },
+    "gpen": [("float32", 1), ("float32", 2), ("bfloat16", 1)],
+    "gpen-1024": [("float32", 1), ("bfloat16", 1)],
     "rrdbnet-2": [(dtype, side) for dtype in ("float32", "bfloat16") for side in (128, 256, 384)],
     "rrdbnet-4": [("float32", 128), ("bfloat16", 128)],
     "retinaface-resnet50": [("float32", 640)],
@@ -28,7 +30,9 @@ from pathlib import Path
 import torch
 from gfpup.models.backends.codeformer import CodeFormer
 from gfpup.models.backends.gfpgan import GFPGAN
+from gfpup.models.backends.gpen import GPEN
 from gfpup.models.backends.restoreformer import RestoreFormer, RestoreFormerPP
+from gfpup.models.nets import gpen
 from gfpup.models.nets import arcface, codeformer, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
 
 name, dtype, n = sys.argv[1], getattr(torch, sys.argv[2]), int(sys.argv[3])
@@ -37,6 +41,8 @@ torch.manual_seed(0)
 METHODS = {
     "gfpgan": lambda: GFPGAN(ready(gfpgan.GFPGAN()), dtype=dtype),
     "codeformer": lambda: CodeFormer(ready(codeformer.CodeFormer()), dtype=dtype),
+    "gpen": lambda: GPEN(ready(gpen.GPEN()), dtype=dtype),
+    "gpen-1024": lambda: GPEN(ready(gpen.GPEN(1024)), dtype=dtype),
     "restoreformer": lambda: RestoreFormer(ready(restoreformer.RestoreFormer()), dtype=dtype),
     "restoreformerpp": lambda: RestoreFormerPP(ready(restoreformer.RestoreFormerPlusPlus()), dtype=dtype),
 }
@@ -67,7 +73,8 @@ def held(key):
 
 
 if name in METHODS:
-    backend, x = METHODS[name](), torch.rand(n, 3, 512, 512)
+    backend = METHODS[name]()
+    x = torch.rand(n, 3, *[getattr(backend, "crop_px", 512)] * 2)
     network, forward = backend._network, lambda: backend.restore(x)
 else:
     make, shape = OTHERS[name]

@@ -20,6 +20,7 @@ usage: gfpup backends [show NAME] [--json | --csv | --markdown | --latex]
 
 List the methods: what each costs, what it was measured at, its licence, whether its weights are here.
 
+  M       parameters of the network, 10^6
   GFLOP   operations a face, 10^9; seconds on this machine come from gfpup run (restore, in the closing table)
   MB      size of the weights
   FID     quality, lower is better; Deg: identity error in degrees, lower is better. Both as published for CelebA-Test (PMRF,
@@ -76,7 +77,9 @@ def describe(name: str, store: Store) -> dict[str, Any]:
         "parameters": list(facts.parameters),
         "versions": [version for version in facts.versions if version],
         "default_version": facts.default_version or None,
+        "millions": facts.millions,
         "gflop": facts.gflop,
+        "costs": {version: {"millions": millions, "gflop": gflop} for version, (millions, gflop) in facts.costs.items()},
         "weights_mb": None if default is None or default.size_bytes is None else round(default.size_bytes / 1e6),
         "published": numbers,
         "licence": None if default is None else default.licence_id,
@@ -99,7 +102,15 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
-_HEADINGS: Final = ("backend", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
+def _cost(row: dict[str, Any]) -> str:
+    """The parameters and operations of a method, and of its versions that have others."""
+    if row["gflop"] is None or row["millions"] is None:
+        return "" if row["gflop"] is None else f"{row['gflop']:g} GFLOP a face"
+    others = [f"; {version}: {cost['millions']:g} M, {cost['gflop']:g} GFLOP" for version, cost in row["costs"].items()]
+    return f"{row['millions']:g} M parameters, {row['gflop']:g} GFLOP a face" + "".join(others)
+
+
+_HEADINGS: Final = ("backend", "M#", "GFLOP#", "MB#", "FID#", "Deg#", "licence", "commercial", "weights", "best for")
 """Of the matrix; those of numbers end in "#"."""
 
 
@@ -116,7 +127,8 @@ def _in_form(form: str, rows: Sequence[dict[str, Any]]) -> str:
     if form == "csv":
         return csv_table(table)
     source = next(row.source for row in published.rows() if row.protocol == published.CELEBA_TEST)
-    said = f"GFLOP: operations a face, 10^9. MB: size of the weights. FID, Deg: lower is better, as published for {source}."
+    units = "M: parameters, 10^6. GFLOP: operations a face, 10^9. MB: size of the weights."
+    said = f"{units} FID, Deg: lower is better, as published for {source}."
     if form == "markdown":
         return "\n".join([*markdown_table(table), "", in_markdown(said), ""])
     columns = "".join("r" if heading.endswith("#") else "l" for heading in _HEADINGS)
@@ -127,7 +139,7 @@ def _in_form(form: str, rows: Sequence[dict[str, Any]]) -> str:
 def _cells(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     cells = []
     for row in rows:
-        numbers = (row["gflop"], row["weights_mb"], row["published"].get("FID"), row["published"].get("Deg"))
+        numbers = (row["millions"], row["gflop"], row["weights_mb"], row["published"].get("FID"), row["published"].get("Deg"))
         texts = (row["licence"] or "", row["commercial_use"] or "", _here(row), row["best_for"])
         cells.append((row["name"], *map(_number, numbers), *texts))
     return cells
@@ -141,7 +153,7 @@ def _print_one(row: dict[str, Any]) -> None:
         "also called": ", ".join(row["aliases"]),
         "parameters": parameters,
         "versions": ", ".join(row["versions"]) + (f" (default {row['default_version']})" if row["versions"] else ""),
-        "a face": "" if row["gflop"] is None else f"{row['gflop']:g} GFLOP",
+        "network": _cost(row),
         "published": f"{published_as} ({published.CELEBA_TEST})" if published_as else "",
         "weights": ", ".join(f"{name} {'is here' if here else 'is not here'}" for name, here in row["weights"].items()),
         "licence": f"{row['licence']}, commercial use: {row['commercial_use']}" if row["licence"] else "",

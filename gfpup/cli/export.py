@@ -25,9 +25,9 @@ usage: gfpup export --backend NAME --format onnx|openvino [flags]
 Write a method's network as one graph that ONNX Runtime or OpenVINO computes without gfpup.
 
 The graph is loaded again and compared with the network on two pictures; it is kept only if rounding explains the difference.
-Its input is one aligned face, "face": float32 (1, 3, 512, 512) RGB in [-1, 1]; its output is "restored", the same. CodeFormer's
-also takes the fidelity, a scalar, unless --fidelity fixes it. A .json beside it says what it was made from; its licence is that
-of the weights.
+Its input is one aligned face, "face": float32 (1, 3, 512, 512) RGB in [-1, 1], of 1024 px for GPEN 1024; its output is
+"restored", the same. CodeFormer's also takes the fidelity, a scalar, unless --fidelity fixes it. A .json beside it says what it
+was made from; its licence is that of the weights.
 
 {flags}
 
@@ -39,7 +39,7 @@ Exit status: 0 kept, 1 the graph differs and was not kept, 2 not possible.
 """,
 )
 _PRECISION = "the numbers in the graph (default and only one; a runtime can lower the precision itself)"
-PARSER.add("--backend NAME", "gfpgan, codeformer, restoreformer or restoreformerpp", required=True)
+PARSER.add("--backend NAME", "gfpgan, codeformer, restoreformer, restoreformerpp or gpen", required=True)
 PARSER.add("--format FORMAT", "onnx, or openvino (an .xml and a .bin)", required=True, choices=tuple(tool.ENGINE_OF))
 PARSER.add("--output FILE", "write here (default: METHOD-VERSION.onnx or .xml in the current folder)", type=Path)
 PARSER.add("--overwrite", "replace an existing file")

@@ -91,12 +91,14 @@ class Face:
 class AlignedCrop:
     """A face turned upright into its template: `pixels` (s, s, 3) uint8; `affine` (2, 3) float64, photo to crop.
 
-    The side s is the method's, 512 for most.
+    The side s is the method's, 512 for most. Where the method has its own template, `standard` is the affine to the crop of
+    512 px that the other methods take; metrics look at a face through it.
     """
 
     face: Face
     pixels: UInt8
     affine: Float64
+    standard: Float64 | None = None
 
     @property
     def side_px(self) -> int:
@@ -205,7 +207,8 @@ class RestoredPhoto:
 class Backend(Protocol):
     """A method of restoring faces. Instances hold weights; they keep no state between calls.
 
-    One that takes crops of another side than 512 px has an attribute `crop_px` (`models.backends.crop_px` reads it).
+    One that takes crops of another side than 512 px has an attribute `crop_px`, one that takes them of another template
+    `template_xy`, and one whose small faces are smoothed `smooth_below_px` (`models.backends` has a function that reads each).
     """
 
     def restore(self, crops: torch.Tensor) -> torch.Tensor:

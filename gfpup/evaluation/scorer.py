@@ -201,7 +201,7 @@ def affines_of(restored: RestoredPhoto) -> dict[int, Float64]:
     """The affines of the faces that were restored, by their number, rounded as a manifest keeps them: both score alike."""
     faces = enumerate(restored.faces)
     return {
-        i: geometry.of_another_side(face.crop.affine, face.crop.side_px).round(6)
+        i: geometry.to_standard_crop(face.crop).round(6)
         for i, face in faces
         if (face.restored or face.guarded) and face.crop is not None
     }

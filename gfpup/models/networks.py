@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import torch
 from torch import nn
 
@@ -67,6 +69,10 @@ def _chw(rgb: UInt8) -> torch.Tensor:
     return torch.from_numpy(rgb.copy()).permute(2, 0, 1)[None]
 
 
+def _resized(rgb: UInt8, side_px: int) -> UInt8:
+    return np.asarray(cv2.resize(rgb, (side_px, side_px), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def picture(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"output": network(x)})
 
@@ -101,6 +107,7 @@ def likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
 _TOLERANCES = {"calm": Tolerance(2e-5, 1e-4), "middle": Tolerance(1e-4, 5e-4), "lively": Tolerance(5e-4, 5e-3)}
 _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "signed": lambda rgb: _chw(rgb).float() / 255.0 * 2.0 - 1.0,
+    "signed_1024": lambda rgb: _FEEDS["signed"](_resized(rgb, 1024)),
     "corner": lambda rgb: (_chw(rgb).float() / 255.0)[:, :, :128, :128],
     "bgr": lambda rgb: prepare(_chw(rgb)),
     "rgb_112": arcface.rgb_112,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
+from math import sqrt
 from typing import Any, Literal
 
 Pair = tuple[float, float]
@@ -64,7 +66,9 @@ class BackendFacts:
 
     `entry` is the "module:Class" that has `load(spec)`. `parameters` are the keys of the `restore` node that it takes.
     `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
-    `gflop` counts the operations for one face at 512 px, 10^9: what speed depends on, on any machine. `published_as` is what
+    `gflop` counts the operations for one face, 10^9: what speed depends on, on any machine. `millions` are its parameters,
+    10^6; `gfpup.models.cost` counts both. `networks` are those of versions that differ from `network`, and `costs` their
+    `millions` and `gflop`, by version. `published_as` is what
     `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
     from the user's own checkpoint (--model-path), because none is published under its name. `source_type` is IPTC's digital
     source type of what it restores; "" where it changes nothing, where nobody knows, and where its members decide.
@@ -78,6 +82,7 @@ class BackendFacts:
     aliases: tuple[str, ...] = ()
     best_for: str = ""
     gflop: float | None = None
+    millions: float | None = None
     published_as: str | None = None
     limits: str = ""
     source: str = ""
@@ -85,6 +90,8 @@ class BackendFacts:
     own_file: bool = False
     source_type: str = TRAINED
     network: Architecture | None = None
+    networks: Mapping[str, Architecture] = field(default_factory=dict)
+    costs: Mapping[str, Pair] = field(default_factory=dict)
 
     @property
     def code_book(self) -> bool:
@@ -94,13 +101,35 @@ class BackendFacts:
 
 _BACKENDS, _NETS = "gfpup.models.backends", "gfpup.models.nets"
 _GFPGANS = {"1.2": "gfpgan-v1.2", "1.3": "gfpgan-v1.3", "1.4": "gfpgan-v1.4"}
+_GPEN_KEYS = ("ecd0.0.0.weight", "generator.conv1.noise.weight", "final_linear.0.weight")
 _GAIN_RRDB = {"body.": 0.3, "conv_last.": 0.02}
+
+
+def _gpen_gain(size: int) -> dict[str, float]:
+    """The gains of GPEN's deterministic weights, whose factors of equalised learning rates they undo.
+
+    Source: the parity folder, which also lets noise be heard (10) and keeps the sum of pictures small (0.15).
+    """
+    sides = [2**power for power in range(2, size.bit_length())]
+    width = {side: min(512, 32768 // side) for side in sides}
+    inputs = [2 * width[side] for pair in pairwise(sides) for side in pair]
+    layers = {"conv1": width[4], **{f"convs.{i}": count for i, count in enumerate(inputs)}}
+    pictures = {"to_rgb1": 2 * width[4], **{f"to_rgbs.{i}": 2 * width[side] for i, side in enumerate(sides[1:])}}
+    gain = {f"generator.style.{i}.weight": 100 * sqrt(512) for i in range(1, 9)}
+    for name, count in layers.items():
+        gain |= {f"generator.{name}.conv.weight": 3 * sqrt(count), f"generator.{name}.noise.weight": 10.0}
+    gain |= {f"generator.{name}.conv.weight": 0.15 * sqrt(count) for name, count in pictures.items()}
+    gain |= {f"generator.{name}.conv.modulation.weight": sqrt(512) for name in (*layers, *pictures)}
+    gain |= {f"ecd{i}.0.1.weight": 3 * sqrt(width[side]) for i, side in enumerate(reversed(sides[1:]), start=1)}
+    gain |= {"ecd0.0.0.weight": sqrt(3), "final_linear.0.weight": sqrt(16 * width[4])}
+    return {name: round(value, 6) for name, value in gain.items()}
+
 
 # fmt: off
 TABLE: dict[str, BackendFacts] = {
     "identity": BackendFacts(
         f"{_BACKENDS}.identity:Identity", "returns its input: the zero of every comparison",
-        best_for="seeing what detection and paste alone change", gflop=0.0, source_type="",
+        best_for="seeing what detection and paste alone change", gflop=0.0, millions=0.0, source_type="",
     ),
     "classical": BackendFacts(
         f"{_BACKENDS}.classical:Classical",
@@ -113,7 +142,7 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.gfpgan:GFPGAN", "a generative face prior, steered by what is left of the face",
         parameters=("version",), versions=_GFPGANS, default_version="1.4",
         best_for="most photos; 1.3 looks the most natural, according to its authors",
-        gflop=396.0, published_as="GFPGAN (version not stated)",
+        gflop=396.0, millions=86.4, published_as="GFPGAN (version not stated)",
         limits="float16 overflows; strong damage may change who it is",
         source="Wang et al., CVPR 2021; github.com/TencentARC/GFPGAN",
         network=Architecture(
@@ -127,7 +156,8 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.codeformer:CodeFormer",
         "picks the codes of the clean face; fidelity says how much of the input comes back",
         parameters=("fidelity",), versions={"": "codeformer"},
-        best_for="strong damage; --fidelity trades quality for likeness", gflop=810.0, published_as="CodeFormer",
+        best_for="strong damage; --fidelity trades quality for likeness", gflop=810.0, millions=94.1,
+        published_as="CodeFormer",
         limits="non-commercial licence; eyes and hair may be another's at low fidelity",
         source="Zhou et al., NeurIPS 2022; github.com/sczhou/CodeFormer",
         network=Architecture(
@@ -141,7 +171,7 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.restoreformer:RestoreFormer",
         "the nearest codes of high-quality faces, attended to by the input's features",
         versions={"": "restoreformer"}, aliases=("rf",),
-        best_for="comparison with its successor", gflop=683.0, published_as="RestoreFormer",
+        best_for="comparison with its successor", gflop=683.0, millions=72.7, published_as="RestoreFormer",
         source="Wang et al., CVPR 2022; github.com/wzhouxiff/RestoreFormer",
         network=Architecture(
             ("quantize.embedding.weight", "post_quant_conv.weight", "encoder.down.0.block.0.norm1.weight"),
@@ -153,12 +183,32 @@ TABLE: dict[str, BackendFacts] = {
         f"{_BACKENDS}.restoreformer:RestoreFormerPP",
         "RestoreFormer with four heads and a second size of attention in the decoder",
         versions={"": "restoreformerpp"}, aliases=("restoreformer++", "rf++"),
-        best_for="quality and likeness, by the published numbers", gflop=688.0, published_as="RestoreFormer++",
+        best_for="quality and likeness, by the published numbers", gflop=688.0, millions=73.5, published_as="RestoreFormer++",
         source="Wang et al., TPAMI 2023; github.com/wzhouxiff/RestoreFormerPlusPlus",
         network=Architecture(
             ("quantize.embedding.weight", "decoder.up.4.attn.0.q.weight"), make=f"{_NETS}.restoreformer:RestoreFormerPlusPlus",
             memory=Memory((294, 207), (470, 354), (69, 35)), golden="restoreformerpp", ask="nearest_codes", salt=7,
         ),
+    ),
+    "gpen": BackendFacts(
+        f"{_BACKENDS}.gpen:GPEN", "a StyleGAN2 that takes the features of the damaged face as its noise; 1024 px too",
+        parameters=("version", "template", "smooth_small"), versions={"512": "gpen-512", "1024": "gpen-1024"},
+        default_version="512", best_for="faces larger than 512 px, with --version 1024",
+        gflop=276.0, millions=71.0, costs={"1024": (71.2, 346.0)},
+        limits="its authors state no licence, so not for commercial use; the weights have no published hash",
+        source="Yang et al., CVPR 2021; github.com/yangxy/GPEN",
+        network=Architecture(
+            _GPEN_KEYS, shapes={"ecd0.0.0.weight": (64, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN",
+            # A forward in bfloat16 was not measured: the share of float32 is GFPGAN's.
+            memory=Memory((284, 142), (703, 482), (70, 35)), golden="gpen512", tolerance="calm", gain=_gpen_gain(512),
+        ),
+        networks={
+            "1024": Architecture(
+                _GPEN_KEYS, shapes={"ecd0.0.0.weight": (32, 3, 1, 1)}, make=f"{_NETS}.gpen:GPEN", settings={"size": 1024},
+                memory=Memory((285, 143), (1293, 887), (70, 35)), golden="gpen1024", feed="signed_1024", tolerance="calm",
+                gain=_gpen_gain(1024),
+            ),
+        },
     ),
     "ensemble": BackendFacts(
         f"{_BACKENDS}.ensemble:Ensemble", "the weighted mean of several methods' restored faces, pasted once",
@@ -242,6 +292,7 @@ HELPERS: dict[str, Architecture] = {
 
 ARCHITECTURES: dict[str, Architecture] = {
     **{name: row.network for name, row in TABLE.items() if row.network is not None},
+    **{f"{name}-{version}": network for name, row in TABLE.items() for version, network in row.networks.items()},
     **HELPERS,
 }
 """Every network, by the name that the catalogue gives its architecture."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from gfpup.core.types import CROP_PX as CROP_PX
-from gfpup.core.types import Float32, Float64, Pixels
+from gfpup.core.types import AlignedCrop, Float32, Float64, Pixels
 
 P = TypeVar("P", bound=npt.NDArray[Any])
 
@@ -23,6 +23,16 @@ TEMPLATE_512_XY: Float64 = np.array(
     [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
 )
 """Where the five landmarks lie in an aligned crop. Source: the mean FFHQ face, facexlib's FaceRestoreHelper (1024, halved)."""
+TEMPLATES: dict[str, Float64] = {
+    "ffhq": TEMPLATE_512_XY,
+    "gpen": (
+        np.array([[30.2946, 51.6963], [65.5318, 51.5014], [48.0252, 71.7366], [33.5493, 92.3655], [62.7299, 92.2041]])
+        + np.array([8.0 + 28.0, 28.0])
+    )
+    * (512 / 168),
+}
+"""By name. GPEN's is that of a face recogniser, 96x112 px, made square, with a quarter of its side added at each edge: a face
+is about a tenth smaller in it. Source: align_faces.py of yangxy/GPEN, with an inner padding of 0.25."""
 UNFILTERED = 2.0
 """Reductions up to this are sampled without a filter, which would take what a turned grid holds in its corners: there and back
 at 1x, the sharpest of the shared photos keeps 28 dB with a filter, 54 dB without."""
@@ -101,6 +111,11 @@ def resize_affine(from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Float64:
 def of_another_side(affine: Float64, side_px: int, to_px: int = CROP_PX) -> Float64:
     """The affine to a crop of `to_px`, where `affine` is the one to the same crop of `side_px`."""
     return affine if side_px == to_px else compose(resize_affine((side_px, side_px), (to_px, to_px)), affine)
+
+
+def to_standard_crop(crop: AlignedCrop) -> Float64:
+    """The affine from the photo to the crop of 512 px that most methods take, whatever side and template `crop` has."""
+    return of_another_side(crop.affine, crop.side_px) if crop.standard is None else crop.standard
 
 
 def shift(affine: Float64, by_xy: tuple[float, float]) -> Float64:

@@ -14,7 +14,7 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 
 from gfpup.core.plan import Decision, Device
 from gfpup.models import backends
-from gfpup.models.table import HELPERS, TABLE, Memory
+from gfpup.models.table import ARCHITECTURES, HELPERS, Memory
 from gfpup.planning.precision import methods_of
 from gfpup.planning.settings import Settings
 from gfpup.planning.tiers import GB
@@ -72,8 +72,9 @@ def _network(memory: Memory, *, forward_unit: int = MB) -> Network:
 
 
 METHODS: dict[str, Network] = {
-    name: _network(row.network.memory) for name, row in TABLE.items() if row.network is not None and row.network.memory
+    name: _network(row.memory) for name, row in ARCHITECTURES.items() if row.memory and name not in HELPERS
 }
+"""By the name of the architecture: that of the method, or METHOD-VERSION for a version with a network of its own."""
 
 UPSAMPLERS: dict[int, Network] = {
     scale: _network(memory, forward_unit=1) for scale in (2, 4) if (memory := HELPERS[f"rrdbnet-x{scale}"].memory) is not None
@@ -207,8 +208,9 @@ def _method(name: str, settings: Settings) -> Network:
     if name == "upstream":
         version = "restoreformer" if settings.restore.parameters.get("version") == "restoreformer" else "gfpgan"
         return METHODS[version].plain()
+    version = str(settings.restore.parameters.get("version", "")).lower().removeprefix("v")
     if name in METHODS:
-        return METHODS[name]
+        return METHODS.get(f"{name}-{version}", METHODS[name])
     if name in backends.TABLE and not backends.facts(name).own_file:
         return NOTHING
     file = settings.weights.model

@@ -203,7 +203,7 @@ def _face(result: FaceResult) -> dict[str, Any]:
         "box_xyxy": [round(v, 3) for v in result.face.box_xyxy],
         "score": round(result.face.score, 6),
         "landmarks_xy": [[round(float(x), 3), round(float(y), 3)] for x, y in result.face.landmarks_xy],
-        "affine": None if crop is None else geometry.of_another_side(crop.affine, crop.side_px).round(6).tolist(),
+        "affine": None if crop is None else geometry.to_standard_crop(crop).round(6).tolist(),
         "restored": result.restored,
         "failed": result.failed,
         "reason": result.reason,

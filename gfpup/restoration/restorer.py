@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,12 +21,13 @@ from gfpup.ops import geometry
 from gfpup.ops.color import match_color, to_float, to_uint8, to_unit
 from gfpup.ops.feather import feather_mask
 from gfpup.ops.resize import output_size, resize
+from gfpup.ops.smooth import smoothed
 from gfpup.ops.tone import GREY, Tone, is_grey, keep_tone, tone_of
 from gfpup.photos.modes import rounded_to_8
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
-from gfpup.restoration.select import LARGE, Align, cut_faces, reduced, reduction
+from gfpup.restoration.select import LARGE, Align, cut_faces, reduced, reduction, short_side
 from gfpup.restoration.stage_cache import Reuse, noting
 from gfpup.restoration.turn import turn_of, turned_face, turned_photo
 
@@ -89,6 +91,14 @@ class Restorer:
         """The side of the crops that the method takes."""
         return backends.crop_px(self.backend)
 
+    @property
+    def _align(self) -> Align:
+        """`align` with the method's template."""
+        template_xy = backends.template_xy(self.backend)
+        if template_xy is geometry.TEMPLATE_512_XY:
+            return self.align  # which need not know of templates
+        return partial(self.align, template_xy=template_xy)  # type: ignore[call-arg]
+
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
         if self.detector is None:
@@ -104,7 +114,7 @@ class Restorer:
                 photo, faces = turned_photo(given, turn), [turned_face(face, turn, given.size_hw) for face in faces]
             work.append(item := _Work(photo, self._tone(photo), turn, {"detect": detection.seconds}, detection.reuse))
             with _clock(item, "align"):
-                item.results = cut_faces(photo, faces, self.choice, self.align, self.crop_px)
+                item.results = cut_faces(photo, faces, self.choice, self._align, self.crop_px)
         self._restore_crops(work)
         return [self._finish(item) for item in work]
 
@@ -180,12 +190,14 @@ class Restorer:
         tensor = torch.from_numpy(inputs).to(self.device).permute(0, 3, 1, 2).float().div(255)
         outputs = _as_pixels(self.backend.restore(tensor))
         done: list[tuple[Float32 | None, str | None]] = []
+        below_px = 0.0 if self.detector is None else backends.smooth_below_px(self.backend)
         for i, (crop, output) in enumerate(zip(crops, outputs, strict=True)):
             note = None
             if not np.isfinite(output).all() and self.fallback is not None:
                 output = _as_pixels(self.fallback.restore(tensor[i : i + 1]))[0]
                 note = "redone in float32: the first output was not finite"
             if np.isfinite(output).all():
+                output = smoothed(output) if short_side(crop.face) < below_px else output
                 done.append((self._adjust(np.clip(output, 0, 255), crop.pixels), note))
             else:
                 done.append((None, "the network's output is not finite"))

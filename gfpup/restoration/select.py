@@ -40,6 +40,12 @@ def reduction(crop: AlignedCrop) -> float:
     return 1 / geometry.scale_of(crop.affine)
 
 
+def short_side(face: Face) -> float:
+    """The shorter side of a face's box, in pixels of the photo."""
+    x0, y0, x1, y1 = face.box_xyxy
+    return float(min(x1 - x0, y1 - y0))
+
+
 def reduced(crop: AlignedCrop) -> str:
     """How much a face is reduced in its crop, as a clause."""
     times = reduction(crop)
@@ -71,8 +77,7 @@ def _picked(path: Path | None, choice: FaceChoice) -> tuple[int, ...] | None:
 
 
 def _refusal(face: Face, choice: FaceChoice) -> str | None:
-    x0, y0, x1, y1 = face.box_xyxy
-    side = min(x1 - x0, y1 - y0)
+    side = short_side(face)
     if side < choice.min_px:
         return f"its box is {side:.0f} px, under the minimum of {choice.min_px:g}"
     eyes = float(np.linalg.norm(face.landmarks_xy[0] - face.landmarks_xy[1]))

@@ -19,10 +19,11 @@ from weakref import ReferenceType, ref
 
 import numpy as np
 
-from gfpup.core.types import AlignedCrop, Detector, Face, Pixels, UInt8
+from gfpup.core.types import AlignedCrop, Detector, Face, Float64, Pixels, UInt8
 from gfpup.core.versions import __version__
+from gfpup.ops.geometry import TEMPLATE_512_XY
 from gfpup.ops.resize import resize
-from gfpup.restoration.align import align_faces
+from gfpup.restoration.align import align_faces, standard_affine
 from gfpup.restoration.stage_cache import Arrays, StageCache, digest_of
 
 Upsampler = Callable[[Pixels, tuple[int, int]], Pixels]
@@ -54,17 +55,23 @@ class SharedStages:
             for (x0, y0, x1, y1), score, landmarks in zip(found["boxes"], found["scores"], found["landmarks"], strict=True)
         ]
 
-    def align(self, rgb: UInt8, faces: Sequence[Face], side_px: int) -> list[AlignedCrop | str]:
+    def align(
+        self, rgb: UInt8, faces: Sequence[Face], side_px: int, *, template_xy: Float64 = TEMPLATE_512_XY
+    ) -> list[AlignedCrop | str]:
         """Stands in for `align_faces`."""
         if not faces:
             return []
         pixels = self._seen[1] if self._seen is not None and self._seen[0]() is rgb else digest_of(rgb)
         landmarks = [np.asarray(face.landmarks_xy, np.float64).tolist() for face in faces]
         facts = {"landmarks": landmarks, "side_px": side_px, "pixels": pixels, "by": _makers()}
-        found = self._store.get("align", facts, lambda: _from_crops(align_faces(rgb, faces, side_px)))
+        facts["template"] = template_xy.tolist()
+        found = self._store.get("align", facts, lambda: _from_crops(align_faces(rgb, faces, side_px, template_xy=template_xy)))
         cut = iter(zip(found["pixels"], found["affines"], strict=True))
         reasons = zip(faces, found["reasons"], strict=True)
-        return [str(reason) if reason else AlignedCrop(face, *next(cut)) for face, reason in reasons]
+        return [
+            str(reason) if reason else AlignedCrop(face, *next(cut), standard=standard_affine(face, template_xy))
+            for face, reason in reasons
+        ]
 
     def upsampler(self, upsample: Upsampler) -> Upsampler:
         """`upsample` behind the cache."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.core.errors import OutputError
+from gfpup.core.types import CROP_PX
 from gfpup.core.versions import __version__
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
-EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp")
-SIDE_PX = 512
+EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp", "gpen")
+SIDE_PX = CROP_PX
+"""The side of a face, for a network that does not say its own."""
 
 FIDELITIES = (0.3, 0.8)
 """What a graph that takes a fidelity is checked at: neither is a default."""
@@ -54,7 +56,7 @@ def export(
 
     onnx, openvino = (graphs.write_onnx, graphs.load_onnx), (graphs.write_openvino, graphs.load_openvino)
     write, load = onnx if form == "onnx" else openvino
-    subject = _subject(name, resolver.paths["backend"], fidelity=fidelity)
+    subject = _subject(checkpoint.architecture, resolver.paths["backend"], fidelity=fidelity)
     try:
         with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=f".{output.name}.") as folder:
             fresh = Path(folder) / output.name
@@ -86,7 +88,8 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
 
     facts = NETWORKS[name]
     network = load_network(facts.make, path, name=name)
-    faces = [_picture(seed) for seed in (1, 2)]
+    side_px = getattr(network, "size", SIDE_PX)
+    faces = [_picture(seed, side_px) for seed in (1, 2)]
     tolerance = facts.tolerance.reordered
     if name == "codeformer":
         dials = [torch.tensor(w if fidelity is None else codeformer.checked_fidelity(fidelity)) for w in FIDELITIES]
@@ -115,15 +118,15 @@ def _fixed(module: Any, dial: torch.Tensor) -> Any:
     return Fixed().eval()
 
 
-def _picture(seed: int) -> torch.Tensor:
-    """Noise with a picture's spectrum, the same at every call: (1, 3, 512, 512) in [-1, 1]."""
+def _picture(seed: int, side_px: int) -> torch.Tensor:
+    """Noise with a picture's spectrum, the same at every call: (1, 3, side, side) in [-1, 1]."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
-    picture = torch.zeros(1, 3, SIDE_PX, SIDE_PX)
+    picture = torch.zeros(1, 3, side_px, side_px)
     for side in (4, 16, 64, 256):
         noise = torch.randn(1, 3, side, side, generator=generator) * (2.0 / side) ** 0.5
-        picture += torch.nn.functional.interpolate(noise, size=SIDE_PX, mode="bilinear", align_corners=False)
+        picture += torch.nn.functional.interpolate(noise, size=side_px, mode="bilinear", align_corners=False)
     return picture.clamp(-1, 1).contiguous()
 
 

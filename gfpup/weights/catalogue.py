@@ -22,6 +22,7 @@ LICENCES: Final[dict[str, tuple[str, CommercialUse]]] = {
         "MIT by facexlib, whose parsenet is 'modified from chaofengc/PSFRGAN', which is CC BY-NC-SA 4.0",
         "contested",
     ),
+    "gpen-unstated": ("none stated (no licence file; other tools mark it non-commercial)", "no"),
     "s-lab-1.0": ("NTU S-Lab License 1.0", "no"),
     # pyiqa's publisher states no licence for its files; they come with the package and are gated as it is.
     "polyform-noncommercial-1.0.0": ("PolyForm Noncommercial 1.0.0", "no"),
@@ -95,6 +96,10 @@ _ROWS: Final = (
      294028815, "state_dict", "apache-2.0", "restoreformerpp"),
     ("codeformer", "codeformer.pth", "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/",
      "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7", 376637898, "params_ema", "s-lab-1.0", "codeformer"),
+    ("gpen-512", "GPEN-BFR-512.pth", "https://github.com/vinthony/video-retalking/releases/download/v0.0.1/",
+     None, None, None, "gpen-unstated", "gpen"),
+    ("gpen-1024", "GPEN-BFR-1024.pth", "https://public-vigen-video.oss-cn-shanghai.aliyuncs.com/robin/models/",
+     None, None, None, "gpen-unstated", "gpen-1024"),
     ("retinaface-resnet50", "detection_Resnet50_Final.pth", _FACEXLIB + "v0.1.0/",
      "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d", 109497761, None, "mit", "retinaface-resnet50"),
     ("retinaface-mobilenet0.25", "detection_mobilenet0.25_Final.pth", _FACEXLIB + "v0.1.0/",

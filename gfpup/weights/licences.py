@@ -97,9 +97,11 @@ def require_licence(licence_id: str, *, what: str, accepted: Collection[str] = (
     """Refuse `what` by LicenceError, which names the flag, unless its user consented to the licence now or earlier."""
     if how_accepted(licence_id, accepted) is None:
         licence = known().get(licence_id)
-        title = licence.name if licence is not None else licence_id
+        terms = f"come under the {licence.name if licence else licence_id}, which forbids commercial use"
+        if licence_id.endswith("-unstated"):
+            terms = "come without a stated licence, which cannot be taken to allow commercial use"
         raise LicenceError(
-            f"{what} come under the {title}, which forbids commercial use: if your use is non-commercial, "
+            f"{what} {terms}: if your use is non-commercial, "
             f"consent once with --accept-licence {licence_id} (or {ACCEPT_VARIABLE}={licence_id})"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gfpup.cli.main import main
 from gfpup.core.files import sha256_of
 from gfpup.models import engines, networks
 from gfpup.models.engines import graphs
-from gfpup.models.nets import gfpgan
+from gfpup.models.nets import gfpgan, gpen
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.tools import export as tool
 from gfpup.tools.export import ENGINE_OF, SUFFIX_OF
@@ -70,6 +71,23 @@ def test_the_graph_that_is_kept_computes_the_network(form: str, checkpoint: Path
     with torch.no_grad():
         expected = network(x)
     assert difference(by_its_runtime(output, x.numpy()), expected) < 1e-4
+
+
+def test_gpen_is_exported_at_its_own_size(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need("onnx")
+    small = partial(gpen.GPEN, 64, narrow=1 / 16, style_features=24, mlp_layers=2)
+    monkeypatch.setitem(networks.NETWORKS, "gpen-1024", replace(networks.NETWORKS["gpen-1024"], make=small))
+    kernels = {name: each for name, each in small().state_dict().items() if name.endswith(".kernel")}
+    state = fill_randomly(small(), seed=7).state_dict()
+    unit = {name: each * each[0].numel() ** 0.5 for name, each in state.items() if name.endswith("weight") and each.ndim > 1}
+    torch.save(state | unit | kernels, tmp_path / "gpen.pth")
+    words = ("--backend", "gpen", "--version", "1024", "--format", "onnx", "--model-path", str(tmp_path / "gpen.pth"), "--json")
+    assert export.run([*words, "--accept-licence", "gpen-unstated"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["kept"] and record["inputs"] == {"face": [1, 3, 64, 64]} and record["licence"]["id"] == "gpen-unstated"
+    assert Path("gpen-1024.onnx").is_file()
 
 
 def by_its_runtime(path: Path, x: np.ndarray) -> Any:

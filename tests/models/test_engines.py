@@ -23,9 +23,10 @@ from gfpup.core.types import BackendSpec
 from gfpup.models import backends, engines
 from gfpup.models.backends.codeformer import CodeFormer
 from gfpup.models.backends.gfpgan import GFPGAN
+from gfpup.models.backends.gpen import GPEN
 from gfpup.models.backends.restoreformer import RestoreFormer
 from gfpup.models.engines import cache, graphs
-from gfpup.models.nets import codeformer, gfpgan, restoreformer
+from gfpup.models.nets import codeformer, gfpgan, gpen, restoreformer
 from gfpup.models.nets.rewrites import rewrite
 
 GRAPHS = ("openvino", "onnxruntime")
@@ -56,6 +57,16 @@ def crops(count: int, *, side: int, seed: int = 5) -> torch.Tensor:
 def small_gfpgan(**options: object) -> GFPGAN:
     network = gfpgan.GFPGAN(out_size=32, narrow=1 / 16, style_features=24, mlp_layers=2)
     return GFPGAN(rewrite(fill_randomly(network, seed=3)), side_px=32, **options)  # type: ignore[arg-type]
+
+
+def small_gpen(**options: object) -> GPEN:
+    network = gpen.GPEN(32, narrow=1 / 16, style_features=24, mlp_layers=2)
+    kernels = {name: each.clone() for name, each in network.state_dict().items() if name.endswith(".kernel")}
+    fill_randomly(network, seed=3).load_state_dict(kernels, strict=False)
+    for name, each in network.requires_grad_(False).named_parameters():
+        if name.endswith("weight") and each.ndim > 1:
+            each.mul_(each[0].numel() ** 0.5)
+    return GPEN(rewrite(network), **options)  # type: ignore[arg-type]
 
 
 def small_codeformer() -> codeformer.CodeFormer:
@@ -95,6 +106,14 @@ def test_gfpgan_is_the_same_but_for_rounding_with_stored_and_with_seeded_noise(e
         assert difference(restored, eager.restore(x)) < 1e-4, seed
         assert torch.equal(other.restore(x), restored)
         assert torch.equal(other.restore(x[1:]), restored[1:])  # a face's bytes do not depend on its neighbours
+
+
+@pytest.mark.parametrize("engine", [*GRAPHS, pytest.param("compile", marks=pytest.mark.slow)])
+def test_gpen_is_the_same_but_for_rounding(engine: str) -> None:
+    need(engine)
+    x, expected = crops(2, side=32), small_gpen().restore(crops(2, side=32))
+    found = small_gpen(engine=engine).restore(x)
+    assert expected.std() > 0.01 and difference(found, expected) < 1e-4
 
 
 @pytest.mark.slow

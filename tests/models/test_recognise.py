@@ -18,6 +18,8 @@ GOLDENS = {
     "codeformer": "codeformer",
     "restoreformer": "restoreformer",
     "restoreformerpp": "restoreformerpp",
+    "gpen512": "gpen",
+    "gpen1024": "gpen-1024",
     "retinaface_r50": "retinaface-resnet50",
     "bisenet": "bisenet",
     "parsenet": "parsenet",

@@ -51,7 +51,7 @@ def test_free_and_contested_weights_need_none() -> None:
     for checkpoint in CATALOGUE:
         if checkpoint.commercial_use != "no":
             licences.require(checkpoint)
-    assert licences.needing_consent() == ("polyform-noncommercial-1.0.0", "s-lab-1.0")
+    assert licences.needing_consent() == ("polyform-noncommercial-1.0.0", "s-lab-1.0", "gpen-unstated")
 
 
 def test_misspelt_ids_are_told(monkeypatch: pytest.MonkeyPatch, config: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from gfpup.core import registry
 from gfpup.core.errors import GfpupError
-from gfpup.core.types import CROP_PX, Backend, BackendSpec
+from gfpup.core.types import CROP_PX, Backend, BackendSpec, Float64
 from gfpup.models.table import TABLE, TRAINED, BackendFacts
 from gfpup.weights import catalogue
 
-__all__ = ["TABLE", "BackendFacts", "canonical", "crop_px", "facts", "load", "published"]
+__all__ = ["TABLE", "BackendFacts", "canonical", "crop_px", "facts", "load", "published", "smooth_below_px", "template_xy"]
 
 
 def canonical(name: str) -> str:
@@ -57,3 +57,15 @@ def load(spec: BackendSpec) -> Backend:
 def crop_px(backend: Backend) -> int:
     """The side of the crops that a loaded method takes, in px."""
     return int(getattr(backend, "crop_px", CROP_PX))
+
+
+def template_xy(backend: Backend) -> Float64:
+    """Where the landmarks (5, 2) lie in the crops that a loaded method takes, at 512 px."""
+    from gfpup.ops.geometry import TEMPLATE_512_XY
+
+    return getattr(backend, "template_xy", TEMPLATE_512_XY)
+
+
+def smooth_below_px(backend: Backend) -> float:
+    """The side in the photo below which a loaded method's faces are smoothed; 0 for most methods, which smooth none."""
+    return float(getattr(backend, "smooth_below_px", 0.0))

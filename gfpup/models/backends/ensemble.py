@@ -52,6 +52,8 @@ class FlipEnsemble:
     def __init__(self, member: Backend) -> None:
         self.member = member
         self.crop_px = backends.crop_px(member)
+        self.template_xy = backends.template_xy(member)
+        self.smooth_below_px = backends.smooth_below_px(member)
 
     @torch.inference_mode()
     def restore(self, crops: torch.Tensor) -> torch.Tensor:

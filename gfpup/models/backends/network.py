@@ -57,9 +57,14 @@ class NetworkBackend(ABC):
         """
         dtype, parameters = dtype_of(spec), cls.parameters_of(spec)
         engines.require(spec.engine, device=spec.device, dtype=spec.dtype)
-        make = ARCHITECTURES[cls.architecture].build
-        network = load_network(make, only_checkpoint(spec), name=cls.architecture, device=spec.device)
+        name = cls.architecture_of(spec)
+        network = load_network(ARCHITECTURES[name].build, only_checkpoint(spec), name=name, device=spec.device)
         return cls(network, dtype=dtype, memory_efficient=spec.memory_efficient, engine=spec.engine, **parameters)
+
+    @classmethod
+    def architecture_of(cls, spec: BackendSpec) -> str:
+        """The network's name in the table, where versions have different ones."""
+        return cls.architecture
 
     @classmethod
     def parameters_of(cls, spec: BackendSpec) -> dict[str, Any]:

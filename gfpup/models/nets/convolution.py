@@ -185,6 +185,14 @@ def bilinear_then_conv(x: Tensor, spread: Tensor, bias: Tensor | None = None) ->
     return out
 
 
+def spread_then_blur(x: Tensor, spread: Tensor, kernel: Tensor) -> Tensor:
+    """Spread the pixels of `x` (n, in, h, w) apart by `spread` (in, out, 3, 3) and blur: (n, out, 2h, 2w), zeros around it.
+
+    `kernel` (4, 4) is symmetrical. Source: the upsampling convolution of StyleGAN2's official code.
+    """
+    return _spread_then_sum(x, spread, kernel, None, repeats_edge=False)
+
+
 def _spread_then_sum(x: Tensor, spread: Tensor, kernel: Tensor, bias: Tensor | None, *, repeats_edge: bool) -> Tensor:
     """Spread the pixels of `x` (n, in, h, w) apart by the convolution `spread`, and sum under `kernel`: (n, out, 2h, 2w).
 
@@ -199,8 +207,8 @@ def _spread_then_sum(x: Tensor, spread: Tensor, kernel: Tensor, bias: Tensor | N
         # One row of input above and below reaches into the strip.
         above, below = min(top, 1), min(h - end, 1)
         part = x[:, :, top - above : end + below]
-        if repeats_edge:
-            part = F.pad(part, (1, 1, 1 - above, 1 - below), mode="replicate")
+        if repeats_edge or size > 2:
+            part = F.pad(part, (1, 1, 1 - above, 1 - below), mode="replicate" if repeats_edge else "constant")
             apart = F.conv_transpose2d(part, spread, stride=2, padding=3 - size // 2)
         else:
             apart = F.conv_transpose2d(part, spread, stride=2)[:, :, 2 * above : 2 * (above + end - top) + size - 1]

@@ -41,6 +41,9 @@ class ModulatedConv(Rewritable):
     multiplications.
     """
 
+    equalised = 1.0
+    """A constant factor of the weight, for networks that keep their weights at unit variance; the rewritten weight holds it."""
+
     def __init__(
         self,
         inputs: int,
@@ -73,7 +76,7 @@ class ModulatedConv(Rewritable):
         """Convolve (n, in, h, w) under `style` (n, features), times `gain`; with `spend`, `x` may be overwritten."""
         scale = self.modulation(style)
         if not self.rewritten:
-            return self._grouped(doubled(x) if self.doubles else x, scale) * gain
+            return self._grouped(x, scale) * gain
         scaled = x.mul_(scale[:, :, None, None]) if spend else x * scale[:, :, None, None]
         out = self._convolve(scaled)
         if not self.demodulate:
@@ -88,11 +91,18 @@ class ModulatedConv(Rewritable):
         weight = fast.weight_of(self.taps) if self.large and self.doubles else self.weight[0]
         return F.conv2d(doubled(x) if self.doubles else x, weight, padding=weight.shape[-1] // 2)
 
-    def _grouped(self, x: Tensor, scale: Tensor) -> Tensor:
-        n, inputs, h, w = x.shape
-        weight = self.weight * scale[:, None, :, None, None]
+    def _weight_of_each(self, scale: Tensor) -> Tensor:
+        """The weight of each sample, (n, out, in, k, k)."""
+        weight = self.weight if self.equalised == 1.0 else self.equalised * self.weight
+        weight = weight * scale[:, None, :, None, None]
         if self.demodulate:
             weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + DEMODULATION_EPSILON)
+        return weight
+
+    def _grouped(self, x: Tensor, scale: Tensor) -> Tensor:
+        x = doubled(x) if self.doubles else x
+        n, inputs, h, w = x.shape
+        weight = self._weight_of_each(scale)
         out = F.conv2d(x.reshape(1, n * inputs, h, w), weight.flatten(0, 1), padding=weight.shape[-1] // 2, groups=n)
         return out.view(n, -1, h, w)
 

@@ -60,12 +60,17 @@ class Golden:
         return {name: tuple(shape) for name, shape in self.facts["tensors"].items()}
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The official state dict, filled with this golden's salt and gain."""
-        return filled(self.shapes, salt=self.facts["salt"], gain=self.facts["gain"])
+        """The official state dict, filled with this golden's salt and gain; entries that it names as zeroed are zero."""
+        state = filled(self.shapes, salt=self.facts["salt"], gain=self.facts["gain"])
+        for name in self.facts.get("zeroed", ()):
+            state[name].zero_()
+        return state
 
     def file_content(self) -> dict[str, Any]:
         """The filled state dict arranged as the official checkpoint arranges it."""
         state: dict[str, torch.Tensor] = self.state()
+        if self.facts["checkpoint_key"] is None:
+            return state
         key, _, remark = str(self.facts["checkpoint_key"]).partition(" ")
         if key == "(top":  # "(top level; keys carry module.)"
             return {f"module.{name}": tensor for name, tensor in state.items()} if "module." in remark else state
@@ -132,8 +137,20 @@ def difference(mine: torch.Tensor | Array, golden: torch.Tensor | Array) -> floa
 
 
 def filled(shapes: Mapping[str, tuple[int, ...]], *, salt: int, gain: Mapping[str, float]) -> dict[str, torch.Tensor]:
-    """A whole state dict made by `fill`."""
-    return {name: torch.from_numpy(fill(name, shape, salt=salt, gain=gain)) for name, shape in shapes.items()}
+    """A whole state dict made by `fill`, but for StyleGAN2's blur kernels, which are the same in every checkpoint."""
+    return {
+        name: blur_kernel(name) if name.endswith(".kernel") else torch.from_numpy(fill(name, shape, salt=salt, gain=gain))
+        for name, shape in shapes.items()
+    }
+
+
+def blur_kernel(name: str) -> torch.Tensor:
+    """The (4, 4) kernel of entry `name`: 1 3 3 1 in both directions, times 4 where it follows an upsampling.
+
+    Source: StyleGAN2's official code; the parity folder's README.
+    """
+    taps = torch.tensor((1.0, 3.0, 3.0, 1.0))
+    return torch.outer(taps, taps) / (16 if name.endswith((".blur.kernel", ".upsample.kernel")) else 64)
 
 
 def fill(name: str, shape: tuple[int, ...], *, salt: int = 0, gain: Mapping[str, float] | None = None) -> Array:

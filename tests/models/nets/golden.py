@@ -111,7 +111,14 @@ class Golden:
     def _filled(self) -> dict[str, torch.Tensor]:
         salt, gain = self.facts["salt"], self.facts["gain"]
         tensors = self.facts["tensors"]
-        return {name: torch.from_numpy(self.fill(name, tuple(shape), salt=salt, gain=gain)) for name, shape in tensors.items()}
+        state = {name: torch.from_numpy(self.fill(name, tuple(shape), salt=salt, gain=gain)) for name, shape in tensors.items()}
+        blur = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
+        for name in state:
+            if name in self.facts.get("zeroed", ()):
+                state[name] = torch.zeros_like(state[name])
+            elif name.endswith(".kernel"):
+                state[name] = blur * (4 if "upsample" in name or "blur" in name else 1)
+        return state
 
     def load_into(self, network: nn.Module) -> nn.Module:
         """Check keys and shapes, load the filled state strictly (a network on the meta device too); returns it in eval mode."""
