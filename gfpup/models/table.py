@@ -34,7 +34,8 @@ class Architecture:
     `make` is the "module:Class" that is called with `settings`, empty where gfpup does not build the network itself. A state
     dict belongs to it that has all `keys` (entries that every variant has, so that a fine-tuned checkpoint is recognised), none
     of the entries `without`, and tensors of these `shapes`. `feed` and `ask` name functions of `gfpup.models.networks`.
-    `golden` names the files of the parity folder; `salt` and `gain` fill the network as they do.
+    `golden` names the files of the parity folder; `salt` and `gain` fill the network as they do, and `noise` is the shape of
+    the noise that the network was given.
     """
 
     keys: tuple[str, ...]
@@ -44,8 +45,9 @@ class Architecture:
     settings: Mapping[str, object] = field(default_factory=dict)
     memory: Memory | None = None
     golden: str | None = None
+    noise: tuple[int, ...] = ()
     feed: str = "signed"
-    ask: Literal["picture", "embedding", "anchors", "nearest_codes", "likeliest_codes"] = "picture"
+    ask: Literal["picture", "embedding", "anchors", "nearest_codes", "likeliest_codes", "latent_flow"] = "picture"
     tolerance: Literal["calm", "middle", "lively"] = "middle"
     salt: int = 0
     gain: Mapping[str, float] = field(default_factory=dict)
@@ -153,6 +155,19 @@ TABLE: dict[str, BackendFacts] = {
         network=Architecture(
             ("quantize.embedding.weight", "decoder.up.4.attn.0.q.weight"), make=f"{_NETS}.restoreformer:RestoreFormerPlusPlus",
             memory=Memory((294, 207), (470, 354), (69, 35)), golden="restoreformerpp", ask="nearest_codes", salt=7,
+        ),
+    ),
+    "elir": BackendFacts(
+        f"{_BACKENDS}.elir:ELIR", "an estimate and a short flow in the latent space of a tiny autoencoder: the light one",
+        parameters=("steps",), versions={"": "elir"},
+        best_for="commercial use, and where little memory or disk is left", gflop=499.0,
+        limits="no hash of its weights is published; no results were published by PMRF's protocol",
+        source="Cohen et al., BMVC 2025; github.com/eladc-git/ELIR",
+        network=Architecture(
+            ("fmir.first_proj.weight", "mmse.lrm.0.RDB1.conv1.block.0.weight", "enc.layers.0.weight", "dec.layers.0.weight"),
+            # The forward in bfloat16 was not measured; it takes no more than in float32.
+            make=f"{_NETS}.elir:ELIR", memory=Memory((150, 75), (270, 270), (235, 118)),
+            golden="elir", noise=(1, 16, 64, 64), feed="unit", ask="latent_flow",
         ),
     ),
     "ensemble": BackendFacts(

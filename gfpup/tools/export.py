@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
-EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp")
+EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp", "elir")
 SIDE_PX = 512
 
 FIDELITIES = (0.3, 0.8)
@@ -79,7 +79,7 @@ def export(
 def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
     import torch
 
-    from gfpup.models.backends import codeformer, gfpgan
+    from gfpup.models.backends import codeformer, elir, gfpgan
     from gfpup.models.backends.network import Whole
     from gfpup.models.nets.loading import load_network
     from gfpup.models.networks import NETWORKS
@@ -95,7 +95,8 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
             return _Subject(module, ("face", "fidelity"), tuple(zip(faces, dials, strict=True)), tolerance)
         module = _fixed(module, dials[0])
     else:
-        module = gfpgan.Flat(network) if name == "gfpgan" else network  # type: ignore[arg-type]
+        wrap: dict[str, Callable[[Any], Any]] = {"gfpgan": gfpgan.Flat, "elir": elir.Signed}
+        module = wrap[name](network) if name in wrap else network
     return _Subject(module, ("face",), tuple((face,) for face in faces), tolerance)
 
 

@@ -90,6 +90,8 @@ _ROWS: Final = (
      294028815, "state_dict", "apache-2.0", "restoreformerpp"),
     ("codeformer", "codeformer.pth", "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/",
      "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7", 376637898, "params_ema", "s-lab-1.0", "codeformer"),
+    ("elir", "elir_bfr.pth", "https://github.com/eladc-git/ELIR/releases/download/v1.0/",
+     None, None, None, "apache-2.0", "elir"),
     ("retinaface-resnet50", "detection_Resnet50_Final.pth", _FACEXLIB + "v0.1.0/",
      "6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d", 109497761, None, "mit", "retinaface-resnet50"),
     ("retinaface-mobilenet0.25", "detection_mobilenet0.25_Final.pth", _FACEXLIB + "v0.1.0/",

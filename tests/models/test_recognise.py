@@ -18,6 +18,7 @@ GOLDENS = {
     "codeformer": "codeformer",
     "restoreformer": "restoreformer",
     "restoreformerpp": "restoreformerpp",
+    "elir": "elir",
     "retinaface_r50": "retinaface-resnet50",
     "bisenet": "bisenet",
     "parsenet": "parsenet",

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from gfpup.models import engines
-from gfpup.models.nets import codeformer, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
+from gfpup.models.nets import codeformer, elir, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
 from gfpup.models.nets.arcface import ArcFaceIRSE50
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.planning import memory_model
@@ -20,6 +20,7 @@ NETWORKS = {
     "codeformer": codeformer.CodeFormer,
     "restoreformer": restoreformer.RestoreFormer,
     "restoreformerpp": restoreformer.RestoreFormerPlusPlus,
+    "elir": elir.ELIR,
 }
 AIDS = {
     "retinaface-resnet50": lambda: retinaface.RetinaFace("resnet50"),

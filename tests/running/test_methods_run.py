@@ -129,7 +129,7 @@ def test_published_outputs_of_real_methods(gfpup: Run, shared: Path, tmp_path: P
 NETWORKS = ("codeformer", "restoreformer", "restoreformerpp")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, pytest.param("elir", marks=pytest.mark.slow)])
 def test_each_network_restores_a_real_photo(gfpup: Run, shared: Path, tmp_path: Path, name: str) -> None:
     golden = Golden.load(shared, name)
     detector = shared / "weights/retinaface_mobilenet0.25.pth"
@@ -141,6 +141,9 @@ def test_each_network_restores_a_real_photo(gfpup: Run, shared: Path, tmp_path: 
             save(tmp_path / "faceless.png", np.full((60, 90, 3), 120, np.uint8))
             again = ("-i", "faceless.png", *args[2:], "-o", "again", "--backend", name, "--model-path", path)
             assert gfpup("run", *again) == 0, "consent is remembered"
+        if name == "elir":
+            assert gfpup("run", *args, "-o", "estimate", "--backend", name, "--model-path", path, "--steps", 0) == 0
+            assert manifest(tmp_path / "estimate")["recipe"]["parameters"] == {"steps": 0}
     record = manifest(tmp_path / "out")
     (face,) = record["photos"][0]["faces"]
     assert face["restored"]

@@ -16,6 +16,7 @@ from torch import nn
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Backend, BackendSpec, Detector, Face, Metadata, Photo, UInt8
 from gfpup.models import backends
+from gfpup.models.backends import elir
 from gfpup.models.nets.loading import DTYPES, load_network
 from gfpup.models.nets.vqgan import CodeBookNetwork, smallest_margin
 from gfpup.models.networks import NETWORKS
@@ -66,8 +67,11 @@ def backend_of(side: Side) -> Backend:
     if name is None or path is None:
         raise GfpupError(f"backend {side.backend!r} has no network of its own: measure it without --against.")
     if side.name == "plain":
+        network = plain_network(name, path, device=side.device)
+        if name == "elir":
+            network = elir.Signed(network)  # type: ignore[arg-type]
         options = {"fidelity": FIDELITY} if name == "codeformer" else {}
-        return NetworkAlone(plain_network(name, path, device=side.device), lambda network, x: network(x, **options))
+        return NetworkAlone(network, lambda network, x: network(x, **options))
     from gfpup.models.backends.upstream_imports import restoration_network
     from gfpup.tools.verify.independent import OFFICIAL
 

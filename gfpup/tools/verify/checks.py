@@ -15,7 +15,7 @@ from gfpup.models.nets.loading import load_network, load_strictly
 from gfpup.models.networks import NETWORKS, Answer, Network
 from gfpup.tools.check import Check
 from gfpup.tools.verify import independent
-from gfpup.tools.verify.goldens import Golden, difference, face_crop, filled, load_golden
+from gfpup.tools.verify.goldens import Golden, difference, face_crop, fill, filled, load_golden
 from gfpup.weights.catalogue import Checkpoint
 from gfpup.weights.checkpoint import read_state_dict
 from gfpup.weights.store import Store
@@ -65,14 +65,16 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     yield Check("golden", "keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
     plain.load_state_dict(golden.state(), strict=True, assign=True)
     x = network.feed(golden.rgb)
-    yield from _outputs(architecture, golden, _ask(network, plain.eval(), x), "plain", network.tolerance.plain)
+    yield from _outputs(
+        architecture, golden, _ask(network, plain.eval(), x, salt=golden.facts["salt"]), "plain", network.tolerance.plain
+    )
     del plain
     with tempfile.TemporaryDirectory(prefix="gfpup-verify-") as folder:
         # As in a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
         path = Path(folder) / f"{golden.network}.pth"
         torch.save(golden.file_content(), path)
         as_run = load_network(network.make, path, name=architecture)
-    answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last))
+    answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last), salt=golden.facts["salt"])
     yield from _outputs(architecture, golden, answer, "as run", network.tolerance.reordered)
 
 
@@ -148,7 +150,7 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
             state = filled(shapes, salt=network.salt, gain=network.gain) if golden is None else golden.state()
         if answer is None:
             plain.load_state_dict(state, strict=True, assign=True)
-            answer = _ask(network, plain.eval(), x)
+            answer = _ask(network, plain.eval(), x, salt=network.salt)
         try:
             theirs = independent.outputs(project, architecture, state, x)
         except RuntimeError as error:  # load_state_dict's, where keys or shapes differ
@@ -161,5 +163,6 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
 
 
 @torch.inference_mode()
-def _ask(network: Network, built: nn.Module, x: torch.Tensor) -> Answer:
-    return network.ask(built, x)
+def _ask(network: Network, built: nn.Module, x: torch.Tensor, *, salt: int) -> Answer:
+    noise = [torch.from_numpy(fill("noises.0", network.noise, salt=salt))] if network.noise else []
+    return network.ask(built, x, *noise)

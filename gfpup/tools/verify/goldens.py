@@ -66,6 +66,8 @@ class Golden:
     def file_content(self) -> dict[str, Any]:
         """The filled state dict arranged as the official checkpoint arranges it."""
         state: dict[str, torch.Tensor] = self.state()
+        if self.facts["checkpoint_key"] is None:  # one flat state dict
+            return state
         key, _, remark = str(self.facts["checkpoint_key"]).partition(" ")
         if key == "(top":  # "(top level; keys carry module.)"
             return {f"module.{name}": tensor for name, tensor in state.items()} if "module." in remark else state

@@ -27,11 +27,13 @@ def written(golden: Golden, folder: Path) -> Iterator[Path]:
         path.unlink()
 
 
-def layout(state: dict[str, torch.Tensor], checkpoint_key: str) -> dict[str, Any]:
+def layout(state: dict[str, torch.Tensor], checkpoint_key: str | None) -> dict[str, Any]:
     """Arrange a state dict as `checkpoint_key` of the golden's JSON says.
 
     The Lightning file carries what the real one does beside its network: a loss, a count of codes, the epoch.
     """
+    if checkpoint_key is None:
+        return state
     if checkpoint_key.startswith("(top level"):
         prefix = "module." if "module." in checkpoint_key else ""
         return {f"{prefix}{name}": tensor for name, tensor in state.items()}
