@@ -8,8 +8,8 @@ from typing import Any, Final
 # fmt: off
 FLAGS: Final[Mapping[str, str]] = {
     "backend": "--backend", "parameters.version": "--version", "parameters.fidelity": "--fidelity",
-    "parameters.steps": "--steps",
-    "results": "--restored", "dtype": "--precision", "engine": "--engine", "seed": "--seed", "device": "--device", "threads": "--threads",
+    "parameters.steps": "--steps", "results": "--restored",
+    "dtype": "--precision", "engine": "--engine", "seed": "--seed", "device": "--device", "threads": "--threads",
     "upscale": "--upscale", "aligned": "--aligned", "strength": "--strength", "match_color": "--match-color",
     "keep_tone": "--keep-tone", "detector": "--detector", "detection_threshold": "--detection-threshold",
     "detect_size": "--detect-size", "turn": "--turn", "mask": "--mask", "identity_min": "--identity-min",

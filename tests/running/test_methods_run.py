@@ -143,7 +143,7 @@ def test_each_network_restores_a_real_photo(gfpup: Run, shared: Path, tmp_path: 
             assert gfpup("run", *again) == 0, "consent is remembered"
         if name == "elir":
             assert gfpup("run", *args, "-o", "estimate", "--backend", name, "--model-path", path, "--steps", 0) == 0
-            assert manifest(tmp_path / "estimate")["recipe"]["parameters"] == {"steps": 0}
+            assert manifest(tmp_path / "estimate")["plan"]["pixels"]["parameters"] == {"steps": 0}
     record = manifest(tmp_path / "out")
     (face,) = record["photos"][0]["faces"]
     assert face["restored"]
