@@ -79,6 +79,8 @@ def _checked(request: argparse.Namespace) -> tuple[str, str, Path]:
     from gfpup.models import backends, engines
 
     name, form = backends.canonical(request.backend), request.format
+    if name in tool.BY_STEPS:
+        raise GfpupError(f"backend {name!r} is not exported, as its network is run once for each step of its flow.")
     if name not in tool.EXPORTABLE:
         raise GfpupError(f"backend {name!r} has no network to export: choose one of {', '.join(tool.EXPORTABLE)}.")
     if request.precision != "fp32":

@@ -16,6 +16,7 @@ from gfpup.models import backends
 from gfpup.models.nets import arcface
 from gfpup.models.nets.codeformer import CodeFormer
 from gfpup.models.nets.elir import ELIR
+from gfpup.models.nets.pmrf import NOISE_SCALE, PMRF
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
 from gfpup.models.nets.retinaface import prepare
 from gfpup.models.nets.vqgan import smallest_margin
@@ -100,6 +101,13 @@ def latent_flow(network: ELIR, x: torch.Tensor, noise: torch.Tensor) -> Answer:
     return Answer({"latent": latent, "mmse": network.estimate(latent), "output": network(x, noise)})
 
 
+def pixel_flow(network: PMRF, x: torch.Tensor, noise: torch.Tensor) -> Answer:
+    estimate = network.estimate(x)
+    source = estimate.clamp(0, 1) + NOISE_SCALE * noise
+    outputs = {"velocity_t0.4": network.velocity(source, 0.4), "output_3_steps": network.follow(source, steps=3)}
+    return Answer({"mmse": estimate, **outputs})
+
+
 # Source: README.md of the parity folder, from the official code against itself with other threads and memory layouts.
 _TOLERANCES = {"calm": Tolerance(2e-5, 1e-4), "middle": Tolerance(1e-4, 5e-4), "lively": Tolerance(5e-4, 5e-3)}
 _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
@@ -110,7 +118,10 @@ _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "rgb_112": arcface.rgb_112,
     "grey_128": arcface.grey_128,
 }
-_ASKS: tuple[Callable[..., Answer], ...] = (picture, embedding, anchors, nearest_codes, likeliest_codes, latent_flow)
+_ASKS: tuple[Callable[..., Answer], ...] = (
+    *(picture, embedding, anchors, nearest_codes, likeliest_codes),
+    *(latent_flow, pixel_flow),
+)
 _ASK_OF = {ask.__name__: ask for ask in _ASKS}
 
 NETWORKS: dict[str, Network] = {

@@ -47,7 +47,7 @@ class Architecture:
     golden: str | None = None
     noise: tuple[int, ...] = ()
     feed: str = "signed"
-    ask: Literal["picture", "embedding", "anchors", "nearest_codes", "likeliest_codes", "latent_flow"] = "picture"
+    ask: Literal["picture", "embedding", "anchors", "nearest_codes", "likeliest_codes", "latent_flow", "pixel_flow"] = "picture"
     tolerance: Literal["calm", "middle", "lively"] = "middle"
     salt: int = 0
     gain: Mapping[str, float] = field(default_factory=dict)
@@ -66,7 +66,8 @@ class BackendFacts:
     `versions` are the published ones with the catalogue's names of their checkpoints; the key is "" where there is only one.
     `gflop` counts the operations for one face at 512 px, 10^9: what speed depends on, on any machine. `published_as` is what
     `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
-    from the user's own checkpoint (--model-path), because none is published under its name.
+    from the user's own checkpoint (--model-path), because none is published under its name. `engines`: engines other than eager
+    can run its network.
     """
 
     entry: str
@@ -82,6 +83,7 @@ class BackendFacts:
     source: str = ""
     whole_photos: bool = False
     own_file: bool = False
+    engines: bool = True
     network: Architecture | None = None
 
     @property
@@ -159,7 +161,7 @@ TABLE: dict[str, BackendFacts] = {
     ),
     "elir": BackendFacts(
         f"{_BACKENDS}.elir:ELIR", "an estimate and a short flow in the latent space of a tiny autoencoder: the light one",
-        parameters=("steps",), versions={"": "elir"},
+        parameters=("steps",), versions={"": "elir-bfr"},
         best_for="commercial use, and where little memory or disk is left", gflop=499.0,
         limits="no hash of its weights is published; no results were published by PMRF's protocol",
         source="Cohen et al., BMVC 2025; github.com/eladc-git/ELIR",
@@ -168,6 +170,18 @@ TABLE: dict[str, BackendFacts] = {
             # The forward in bfloat16 was not measured; it takes no more than in float32.
             make=f"{_NETS}.elir:ELIR", memory=Memory((150, 75), (270, 270), (235, 118)),
             golden="elir", noise=(1, 16, 64, 64), feed="unit", ask="latent_flow",
+        ),
+    ),
+    "pmrf": BackendFacts(
+        f"{_BACKENDS}.pmrf:PMRF", "the estimate of least squared error, carried to a natural face by a flow in 25 steps",
+        parameters=("steps",), versions={"": "pmrf"},
+        best_for="fidelity, by the published numbers, where time does not matter", gflop=0.0, published_as="PMRF",
+        limits="minutes a face on a processor; eager alone; no hash of its weights is published",
+        source="Ohayon et al., ICLR 2025; github.com/ohayonguy/PMRF", engines=False,
+        network=Architecture(
+            ("model.patch_in.proj.weight", "model.mid_level.0.self_attn.qkv_proj.weight", "mmse_model.conv_first.1.weight"),
+            make=f"{_NETS}.pmrf:PMRF", memory=Memory((732, 366), (1000, 1000), (0, 0)),
+            golden="pmrf", noise=(1, 3, 512, 512), feed="unit", ask="pixel_flow", gain={"model.patch_out.proj": 0.25},
         ),
     ),
     "ensemble": BackendFacts(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
 EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp", "elir")
+BY_STEPS = ("pmrf",)
 SIDE_PX = 512
 
 FIDELITIES = (0.3, 0.8)
@@ -95,7 +96,7 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
             return _Subject(module, ("face", "fidelity"), tuple(zip(faces, dials, strict=True)), tolerance)
         module = _fixed(module, dials[0])
     else:
-        wrap: dict[str, Callable[[Any], Any]] = {"gfpgan": gfpgan.Flat, "elir": elir.Signed}
+        wrap: dict[str, Callable[[Any], Any]] = {"gfpgan": gfpgan.Flat, "elir": elir.ELIR.signed}
         module = wrap[name](network) if name in wrap else network
     return _Subject(module, ("face",), tuple((face,) for face in faces), tolerance)
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gfpup.models.nets import swinir
 from gfpup.models.nets.neighbourhood import neighbourhood_attention
-from gfpup.models.nets.swinir import SwinIR
 
 STEPS = 25
 """Euler steps of the flow. Source: the official inference script."""
@@ -35,10 +35,12 @@ ROWS = 4096
 class PMRF(nn.Module):
     """Restore aligned faces: (n, 3, h, w) RGB in [0, 1] to the same shape, about the same range; sides are multiples of 64."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, *, widths: tuple[int, ...] = WIDTHS, depths: tuple[int, ...] = DEPTHS, groups: int = swinir.GROUPS
+    ) -> None:
         super().__init__()
-        self.model = Hourglass()
-        self.mmse_model = SwinIR()
+        self.model = Hourglass(widths=widths, depths=depths)
+        self.mmse_model = swinir.SwinIR(groups=groups)
 
     def forward(self, x: Tensor, noise: Tensor | None = None, *, steps: int = STEPS) -> Tensor:
         """Restore `x`; `noise`, standard normal (1 or n, 3, h, w), is added to the estimate, None for none of it."""
@@ -67,23 +69,23 @@ class PMRF(nn.Module):
 class Hourglass(nn.Module):
     """A transformer over patches: local attention on two levels down, global attention in the middle, and up again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, widths: tuple[int, ...] = WIDTHS, depths: tuple[int, ...] = DEPTHS) -> None:
         super().__init__()
-        self.patch_in = Projection(3 * PATCH**2, WIDTHS[0])
+        self.patch_in = Projection(3 * PATCH**2, widths[0])
         self.time_emb, self.aug_emb = Frequencies(1), Frequencies(9)
         self.time_in_proj, self.aug_in_proj = (linear(CONDITION, CONDITION) for _ in range(2))
         self.mapping = Mapping()
-        local = list(zip(WIDTHS[:-1], DEPTHS[:-1], strict=True))
+        local = list(zip(widths[:-1], depths[:-1], strict=True))
         self.down_levels, self.up_levels = (
             nn.ModuleList(nn.ModuleList(Layer(width, window=WINDOW) for _ in range(depth)) for width, depth in local)
             for _ in range(2)
         )
-        self.mid_level = nn.ModuleList(Layer(WIDTHS[-1], window=None) for _ in range(DEPTHS[-1]))
-        pairs = list(pairwise(WIDTHS))
+        self.mid_level = nn.ModuleList(Layer(widths[-1], window=None) for _ in range(depths[-1]))
+        pairs = list(pairwise(widths))
         self.merges = nn.ModuleList(Projection(4 * narrow, wide) for narrow, wide in pairs)
         self.splits = nn.ModuleList(Split(wide, narrow) for narrow, wide in pairs)
-        self.out_norm = ScaledNorm(WIDTHS[0])
-        self.patch_out = Projection(WIDTHS[0], 3 * PATCH**2)
+        self.out_norm = ScaledNorm(widths[0])
+        self.patch_out = Projection(widths[0], 3 * PATCH**2)
 
     def forward(self, x: Tensor, time: float) -> Tensor:
         x = self.patch_in(merged(x.movedim(1, -1), PATCH))

@@ -27,12 +27,12 @@ MEAN = (0.4488, 0.4371, 0.4040)
 class SwinIR(nn.Module):
     """Estimate aligned faces: (n, 3, h, w) RGB in [0, 1] to the same; sides are multiples of 64."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, groups: int = GROUPS) -> None:
         super().__init__()
         self.conv_first = nn.Sequential(nn.PixelUnshuffle(UNSHUFFLE), nn.Conv2d(3 * UNSHUFFLE**2, WIDTH, 3, padding=1))
         self.patch_embed = nn.Module()
         self.patch_embed.norm = nn.LayerNorm(WIDTH)
-        self.layers = nn.ModuleList(Group() for _ in range(GROUPS))
+        self.layers = nn.ModuleList(Group() for _ in range(groups))
         self.norm = nn.LayerNorm(WIDTH)
         self.conv_after_body = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
         self.conv_before_upsample = nn.Sequential(nn.Conv2d(WIDTH, FEATURES, 3, padding=1))

@@ -57,13 +57,14 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     plain = network.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
     other, parameters = golden.first_other_group(shapes), sum(parameter.numel() for parameter in plain.parameters())
-    if other is None and parameters != golden.facts["parameters"]:
-        other = f"{parameters:,} parameters, {golden.facts['parameters']:,} officially"
+    if other is None and parameters != golden.parameters:
+        other = f"{parameters:,} parameters, {golden.parameters:,} officially"
     if other is not None:
         yield Check("golden", "keys", "failed", f"{architecture}: {other}")
         return
     yield Check("golden", "keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
-    plain.load_state_dict(golden.state(), strict=True, assign=True)
+    initial = network.make().state_dict() if golden.facts.get("kept_names") else {}
+    plain.load_state_dict(golden.state(initial), strict=True, assign=True)
     x = network.feed(golden.rgb)
     yield from _outputs(
         architecture, golden, _ask(network, plain.eval(), x, salt=golden.facts["salt"]), "plain", network.tolerance.plain
@@ -72,7 +73,7 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     with tempfile.TemporaryDirectory(prefix="gfpup-verify-") as folder:
         # As in a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
         path = Path(folder) / f"{golden.network}.pth"
-        torch.save(golden.file_content(), path)
+        torch.save(golden.file_content(initial), path)
         as_run = load_network(network.make, path, name=architecture)
     answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last), salt=golden.facts["salt"])
     yield from _outputs(architecture, golden, answer, "as run", network.tolerance.reordered)

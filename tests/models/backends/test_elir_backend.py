@@ -13,7 +13,8 @@ from golden import Golden, difference, fill_randomly
 from gfpup.core.errors import CheckpointError, GfpupError
 from gfpup.core.types import BackendSpec
 from gfpup.models.backends import noise
-from gfpup.models.backends.elir import ELIR, NOISE_SEED, Signed
+from gfpup.models.backends.elir import ELIR
+from gfpup.models.backends.flow import NOISE_SEED
 from gfpup.models.nets import elir
 
 REORDERED_TOLERANCE = 5e-4
@@ -72,7 +73,7 @@ def test_the_number_of_steps_belongs_to_the_method(network: elir.ELIR, crops: Cr
 
 def test_signed_is_the_same_network_for_faces_from_minus_one(network: elir.ELIR, crops: Crops) -> None:
     x = crops(1, side=64)
-    restored = Signed(network, side_px=64)(x * 2 - 1) / 2 + 0.5
+    restored = ELIR.signed(network, side_px=64)(x * 2 - 1) / 2 + 0.5
     assert difference(restored, ELIR(network).restore(x)) < REORDERED_TOLERANCE
 
 
