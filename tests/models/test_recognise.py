@@ -19,6 +19,7 @@ GOLDENS = {
     "restoreformer": "restoreformer",
     "restoreformerpp": "restoreformerpp",
     "elir": "elir",
+    "pmrf": "pmrf",
     "retinaface_r50": "retinaface-resnet50",
     "bisenet": "bisenet",
     "parsenet": "parsenet",

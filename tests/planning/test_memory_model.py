@@ -10,7 +10,17 @@ import torch
 from torch import nn
 
 from gfpup.models import engines
-from gfpup.models.nets import codeformer, elir, gfpgan, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
+from gfpup.models.nets import (
+    codeformer,
+    elir,
+    gfpgan,
+    parsing_bisenet,
+    parsing_parsenet,
+    pmrf,
+    restoreformer,
+    retinaface,
+    rrdbnet,
+)
 from gfpup.models.nets.arcface import ArcFaceIRSE50
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.planning import memory_model
@@ -21,6 +31,7 @@ NETWORKS = {
     "restoreformer": restoreformer.RestoreFormer,
     "restoreformerpp": restoreformer.RestoreFormerPlusPlus,
     "elir": elir.ELIR,
+    "pmrf": pmrf.PMRF,
 }
 AIDS = {
     "retinaface-resnet50": lambda: retinaface.RetinaFace("resnet50"),

@@ -148,10 +148,9 @@ class Golden:
                 theirs = {key: shape for key, shape in expected.items() if (key.rpartition(".")[0] or key) == group}
                 raise AssertionError(f"{self.name}: first group that differs is {group!r}: found {mine}, expected {theirs}")
         count = sum(parameter.numel() for parameter in network.parameters())
-        expected = self.facts["parameters"]
-        assert count == (sum(expected.values()) if isinstance(expected, dict) else expected), (
-            f"{self.name}: {count}, {expected}"
-        )
+        official = self.facts["parameters"]
+        official = sum(official.values()) if isinstance(official, dict) else official
+        assert count == official, f"{self.name}: {count} parameters, expected {official}"
 
     def check_output(self, output: torch.Tensor, tolerance: float, *, key: str = "output") -> float:
         """Hold `output` (whole, not strided) to the golden `key`; returns the measured difference."""

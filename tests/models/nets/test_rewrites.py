@@ -14,7 +14,7 @@ from gfpup.models.nets.loading import load_network
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.models.networks import NETWORKS
 
-HEAVY = ("codeformer", "elir", "gfpgan", "restoreformer", "restoreformerpp")
+HEAVY = ("codeformer", "elir", "gfpgan", "pmrf", "restoreformer", "restoreformerpp")
 """Networks that the tests of their backends hold to the same outputs."""
 
 GOLDENS = [
