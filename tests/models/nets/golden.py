@@ -61,7 +61,9 @@ def _random_state(shapes: dict[str, torch.Size], seed: int) -> dict[str, torch.T
         values = torch.randn(shape, generator=generator, device="cpu")
         if name.endswith("num_batches_tracked"):
             state[name] = torch.zeros((), dtype=torch.int64)
-        elif name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
+        elif name.endswith("relative_position_index"):
+            state[name] = swinir.relative_positions()
+        elif name.endswith(("running_var", ".scale")) or (name.endswith("weight") and len(shape) == 1):
             state[name] = 1.0 + 0.1 * values.tanh()
         elif name.endswith("weight") and len(shape) > 1:
             state[name] = values / values[0].numel() ** 0.5
