@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands themselves: `python docs/generate.py`. A test compares the page with them."""
+"""Write docs/cli.md and the tables of docs/metrics.md from the code: `python docs/generate.py`. Tests compare them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 
 from gfpup.cli import help as run_flags
 from gfpup.cli import infer, main
+from gfpup.evaluation import protocols
+from gfpup.evaluation.metrics import TABLE
 from gfpup.planning.option import describe, expected
 from gfpup.planning.schema import OPTIONS, SECTIONS
 
 PAGE = Path(__file__).with_name("cli.md")
+METRICS_PAGE = Path(__file__).with_name("metrics.md")
 
 HEAD = """\
 # Command line
@@ -85,6 +88,37 @@ def escape(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def metrics_page(text: str) -> str:
+    """The page of the metrics with its generated tables, each between two comments that name it."""
+    tables = {"metrics": meanings(), "implementations": implementations(), "protocols": protocols.table()}
+    for name, table in tables.items():
+        start, end = f"<!-- table: {name}; python docs/generate.py -->\n", "<!-- end -->"
+        before, _, rest = text.partition(start)
+        text = f"{before}{start}{table}{end}{rest.partition(end)[2]}"
+    return text
+
+
+def meanings() -> str:
+    """What each metric says."""
+    lines = ["| metric | better | bounds | level | meaning |", "|---|---|---|---|---|"]
+    for row in TABLE.values():
+        low, high = row.bounds
+        bounds = "none" if low is None else f"{low:g} and up" if high is None else f"{low:g} to {high:g}"
+        better = "higher" if row.higher_is_better else "lower"
+        lines.append(f"| `{row.name}` | {better} | {bounds} | {row.level} | {row.meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def implementations() -> str:
+    """What computes each metric."""
+    lines = ["| metric | implementation | weights | licence |", "|---|---|---|---|"]
+    for row in TABLE.values():
+        weights = ", ".join(f"`{weight}`" for weight in row.weights) or "none"
+        lines.append(f"| `{row.name}` | {row.implementation} | {weights} | {row.licence_id} |")
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    METRICS_PAGE.write_text(metrics_page(METRICS_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)

@@ -31,8 +31,9 @@ MEASURED_AS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """For each protocol, which of gfpup's metrics is computed as the published one is.
 
-From evaluation/ of github.com/ohayonguy/PMRF: PSNR and SSIM of BasicSR on RGB, LPIPS on VGG, VQFR's Deg and LMD, BasicSR's
-NIQE. Its FID is taken against FFHQ, with a different resize before Inception; scripts of other protocols were not found.
+Each of the latter names its protocol (`gfpup.evaluation.protocols`). From evaluation/ of github.com/ohayonguy/PMRF: PSNR and
+SSIM of BasicSR on RGB, LPIPS on VGG, VQFR's Deg and LMD, BasicSR's NIQE. Its FID is torch-fidelity's (`fid_fidelity`) against
+all of FFHQ, which a run does not say of its references; scripts of other protocols were not found.
 """
 
 

@@ -104,6 +104,27 @@ def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> str:
     return "\n".join(indent + line for line in lines)
 
 
+def markdown_cell(text: str) -> str:
+    """Text as it stands in a cell or a line of Markdown."""
+    return text.translate(_MARKDOWN)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    cells = [list(head), ["---"] * len(head), *([markdown_cell(cell) for cell in row] for row in rows)]
+    return [f"| {' | '.join(row)} |" for row in cells]
+
+
+def latex_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str) -> str:
+    """A table in LaTeX that needs the package booktabs; all cells but the first of a row stand to the right."""
+    lines = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in (head, *rows)]
+    tabular = [rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\toprule", lines[0], r"\midrule", *lines[1:]]
+    tabular += [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join(
+        [r"\begin{table}", r"\centering", *tabular, rf"\caption{{{caption.translate(_LATEX)}}}", r"\end{table}", ""]
+    )
+
+
 def as_text(comparison: Comparison, *, protocol: str | None = None) -> str:
     """The table for a terminal, about 120 columns wide, with how it was computed and what it supports."""
     parts = [_headline(comparison)]
@@ -123,8 +144,7 @@ def as_markdown(comparison: Comparison, *, protocol: str | None = None) -> str:
     parts = [_headline(comparison).translate(_MARKDOWN), ""]
     for key in comparison.metrics:
         head, *rows = _cells(comparison, key)
-        rows = [head, ["---"] * len(head), *([cell.translate(_MARKDOWN) for cell in row] for row in rows)]
-        parts += [f"**{_title(comparison, key).translate(_MARKDOWN)}**", "", *(f"| {' | '.join(row)} |" for row in rows), ""]
+        parts += [f"**{_title(comparison, key).translate(_MARKDOWN)}**", "", *markdown_table(head, rows), ""]
         parts += [f"Published: {row}." for row in _published(key, protocol)]
     return _joined([*parts, *(f"- {note.translate(_MARKDOWN)}." for note in comparison.notes)])
 

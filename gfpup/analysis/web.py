@@ -15,6 +15,11 @@ STYLE: Final = Path(__file__).with_name("style.css")
 """Colours, type, spacing and controls that all pages of gfpup share."""
 
 
+def palette() -> str:
+    """The colours of the shared style sheet without its rules, for a page whose controls are another library's."""
+    return STYLE.read_text(encoding="utf-8").partition("\n*, ::before")[0]
+
+
 def environment(templates: Path, *, styles: Sequence[Path], script: Path) -> Environment:
     """The templates of a folder, with the globals `style`, `script` and `policy` for the page's head.
 

@@ -18,11 +18,14 @@ usage: gfpup VERB ...
   run        restore photos
   sweep      restore by every combination of several backends and settings, and compare
   recommend  name the method to take, by the guide or by your own runs
+  app        open a page in the browser: restore photos, compare results
   doctor     check this installation, and say what to do about what is wrong
   backends   list the methods side by side, or show one
   score      score a finished run, or any folder, without restoring again
+  stats      compute the statistics of a reference set once, for FID and precision
   compare    compare runs: means, intervals, paired tests, Pareto front
   report     write one page with sliders, scores, failures and the plan
+  vote       ask people which method is better, and count their votes
   track      log finished runs to MLflow
   ui         open MLflow's page on the last comparison
   degrade    damage reference faces by a named protocol
@@ -41,12 +44,12 @@ usage: gfpup VERB ...
 
 # fmt: off
 IN_OWN_MODULE = (
-    "score", "compare", "report", "track", "ui", "degrade", "verify", "export", "bench", "recommend", "doctor", "backends",
-    "weights", "completion",
+    "app", "score", "stats", "compare", "report", "vote", "track", "ui", "degrade", "verify", "export", "bench", "recommend",
+    "doctor", "backends", "weights", "completion",
 )
 # fmt: on
 """Verbs that are `run(words)` of the module of their name, with its `HELP`."""
-WITHOUT_WORDS = ("ui", "bench", "recommend", "doctor", "backends")
+WITHOUT_WORDS = ("app", "ui", "bench", "recommend", "doctor", "backends")
 """Those of them that do something when nothing follows; the others then print their help."""
 VERBS = ("run", "sweep", *IN_OWN_MODULE, "version")
 

@@ -14,6 +14,7 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.files import one_line
 
 if TYPE_CHECKING:
+    from gfpup.evaluation.metrics.statistics import Statistics
     from gfpup.evaluation.scorer import Scorer
     from gfpup.records.items import Item
     from gfpup.records.rescore import Result
@@ -24,9 +25,11 @@ PARSER = Parser(
     text="""\
 usage: gfpup score RUN [RUN ...] [--metrics WHICH] [flags]
        gfpup score --restored DIR [--reference DIR] [--input DIR] [--metrics WHICH] --output OUT
+       gfpup score --protocol ntire-2026 --restored DIR --input DIR --landmarks CSV --output OUT
 
 Measure finished runs, or any folder of results, without restoring again. Writes scores.csv (photo, face, metric, value,
-higher_is_better, missing_reason, taken_from) and scores.json (means, and what computed them) into each run, or into OUT.
+higher_is_better, missing_reason, taken_from, protocol) and scores.json (means, and what computed them) into each run, or into
+OUT.
 
 RUN is the --output folder of gfpup run, or a sweep's with several runs in it. Inputs and faces come from its record.
 
@@ -35,6 +38,8 @@ RUN is the --output folder of gfpup run, or a sweep's with several runs in it. I
 Names match without their extensions, sub-folders included. Without references, metrics that need one are taken against the
 input and called psnr_to_input and so on: a good value then means that little was changed. Metrics scored now replace their
 earlier lines, the others stay. A folder has no record of faces: a picture of 512x512 pixels is taken for one aligned face.
+--protocol gives a challenge's score and says whether its gate of identity is passed. Without --qalign the score has five terms
+and a name of its own, ntire_2026_five_terms.
 Exit status: 0 all photos were scored, 1 some were not, for lack of a result or a partner (each is named), 2 refused.
 
   gfpup score out/ --metrics psnr,ssim
@@ -47,6 +52,11 @@ PARSER.add("--metrics WHICH", "fast|full or a list such as psnr,ssim,lpips (defa
 PARSER.add("--restored DIR", "measure the pictures of this folder, whatever made them", type=Path)
 PARSER.add("--reference DIR", "compare with the references of the same names (default: those the run had)", type=Path)
 PARSER.add("--input DIR", "compare with the degraded photos of the same names (default: those the run had)", type=Path)
+PARSER.add("--posterior-mean DIR", "the predictions that indrmse compares with, by the same names", type=Path)
+PARSER.add("--stats FILE", "measure against these statistics in place of references; repeat for more", action="append")
+PARSER.one_of("--protocol NAME", "judge by the rules of ntire-2025|ntire-2026", ("ntire-2025", "ntire-2026"))
+PARSER.add("--landmarks CSV", "the organisers' landmarks of a challenge (test_face.csv, test_2026_face.csv)", type=Path)
+PARSER.add("--qalign CSV", "Q-Align of each result, as the organisers' eval.py writes it: the sixth term", type=Path)
 PARSER.add("--output OUT", "write here (default: into the run; of several runs one folder each)", type=Path)
 PARSER.add("--require-metrics", "refuse to begin where a metric cannot be computed")
 PARSER.add("--device NAME", "compute on auto|cpu|cuda|cuda:N|mps (default: auto)", default="auto")
@@ -61,9 +71,14 @@ _NAMED = 20
 def run(words: Sequence[str]) -> int:
     """`gfpup score`: returns 0, or 1 where a photo could not be scored."""
     request = _parse(words)
+    if request.protocol is not None:
+        from gfpup.cli import challenge
+
+        return challenge.run(request, _load)
     metrics = _metrics(request.metrics)
+    statistics = _statistics(request.stats or (), metrics)
     jobs = _jobs(request)
-    scorer, resolver = _load(request, metrics)
+    scorer, resolver = _load(request, metrics, statistics)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -78,7 +93,7 @@ def run(words: Sequence[str]) -> int:
             result = score_items(bar.track(items, description="scoring"), scorer, memory="peak_memory" in metrics)
         elsewhere = target.resolve() != folder.resolve()
         origin = {"restored": folder if elsewhere else None, "reference": request.reference, "input": request.input}
-        summary = write_scores(target, result, resolver=resolver, origin=origin)
+        summary = write_scores(target, result, resolver=resolver, origin=origin, statistics=statistics)
         facts.append(_facts(folder, target, result, summary, said))
         if not request.json:
             _report(facts[-1], quiet=request.quiet)
@@ -105,6 +120,26 @@ def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
+def _statistics(paths: Sequence[str], metrics: Sequence[str]) -> dict[str, Statistics]:
+    """What --stats names, by the protocol of its features; each must be of a metric that is computed now."""
+    if not paths:
+        return {}
+    from gfpup.evaluation.metrics.statistics import read_statistics
+    from gfpup.evaluation.protocols import FEATURES_OF
+
+    found: dict[str, Statistics] = {}
+    for path in map(Path, paths):
+        statistics = read_statistics(path)
+        takes = [metric for metric, features in FEATURES_OF.items() if features == statistics.protocol]
+        if not set(takes) & set(metrics):
+            needed = " or ".join(takes) or "none"
+            raise GfpupError(f"{path} holds features of {statistics.protocol}, for the metric {needed}: add it to --metrics.")
+        if statistics.protocol in found:
+            raise GfpupError(f"two files of --stats hold features of {statistics.protocol}: give one of them.")
+        found[statistics.protocol] = statistics
+    return found
+
+
 def _jobs(request: argparse.Namespace) -> list[tuple[Path, Path, list[Item], list[str]]]:
     """What is to be scored, all of it found before a metric is loaded: folder, where to write, photos, what to say."""
     from gfpup.records.items import items_of_folder, items_of_run
@@ -112,7 +147,7 @@ def _jobs(request: argparse.Namespace) -> list[tuple[Path, Path, list[Item], lis
     from gfpup.records.rescore import check_target
     from gfpup.records.run_record import read_runs
 
-    given = {"reference": request.reference, "degraded": request.input}
+    given = {"reference": request.reference, "degraded": request.input, "posterior_mean": request.posterior_mean}
     if request.restored is not None and not (request.restored / DOCUMENT).is_file():
         check_target(request.output, request.restored)
         return [(request.restored, request.output, *items_of_folder(request.restored, **given))]
@@ -135,7 +170,9 @@ def _targets(output: Path, folders: Sequence[Path]) -> list[Path]:
     return [output / name for name in names]
 
 
-def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, Resolver]:
+def _load(
+    request: argparse.Namespace, metrics: Sequence[str], statistics: Mapping[str, Statistics] | None = None
+) -> tuple[Scorer, Resolver]:
     from gfpup.evaluation.scorer import require
     from gfpup.machine import hardware
     from gfpup.records.rescore import load_metrics
@@ -151,7 +188,7 @@ def _load(request: argparse.Namespace, metrics: Sequence[str]) -> tuple[Scorer, 
     device = str(hardware.choose_device(request.device, hardware.probe()).value)
     with Downloads(quiet=request.quiet or request.json) as downloads:
         resolver = Resolver(store, accepted=request.accept_licence, progress=downloads)
-        scorer = load_metrics(metrics, resolver, device=device)
+        scorer = load_metrics(metrics, resolver, device=device, statistics=statistics)
     if request.require_metrics:
         require(scorer)
     return scorer, resolver

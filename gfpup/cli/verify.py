@@ -32,6 +32,7 @@ Exit status: 0 everything that could be checked is right, 1 something is wrong, 
 
   gfpup verify gfpgan --parity ../shared/parity
   gfpup verify codeformer --parity ../shared/parity --json
+  gfpup verify arcface --faces people/
   gfpup verify restoreformer --model-path RestoreFormer.pth
 """,
 )
@@ -39,6 +40,9 @@ PARSER.add_argument("name", metavar="NAME")
 PARSER.add("--parity DIR", "official outputs: NET.json and NET.npz (default: none, that check is skipped)", type=Path)
 PARSER.weights_dir()
 PARSER.add("--model-path FILE", "check this file instead of the one in the weights folder", type=Path)
+PARSER.add(
+    "--faces DIR", "measure both orders of colours of arcface on these aligned faces, a subfolder for each person", type=Path
+)
 PARSER.add("--json", "print the checks as JSON")
 HELP = PARSER.help_text
 
@@ -53,7 +57,7 @@ def run(words: Sequence[str]) -> int:
     checkpoint = resolve(request.name)
     store = Store(request.weights_dir or default_folder(), offline=True)
     checks = []
-    for check in verify(checkpoint, store=store, parity=request.parity, model_path=request.model_path):
+    for check in verify(checkpoint, store=store, parity=request.parity, model_path=request.model_path, faces=request.faces):
         checks.append(check)
         if not request.json:  # at once: a large network takes half a minute on two cores
             print(f"{check.status:<8} {check.name:<34} {check.found}", flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,7 +42,8 @@ class FaceChoice:
 
     `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes (5 in the official code),
     `min_score` the detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not
-    touched, and with `keep_large` none that would lose detail in the method's crop.
+    touched, and with `keep_large` none that would lose detail in the method's crop. `picked` names the faces of single photos
+    by their numbers in the record, under the photo's file name or the end of its path; other photos are not concerned.
     """
 
     which: str | int = "all"
@@ -51,6 +52,7 @@ class FaceChoice:
     min_score: float = 0.0
     leave_alone: tuple[tuple[float, float, float, float], ...] = ()
     keep_large: bool = False
+    picked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

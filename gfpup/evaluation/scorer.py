@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from gfpup.evaluation import metrics as catalogue
 from gfpup.evaluation.metrics import TO_INPUT, Kind, Metric, MetricError, cost, facts
 from gfpup.ops import geometry
 from gfpup.ops.resize import resize
+
+if TYPE_CHECKING:
+    from gfpup.evaluation.metrics.set_level import FaceSets
+    from gfpup.evaluation.metrics.statistics import Statistics
 
 Find = Callable[[str], Path]
 """From a checkpoint's catalogue name to its verified file; raises GfpupError with the reason where there is none."""
@@ -40,7 +44,8 @@ class Pictures:
     """What one photo is scored from, all uint8 (h, w, 3) RGB: sizes may differ, aspects may not.
 
     `affines` are (2, 3) float64 by the number of the face in the manifest, from the degraded photo's pixels to its crop's.
-    `stages` are the seconds of the photo, None where the run did not time them. The scores carry `photo`, the name of the
+    `stages` are the seconds of the photo, None where the run did not time them. `posterior_mean` is the prediction that IndRMSE
+    compares the restored photo with. The scores carry `photo`, the name of the
     result, and `taken_from`, which says where the restored pixels come from (see `Score`).
     """
 
@@ -51,15 +56,19 @@ class Pictures:
     stages: Mapping[str, float] | None = None
     photo: str = ""
     taken_from: str = "memory"
+    posterior_mean: UInt8 | None = None
 
 
 class Scorer:
-    """Metrics, loaded once: `names` gives their order, and `missing` says of each that could not be loaded why."""
+    """Metrics, loaded once: `names` gives their order, and `missing` says of each that could not be loaded why.
+
+    `sets` gathers what the metrics of the whole set need, None where no such metric was loaded.
+    """
 
     def __init__(self, loaded: Mapping[str, Metric], missing: Mapping[str, str], names: Sequence[str], *, device: str) -> None:
         self.loaded, self.missing, self.names = dict(loaded), dict(missing), tuple(names)
         self.device = device
-        self.sets: Any = None
+        self.sets: FaceSets | None = None
 
     def __call__(self, pictures: Pictures) -> tuple[Score, ...]:
         """Score one photo and its faces, and remember the faces for the metrics of the whole set.
@@ -111,6 +120,9 @@ class Scorer:
             self.sets.add_restored(restored, of=(pictures.photo, face))
             if reference is not None:
                 self.sets.add_reference(reference, of=(pictures.photo, face))
+        mean = pictures.posterior_mean
+        if mean is not None and mean.shape == pictures.restored.shape:
+            self.sets.add_posterior_mean(pictures.restored, mean, of=pictures.photo)
 
     def finish(self) -> tuple[Score, ...]:
         """The scores of the whole run: set-level metrics and peak memory."""
@@ -133,29 +145,38 @@ class Scorer:
 
 
 def load_scorer(
-    names: Sequence[str], *, find: Find, device: str = "cpu", allow: Callable[[str, str], None] | None = None
+    names: Sequence[str],
+    *,
+    find: Find,
+    device: str = "cpu",
+    allow: Callable[[str, str], None] | None = None,
+    statistics: Mapping[str, Statistics] | None = None,
 ) -> Scorer:
     """Load the metrics `names` (presets allowed), each once; what cannot be loaded is missing with its reason.
 
-    `allow(licence_id, what)` raises GfpupError where the licence of an installed package needs a consent that was not given.
-    Raises MetricError for a name that no metric has.
+    `statistics`, by the protocol of their features, take the place of the reference faces. `allow(licence_id, what)` raises
+    GfpupError where the licence of an installed package needs a consent that was not given. Raises MetricError for a name that
+    no metric has.
     """
     scorer = Scorer({}, {}, catalogue.expand(names), device=device)
+    extractors: dict[str, Any] = {}
     for name in scorer.names:
         row = facts(name)
-        if not row.entry or (row.level == "set" and scorer.sets is not None):
+        if not row.entry:
             continue
         try:
             if allow is not None and row.licence_id == catalogue.POLYFORM:
                 allow(row.licence_id, f"the metric {name} and its package pyiqa")
-            metric: Any = catalogue.load(name, {weight: find(weight) for weight in row.weights}, device=device)
+            files = {weight: find(weight) for weight in row.weights}
+            metric: Any = extractors.get(row.entry) or catalogue.load(name, files, device=device)
         except GfpupError as error:
             scorer.missing[name] = str(error)
             continue
         if row.level == "set":
             from gfpup.evaluation.metrics.set_level import FaceSets
 
-            scorer.sets = FaceSets(metric, tuple(other for other in scorer.names if facts(other).level == "set"))
+            scorer.sets = scorer.sets or FaceSets(statistics=statistics)
+            scorer.sets.extractors[name] = extractors.setdefault(row.entry, metric)
         else:
             scorer.loaded[name] = metric
     return scorer
@@ -190,7 +211,7 @@ def _targets(kind: Kind, name: str, *, referenced: bool) -> list[tuple[str, str]
     """The suffixes of a metric's names and the pictures that it is taken against: "reference", "input" or none."""
     if kind == "no_reference":
         return [("", "")]
-    to_input = [(TO_INPUT, "input")] if name == "identity" or not referenced else []
+    to_input = [(TO_INPUT, "input")] if name.startswith("identity") or not referenced else []
     return [("", "reference"), *to_input] if referenced else to_input
 
 

@@ -13,9 +13,10 @@ from gfpup.core.errors import GfpupError
 from gfpup.core.registry import unknown
 from gfpup.core.types import UInt8
 from gfpup.models import backends
-from gfpup.models.nets import arcface
+from gfpup.models.nets import adaface, arcface
 from gfpup.models.nets.codeformer import CodeFormer
 from gfpup.models.nets.elir import ELIR
+from gfpup.models.nets.inception import resized_without_antialiasing
 from gfpup.models.nets.pmrf import NOISE_SCALE, PMRF
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
 from gfpup.models.nets.retinaface import prepare
@@ -78,6 +79,10 @@ def embedding(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer({"embedding": network(x)})
 
 
+def embedding_and_norm(network: adaface.AdaFaceIR50, x: torch.Tensor) -> Answer:
+    return Answer(dict(zip(("embedding", "norm"), network.with_norm(x), strict=True)))
+
+
 def anchors(network: nn.Module, x: torch.Tensor) -> Answer:
     return Answer(dict(zip(("loc", "conf", "landmarks"), network(x), strict=True)))
 
@@ -117,9 +122,11 @@ _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "bgr": lambda rgb: prepare(_chw(rgb)),
     "rgb_112": arcface.rgb_112,
     "grey_128": arcface.grey_128,
+    "bgr_112": adaface.bgr_112,
+    "inception_299": lambda rgb: resized_without_antialiasing(_chw(rgb).float() / 127.5 - 1.0),
 }
 _ASKS: tuple[Callable[..., Answer], ...] = (
-    *(picture, embedding, anchors, nearest_codes, likeliest_codes),
+    *(picture, embedding, embedding_and_norm, anchors, nearest_codes, likeliest_codes),
     *(latent_flow, pixel_flow),
 )
 _ASK_OF = {ask.__name__: ask for ask in _ASKS}
@@ -133,7 +140,12 @@ NETWORKS: dict[str, Network] = {
 }
 """By the catalogue's name of the architecture. Salts and gains are those of the parity folder."""
 
-DEFAULTS = {"realesrgan": "realesrgan-x2plus", "retinaface": "retinaface-resnet50", "arcface": "arcface-ir-se50"}
+DEFAULTS = {
+    "realesrgan": "realesrgan-x2plus",
+    "retinaface": "retinaface-resnet50",
+    "arcface": "arcface-ir-se50",
+    "adaface": "adaface-ir50-ms1mv2",
+}
 """The checkpoint that the name of a family, which is not a backend, stands for."""
 
 

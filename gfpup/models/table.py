@@ -47,7 +47,9 @@ class Architecture:
     golden: str | None = None
     noise: tuple[int, ...] = ()
     feed: str = "signed"
-    ask: Literal["picture", "embedding", "anchors", "nearest_codes", "likeliest_codes", "latent_flow", "pixel_flow"] = "picture"
+    ask: Literal[
+        "picture", "embedding", "embedding_and_norm", "anchors", "nearest_codes", "likeliest_codes", "latent_flow", "pixel_flow"
+    ] = "picture"
     tolerance: Literal["calm", "middle", "lively"] = "middle"
     salt: int = 0
     gain: Mapping[str, float] = field(default_factory=dict)
@@ -248,6 +250,14 @@ HELPERS: dict[str, Architecture] = {
     "arcface-resnet18": Architecture(
         ("layer4.1.conv2.weight", "fc5.weight"), shapes={"conv1.weight": (64, 1, 3, 3)},
         make=f"{_NETS}.arcface:ArcFaceResNet18", golden="arcface_r18", feed="grey_128", ask="embedding", tolerance="calm",
+    ),
+    "adaface-ir50": Architecture(
+        ("input_layer.0.weight", "body.23.res_layer.5.running_var"), make=f"{_NETS}.adaface:AdaFaceIR50",
+        golden="adaface_ir50", feed="bgr_112", ask="embedding_and_norm", tolerance="middle",
+    ),
+    "inception-fid": Architecture(
+        ("Conv2d_1a_3x3.conv.weight", "Mixed_7c.branch_pool.conv.weight"), make=f"{_NETS}.inception:PatchedInception",
+        feed="inception_299", ask="embedding", tolerance="calm",
     ),
     # Recognised, to be named in messages, and not built by gfpup: facexlib's landmarks, and GFPGAN with its CUDA operators.
     "alignment-wflw-4hg": Architecture(("conv1.conv.weight", "m0.b1_4.bn1.weight")),

@@ -20,7 +20,8 @@ def plan_looks(settings: Settings, detector: str) -> tuple[Decision[Any], ...]:
     if size == 0:
         return (Decision("detect.size", size, "one look at the whole photo, as the official code"),)
     how = f"a copy with a short side of {size} px" if size else "a copy reduced 5 times, its short side 640 to 960 px,"
-    why = f"{how} proposes faces down to 6 of its pixels; each is then decided in the photo's own pixels"
+    crowd = "" if size else " (in a crowd, of a copy three times as large)"
+    why = f"{how} proposes faces down to 6 of its pixels{crowd}; each is then decided in the photo's own pixels"
     return (Decision("detect.size", size, why),)
 
 

@@ -41,6 +41,7 @@ _RestoreOptions = TypedDict("_RestoreOptions", {
     "detector": str | None, "detector_path": File | None, "detection_threshold": float | None, "detect_size": int | None,
     "turn": str | None, "only_center_face": bool, "faces": str | int | None, "min_face": float | None,
     "min_eye_distance": float | None, "min_score": float | None, "leave_alone": Sequence[Box] | None, "keep_large_faces": bool,
+    "pick_faces": str | Sequence[str] | None,
     "identity_min": float | None, "identity_path": File | None, "mask": str | None, "mask_path": File | None,
     "model_path": File | None, "precision": str | None, "engine": str | None,
     "compile": bool, "threads": int | None, "face_batch": int | None,

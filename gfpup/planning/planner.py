@@ -104,7 +104,8 @@ def _recipe(settings: Settings, method: Method, placement: Placement, **decided:
         detection_threshold=settings.detect.threshold,
         detect_size=settings.detect.size,
         turn=settings.detect.turn,
-        faces=asdict(settings.faces),
+        # Folders made before faces could be picked stay what they are.
+        faces={key: value for key, value in asdict(settings.faces).items() if value or key != "picked"},
         device=placement.device.value.kind,
         write=Encoding(**{field.name: getattr(settings.write, field.name) for field in fields(Encoding)}),
     )

@@ -130,6 +130,9 @@ class Faces(FaceChoice):
         [], Flag("--leave-alone", "skip faces in this box of the photo, in px; repeat for more", "X0,Y0,X1,Y1"), kind="boxes")
     keep_large: bool = option(
         False, Flag("--keep-large-faces", "skip faces that the method would have to reduce more than 1.5 times", sets=True))
+    picked: Mapping[str, tuple[int, ...]] = option(
+        [], Flag("--pick-faces", "restore only these faces of one photo, by their numbers in the record, or none; repeatable",
+                 "PHOTO=N,N"), kind="list")
 
 @dataclass(frozen=True)
 class Guard:

@@ -125,6 +125,17 @@ def _files(value: Any) -> dict[str, Path]:
     return files
 
 
+def _picked(value: Any) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for text in value if isinstance(value, list | tuple) else [value]:
+        photo, _, numbers = str(text).rpartition("=")
+        listed = [] if numbers == "none" else numbers.split(",")
+        if not photo or not all(number.isdecimal() for number in listed):
+            raise _RefusedError(text, "PHOTO=N,N, a photo's file name and the numbers of its faces from 0, or PHOTO=none")
+        found[photo] = tuple(sorted({int(number) for number in listed}))
+    return found
+
+
 def _which(value: Any) -> str | int:
     if value in ("all", "largest", "center") or (_is(int, value) and value > 0):
         return value  # type: ignore[no-any-return]
@@ -148,7 +159,7 @@ def _boxes(value: Any) -> tuple[tuple[float, ...], ...]:
 # fmt: off
 _OWN_READERS: Final[Mapping[str, Any]] = {
     "source.paths": _paths, "weights.files": _files,
-    "faces.which": _which, "faces.leave_alone": _boxes, "hardware.devices": _devices,
+    "faces.which": _which, "faces.leave_alone": _boxes, "faces.picked": _picked, "hardware.devices": _devices,
 }
 # fmt: on
 

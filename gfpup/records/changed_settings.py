@@ -24,7 +24,7 @@ WHOLE: Final[Mapping[str, str]] = {
     "damage": "the damage of --source synthetic", "mode": "--high-quality or --memory-efficient",
     "rules": "the rules of --auto", "members": "the methods of --auto or --ensemble-backends",
     "checkpoints": "the checkpoints", "tiles": "--tile or --tile-overlap",
-    "faces.leave_alone": "--leave-alone", "write.metadata": "--strip-metadata",
+    "faces.leave_alone": "--leave-alone", "faces.picked": "--pick-faces", "write.metadata": "--strip-metadata",
 }
 """What has no flag of its own, or no value that a person would recognise: these are only named."""
 # fmt: on

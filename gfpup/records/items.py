@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.files import natural_key
@@ -29,7 +29,8 @@ class Item:
 
     `referenced` says that it is to be compared with a reference, whether there is one or not. With `affines` None an aligned
     picture of 512 pixels is its own face. With a `damage` (protocol, seed) the file `degraded` is the reference, and the
-    degraded photo is made from it. The result is `turned` by so many degrees clockwise from the other files.
+    degraded photo is made from it. `posterior_mean` is the prediction that IndRMSE compares the result with. The result is
+    `turned` by so many degrees clockwise from the other files.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Item:
     reference: Path | None = None
     referenced: bool = False
     refusal: str | None = None
+    posterior_mean: Path | None = None
     affines: Mapping[int, Float64] | None = None
     stages: Mapping[str, float] | None = None
     damage: tuple[str, int] | None = None
@@ -48,7 +50,7 @@ class Item:
 
 
 def items_of_run(
-    record: RunRecord, *, reference: Path | None = None, degraded: Path | None = None
+    record: RunRecord, *, reference: Path | None = None, degraded: Path | None = None, posterior_mean: Path | None = None
 ) -> tuple[list[Item], list[str]]:
     """The photos of a run, and notes for the user; references and inputs are the run's own, or from other folders.
 
@@ -65,6 +67,7 @@ def items_of_run(
     photos = [_source(photo, gfpgan=gfpgan) for photo in record.photos]
     references = _partners(reference, "reference", photos)
     inputs = _partners(degraded, "input", photos)
+    means = _partners(posterior_mean, "posterior mean", photos)
     damage = record.pixels.get("damage")
     untimed = record.made_elsewhere
     items = []
@@ -80,6 +83,7 @@ def items_of_run(
                 degraded=path,
                 reference=partner,
                 referenced=references is not None or damage is not None,
+                posterior_mean=None if means is None else means[source][0],
                 refusal=photo.error or lost or no_reference or None,
                 affines={} if path is None else photo.affines,
                 stages=None if untimed else photo.unshared_seconds,
@@ -96,7 +100,7 @@ def items_of_run(
 
 
 def items_of_folder(
-    folder: Path, *, reference: Path | None = None, degraded: Path | None = None
+    folder: Path, *, reference: Path | None = None, degraded: Path | None = None, posterior_mean: Path | None = None
 ) -> tuple[list[Item], list[str]]:
     """The pictures of a folder with their references and inputs by name, and notes for the user (none).
 
@@ -105,7 +109,8 @@ def items_of_folder(
     Raises: GfpupError: a folder holds no pictures, two pictures have one name, or nothing has a partner.
     """
     restored = _pictures_in(folder, "restored")
-    given = {what: place for what, place in (("reference", reference), ("input", degraded)) if place is not None}
+    places = (("reference", reference), ("input", degraded), ("posterior mean", posterior_mean))
+    given = {what: place for what, place in places if place is not None}
     matches = {what: match(_pictures_in(place, what), restored, what="result") for what, place in given.items()}
     partners = {what: {each.partner: each.photo.path for each in found if each.partner} for what, found in matches.items()}
     referenced = reference is not None
@@ -115,7 +120,9 @@ def items_of_folder(
         lacking = next((f"it has no {what} in {given[what]}" for what, path in paths.items() if path is None), None)
         partner, path = paths.get("reference"), paths.get("input")
         name = str(result.relative)
-        items.append(Item(name, result.path, path, partner, referenced, refusal=lacking, no_faces=_NO_FACES))
+        mean = paths.get("posterior mean")
+        said: dict[str, Any] = {"refusal": lacking, "no_faces": _NO_FACES, "posterior_mean": mean}
+        items.append(Item(name, result.path, path, partner, referenced, **said))
     without_result: dict[str, Item] = {}  # each name once, of references and inputs
     for each in (each for found in matches.values() for each in found if each.partner is None):
         plain = each.reason == "has no result"

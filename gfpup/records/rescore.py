@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Score
+from gfpup.evaluation import protocols
 from gfpup.evaluation.metrics import POLYFORM, TO_INPUT, expand, facts
 from gfpup.evaluation.scorer import Pictures, Scorer, load_scorer, notes
 from gfpup.ops import geometry
@@ -23,6 +24,9 @@ from gfpup.weights.catalogue import METRIC_FILES
 from gfpup.weights.resolver import Resolver
 from gfpup.weights.store import locate
 
+if TYPE_CHECKING:
+    from gfpup.evaluation.metrics.statistics import Statistics
+
 _MEMORY: Final = "it is measured while photos are restored: ask for it with gfpup run --metrics fast"
 
 
@@ -36,8 +40,13 @@ class Result:
     said: dict[str, int] = field(default_factory=dict)
 
 
-def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu") -> Scorer:
-    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason."""
+def load_metrics(
+    names: Sequence[str], resolver: Resolver, *, device: str = "cpu", statistics: Mapping[str, Statistics] | None = None
+) -> Scorer:
+    """Load the metrics `names` (presets allowed) from the files of `resolver`; one that is not available has its reason.
+
+    `statistics`, by the protocol of their features, take the place of the reference faces.
+    """
     own = {row.name for row in METRIC_FILES}
 
     def find(name: str) -> Path:
@@ -51,13 +60,13 @@ def load_metrics(names: Sequence[str], resolver: Resolver, *, device: str = "cpu
 
     # What restoring needed of memory cannot be measured afterwards.
     wanted = [name for name in expand(names) if name != "peak_memory"]
-    return load_scorer(wanted, find=find, device=device, allow=allow)
+    return load_scorer(wanted, find=find, device=device, allow=allow, statistics=statistics)
 
 
 def score_items(items: Iterable[Item], scorer: Scorer, *, memory: bool = False) -> Result:
     """Score the photos one by one, then the set. `memory` says that peak memory was asked for, which is missing here."""
     if scorer.sets is not None:  # forget the faces of the run before; its network stays loaded
-        scorer.sets = type(scorer.sets)(scorer.sets.inception, scorer.sets.names)
+        scorer.sets = scorer.sets.emptied()
     result = Result()
     for item in items:
         result.photos += 1
@@ -143,11 +152,18 @@ def check_target(target: Path, folder: Path) -> None:
         raise GfpupError(f"{target} holds the scores of {before}: give another --output for those of {folder}")
 
 
-def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Mapping[str, Path | None]) -> dict[str, Any]:
+def write_scores(
+    target: Path,
+    result: Result,
+    *,
+    resolver: Resolver,
+    origin: Mapping[str, Path | None],
+    statistics: Mapping[str, Statistics] | None = None,
+) -> dict[str, Any]:
     """Write `scores.csv` and `scores.json`: metrics scored now replace their earlier lines, the others stay.
 
-    The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, and the folders
-    of `origin` ("restored", "reference", "input"). Returns the summary.
+    The summary also says of each metric what computed it: implementation, weights with their SHA-256, licence, the
+    `statistics` it was taken against, and the folders of `origin` ("restored", "reference", "input"). Returns the summary.
     """
     table = target / TABLE
     before = read(table) if table.exists() else []
@@ -156,13 +172,28 @@ def write_scores(target: Path, result: Result, *, resolver: Resolver, origin: Ma
     measured = any(row.metric == "peak_memory" for row in kept)
     rows = kept + [row for row in result.rows if row.metric in new or not measured]
     paths = {name: None if path is None else str(path.resolve()) for name, path in origin.items()}
-    computed = read_summary(target).get("computed", {})
+    earlier = read_summary(target)
+    renamed = {} if "protocols" in earlier else protocols.BEFORE
+    computed = {renamed.get(name, name): said for name, said in earlier.get("computed", {}).items()}
     for metric in sorted(new):
-        row = facts(metric)
-        weights = {name: resolver.store.digest(resolver.paths[name]) for name in row.weights if name in resolver.paths}
-        known = {"implementation": row.implementation, "licence": row.licence_id, "weights": weights or list(row.weights)}
-        computed[metric] = {**known, "reference": paths.get("reference"), "input": paths.get("input")}
+        computed[metric] = computed_by(metric, resolver, statistics or {})
+        computed[metric] |= {"reference": paths.get("reference"), "input": paths.get("input")}
     return write(target, rows, restored=paths.get("restored"), computed=computed)
+
+
+def computed_by(metric: str, resolver: Resolver, statistics: Mapping[str, Statistics] | None = None) -> dict[str, Any]:
+    """What computed a metric: the implementation, and the files with the hashes they have here."""
+    row, store = facts(metric), resolver.store
+    files = {name: resolver.paths.get(name) or store.present(name) for name in row.weights}
+    weights = {name: store.digest(path) for name, path in files.items() if path is not None}
+    features = protocols.FEATURES_OF.get(metric)
+    taken = (statistics or {}).get(features or "")
+    return {
+        "implementation": row.implementation,
+        "licence": row.licence_id,
+        "weights": weights or list(row.weights),
+        **({} if taken is None else {"statistics": taken.facts}),
+    }
 
 
 def pictures_of(item: Item) -> Pictures:
@@ -180,8 +211,9 @@ def pictures_of(item: Item) -> Pictures:
         side = geometry.CROP_PX
         h, w = (restored if degraded is None else degraded).shape[:2]
         affines = {0: geometry.resize_affine((h, w), (side, side))} if restored.shape[:2] == (side, side) else {}
+    mean = None if item.posterior_mean is None else read_photo(item.posterior_mean).rgb8
     taken = {"photo": item.name, "taken_from": file_kind(item.restored)}
-    return Pictures(restored, degraded, reference, affines=affines, stages=item.stages, **taken)
+    return Pictures(restored, degraded, reference, affines=affines, stages=item.stages, posterior_mean=mean, **taken)
 
 
 def _explained(score: Score, item: Item, pictures: Pictures, scorer: Scorer) -> Score:

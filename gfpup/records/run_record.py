@@ -18,7 +18,7 @@ from gfpup.core.files import natural_key
 from gfpup.core.types import Score
 from gfpup.records.layout import DOCUMENT, LINES, PARTS
 from gfpup.records.photo_record import PhotoRecord
-from gfpup.records.scores import TABLE, read, summarise
+from gfpup.records.scores import TABLE, read_all, summarise
 
 File = str | PathLike[str]
 SWEEP_STATUS: Final = ".sweep"
@@ -134,7 +134,7 @@ def read_scored(folders: Sequence[Path]) -> list[RunRecord]:
     found = folders_with(TABLE, [path.parent if path.name == TABLE else path for path in folders])
     if len({folder.resolve() for folder in found}) < len(found):
         raise GfpupError("one run is given twice: name different runs to compare")
-    return named([find_record(folder) or RunRecord(folder, {}, tuple(read(folder / TABLE))) for folder in found])
+    return named([find_record(folder) or RunRecord(folder, {}, tuple(read_all(folder))) for folder in found])
 
 
 def read_record(folder: Path) -> RunRecord:
@@ -148,7 +148,7 @@ def read_record(folder: Path) -> RunRecord:
     if not whole:
         hint = "give the --output folder of gfpup run, or pictures with --restored"
         raise GfpupError(f"{path} is not the record of a run: {hint}")
-    return RunRecord(folder, document, tuple(read(folder / TABLE)) if (folder / TABLE).is_file() else (), called(folder))
+    return RunRecord(folder, document, tuple(read_all(folder)), called(folder))
 
 
 def find_record(folder: Path) -> RunRecord | None:

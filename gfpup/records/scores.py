@@ -1,8 +1,9 @@
 """The scores of a run on disk: `scores.csv`, a line a number, and `scores.json`, their means.
 
 A photo's lines are written when it is done, so a killed run keeps them; a photo that is done again replaces its lines. The
-columns are photo, face, metric, value, higher_is_better, missing_reason, taken_from. A line without a face is about the whole
-photo, one without a photo about the whole run. Tables of earlier versions, without the last column, are read as well.
+columns are photo, face, metric, value, higher_is_better, missing_reason, taken_from, protocol. A line without a face is about
+the whole photo, one without a photo about the whole run. Tables of earlier versions, without the last one or two columns, are
+read as well; a metric whose protocol has changed since gets the name that its protocol has now.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from gfpup.core.errors import GfpupError, OutputError
 from gfpup.core.files import file_text, natural_key, write_atomic
 from gfpup.core.types import IDENTICAL, RestoredPhoto, Score
+from gfpup.evaluation import protocols
 from gfpup.evaluation.metrics import TABLE as METRICS
 from gfpup.evaluation.metrics import TO_INPUT
 from gfpup.records.written import LOSSLESS_EXTENSIONS, MEMORY
@@ -33,13 +35,21 @@ K = TypeVar("K")
 V = TypeVar("V")
 TABLE: Final = "scores.csv"
 SUMMARY: Final = "scores.json"
-COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason", "taken_from")
+COLUMNS: Final = ("photo", "face", "metric", "value", "higher_is_better", "missing_reason", "taken_from", "protocol")
+EARLIER: Final = (COLUMNS[:-1], COLUMNS[:-2])
+"""The columns of tables that earlier versions wrote."""
+PEOPLE: Final = "people.csv"
+"""What people said of a run's photos (`gfpup vote`), in the form of `scores.csv`."""
+PEOPLE_METRIC: Final = "people_"
+"""How the metrics in `people.csv` begin."""
 RUN: Final = ""
 """The photo in lines about the whole run."""
 
 
 def pixels_of(score: Score) -> str:
     """On which pixels a photo was measured: "file", "memory", or "" where an earlier version did not record it."""
+    if score.metric.startswith(PEOPLE_METRIC):
+        return "file"
     # Files without loss hold the pixels that were in memory, so for them there is no difference.
     lossless = bool(score.photo) and PurePosixPath(score.photo).suffix.lower() in LOSSLESS_EXTENSIONS
     return score.taken_from if score.taken_from in ("", MEMORY) and not lossless else "file"
@@ -65,18 +75,26 @@ def read(path: Path) -> list[Score]:
     text = text[: text.rfind("\n") + 1]
     reader = csv.reader(io.StringIO(text, newline=""))
     columns = tuple(next(reader, ()))
-    if columns not in (COLUMNS, COLUMNS[:-1]):
+    if columns not in (COLUMNS, *EARLIER):
         raise GfpupError(f"{path} is not a table of scores: its first line must be {','.join(COLUMNS)}")
     scores = []
     for fields in reader:
         try:
-            photo, face, metric, value, good, reason, *taken = fields
+            if len(fields) > len(columns):
+                raise ValueError("more fields than columns")
+            photo, face, metric, value, good, reason, *taken = fields[: len(COLUMNS) - 1]
+            metric = metric if columns == COLUMNS else protocols.BEFORE.get(metric, metric)
             better = {"true": True, "false": False}[good]
             number = float(value) if value else None
             scores.append(Score(metric, number, better, reason or None, photo, int(face) if face else None, *taken))
         except (ValueError, KeyError, TypeError) as error:
             raise GfpupError(f"line {reader.line_num} of {path} is damaged: score that folder again") from error
     return scores
+
+
+def read_all(folder: Path) -> list[Score]:
+    """The scores in a folder, and what people said where they voted; empty where there is neither."""
+    return [row for file in (TABLE, PEOPLE) if (folder / file).is_file() for row in read(folder / file)]
 
 
 def summarise(scores: Iterable[Score]) -> dict[str, Any]:
@@ -123,8 +141,9 @@ def per_photo(scores: Iterable[Score]) -> dict[str, float]:
 
 
 def write(folder: Path, scores: Sequence[Score], **facts: Any) -> dict[str, Any]:
-    """Write `scores.csv` and `scores.json`, with `facts` beside the means, into a folder; returns the summary."""
-    summary = summarise(scores) | facts
+    """Write `scores.csv` and `scores.json` (means, the protocol of each metric, `facts`) into a folder; returns the latter."""
+    records = {name: protocols.record(name) for name in sorted({score.metric for score in scores})}
+    summary = summarise(scores) | {"protocols": {name: it for name, it in records.items() if it is not None}} | facts
     write_atomic(folder / TABLE, file_text(as_csv(in_order(scores))))
     write_atomic(folder / SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
     return summary
@@ -150,6 +169,8 @@ class ScoreWriter:
         self.path = folder / TABLE
         self.scorer = scorer
         self.referenced = referenced
+        if fresh:
+            (folder / PEOPLE).unlink(missing_ok=True)  # they voted on other pictures
         self.rows = {} if fresh or not self.path.exists() else by_photo(read(self.path))
         self.earlier_run = self.rows.pop(RUN, [])
         """The scores of the whole run as it was before; they hold where nothing is done again."""
@@ -214,5 +235,6 @@ def as_csv(scores: Iterable[Score], *, header: bool = True) -> str:
     for row in scores:
         value = None if row.value is None else repr(float(row.value))
         better = str(bool(row.higher_is_better)).lower()
-        writer.writerow([row.photo, row.face, row.metric, value, better, row.missing_reason, row.taken_from])
+        protocol = protocols.name_of(row.metric)
+        writer.writerow([row.photo, row.face, row.metric, value, better, row.missing_reason, row.taken_from, protocol])
     return text.getvalue()

@@ -119,7 +119,7 @@ class AutoRestorer:
         if detection is None:
             chosen = [aligned_crop(rgb).face]
         else:
-            reasons = select_faces(detection.faces, photo.size_hw, self.selection)
+            reasons = select_faces(detection.faces, photo.size_hw, self.selection, path=photo.path)
             chosen = [face for face, reason in zip(detection.faces, reasons, strict=True) if reason is None]
         quality = file_jpeg_quality(photo.path) if self.from_files and photo.metadata.format == "JPEG" else None
         choice = self.rule(measure_damage(rgb, chosen, jpeg_quality=quality), tuple(self.makers))

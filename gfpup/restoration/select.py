@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def cut_faces(
     photo: Photo, faces: Sequence[Face], choice: FaceChoice, align: Align, side_px: int = geometry.CROP_PX
 ) -> list[FaceResult]:
     """Each face's result before it is restored: with its crop of `side_px`, or with the reason why it has none."""
-    reasons = select_faces(faces, photo.size_hw, choice)
+    reasons = select_faces(faces, photo.size_hw, choice, path=photo.path)
     crops = iter(align(photo.rgb8, [face for face, reason in zip(faces, reasons, strict=True) if reason is None], side_px))
     results = []
     for face, reason in zip(faces, reasons, strict=True):
@@ -45,14 +46,28 @@ def reduced(crop: AlignedCrop) -> str:
     return f"its {times * crop.side_px:.0f} px are reduced {times:.1f} times to the {crop.side_px} px that the method takes"
 
 
-def select_faces(faces: Sequence[Face], size_hw: tuple[int, int], choice: FaceChoice) -> list[str | None]:
-    """For each of `faces`, None where it is to be restored, else the reason why not."""
+def select_faces(
+    faces: Sequence[Face], size_hw: tuple[int, int], choice: FaceChoice, *, path: Path | None = None
+) -> list[str | None]:
+    """For each of `faces` of the photo at `path`, None where it is to be restored, else the reason why not."""
     reasons = [_refusal(face, choice) for face in faces]
+    picked = _picked(path, choice)
+    if picked is not None:
+        reasons = [reason if i in picked else reason or "it was not picked" for i, reason in enumerate(reasons)]
     left = [i for i, reason in enumerate(reasons) if reason is None]
     for i in set(left) - set(_kept(faces, left, size_hw, choice.which)):
         which = f"one of the {choice.which} largest" if isinstance(choice.which, int) else f"the {choice.which} one"
         reasons[i] = f"not {which}"
     return reasons
+
+
+def _picked(path: Path | None, choice: FaceChoice) -> tuple[int, ...] | None:
+    """The numbers of the faces that were picked of this photo, by the longest name that fits it; None where it has none."""
+    if path is None or not choice.picked:
+        return None
+    whole = f"/{path.as_posix()}"
+    fitting = [name for name in choice.picked if whole.endswith(f"/{name.lstrip('/')}")]
+    return choice.picked[max(fitting, key=len)] if fitting else None
 
 
 def _refusal(face: Face, choice: FaceChoice) -> str | None:

@@ -35,6 +35,7 @@ from gfpup.restoration.select import Align
 from gfpup.restoration.shared_stages import SharedStages
 from gfpup.restoration.stage_cache import StageCache, default_folder
 from gfpup.restoration.turn import TurningDetector
+from gfpup.running import kept
 from gfpup.running.predict import PhotoRestorer
 from gfpup.weights import licences
 from gfpup.weights.resolver import Resolver
@@ -54,8 +55,13 @@ def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> 
     recipe, paths, detect = plan.recipe, resolver.paths, settings.detect
     detector = None
     if not settings.restore.aligned:
-        detector = load_detector(
-            recipe.detector, path=paths.get("detector"), threshold=detect.threshold, detect_size=detect.size, device=plan.device
+        detector = kept.load(
+            load_detector,
+            recipe.detector,
+            path=paths.get("detector"),
+            threshold=detect.threshold,
+            detect_size=detect.size,
+            device=plan.device,
         )
     if detector is not None and detect.turn != "none":
         detector = TurningDetector(detector)
@@ -79,10 +85,10 @@ def _maker(settings: Settings, plan: Plan, resolver: Resolver, **stages: Any) ->
     """What makes the restorer of a method; the mask and the guard are loaded once, whatever is made."""
     recipe, paths = plan.recipe, resolver.paths
     kind: Any = recipe.mask
-    mask = load_mask(kind, paths["mask"], device=plan.device) if "mask" in paths else None
+    mask = kept.load(load_mask, kind, paths["mask"], device=plan.device) if "mask" in paths else None
     guard = None
     if recipe.identity_min is not None:
-        guard = load_guard(paths["guard"], minimum=recipe.identity_min, device=plan.device)
+        guard = kept.load(load_guard, paths["guard"], minimum=recipe.identity_min, device=plan.device)
 
     @lasting_memory()
     def make(one: Method) -> Restorer:
@@ -110,7 +116,7 @@ def _load_backend(settings: Settings, plan: Plan, method: Method, resolver: Reso
     engine = plan.recipe.engine if dtype == plan.recipe.dtype else "eager"
     common = {"seed": settings.seed, "memory_efficient": settings.mode == "memory-efficient", "engine": engine}
     spec = method.spec(resolver, device=plan.device, dtype=dtype, **common)
-    backend = backends.load(spec)
+    backend = kept.load(backends.load, spec)
     return FlipEnsemble(backend) if settings.mode == "high-quality" else backend
 
 
@@ -125,7 +131,7 @@ def _load_background(plan: Plan, resolver: Resolver) -> Upsampler:
 
         load = AnyUpsampler.load
     path, recipe = resolver.paths["background"], plan.recipe
-    return load(path, device=plan.device, dtype=recipe.dtype, tile_px=tile_px, tile_overlap_px=overlap_px)
+    return kept.load(load, path, device=plan.device, dtype=recipe.dtype, tile_px=tile_px, tile_overlap_px=overlap_px)
 
 
 def _load_upstream(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:

@@ -14,6 +14,7 @@ from typing import Any
 from gfpup.core.errors import GfpupError
 from gfpup.records.layout import DOCUMENT
 from gfpup.records.run_record import RunRecord, folders_with, read_record
+from gfpup.records.scores import PEOPLE, PEOPLE_METRIC, summarise
 from gfpup.tracking import facts
 from gfpup.tracking.local_store import TrackingError
 from gfpup.tracking.store import PARENT, end_sweep, opened, prepare_store, start_sweep
@@ -55,6 +56,7 @@ def track(folder: Path, target: Target) -> str:
             if target.parent_run_id is not None and PARENT not in run.data.tags:
                 for tag in (PARENT, SWEEP):
                     store.set_tag(run.info.run_id, tag, target.parent_run_id)
+            _log_people(store, run.info.run_id, record)
             return str(run.info.run_id)
     tracker = Tracker(folder, target, names=[photo.name for photo in record.photos])
     tracker.start(record.document)
@@ -80,6 +82,16 @@ def track_sweep(folder: Path, runs: Sequence[Path], target: Target) -> tuple[str
     jobs = [{"output": str(record.folder), "status": status} for record, status in zip(records, statuses, strict=True)]
     end_sweep(target.uri, parent, jobs=jobs, status=max(statuses))
     return parent, ids
+
+
+def _log_people(store: Any, run_id: str, record: RunRecord) -> None:
+    """Add what people said of the photos since the run was logged."""
+    rows = [row for row in record.scores if row.metric.startswith(PEOPLE_METRIC)]
+    for fact in summarise(rows)["scores"]:
+        if fact["mean"] is not None:
+            store.log_metric(run_id, facts.key_of(f"mean_{fact['level']}/{fact['metric']}"), fact["mean"])
+    if rows:
+        store.log_artifact(run_id, str(record.folder / PEOPLE))
 
 
 def _finished(folder: Path) -> RunRecord:

@@ -36,7 +36,7 @@ BATCH: Final = 900  # MLflow takes 1000 entities a call
 PARAMETERS: Final = 100
 FLUSH_SECONDS: Final = 2.0
 DRAIN_SECONDS: Final = 60.0
-FILES: Final = (scores.TABLE, scores.SUMMARY, "report.html", "contact_sheet.jpg")
+FILES: Final = (scores.TABLE, scores.SUMMARY, scores.PEOPLE, "report.html", "contact_sheet.jpg")
 STATUS: Final = {"done": "FINISHED", "interrupted": "KILLED"}
 
 
@@ -189,8 +189,7 @@ class Tracker:
     def _close(self, document: Mapping[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        path = self.folder / scores.TABLE
-        rows = scores.read(path) if path.is_file() else []
+        rows = scores.read_all(self.folder)
         record = RunRecord(self.folder, document)
         self._log(list(self._unseen(record, rows)))
         whole = _Seen("", 0, tracking_facts.run_metrics(record.photos, rows), {})

@@ -25,6 +25,7 @@ LICENCES: Final[dict[str, tuple[str, CommercialUse]]] = {
     "s-lab-1.0": ("NTU S-Lab License 1.0", "no"),
     # pyiqa's publisher states no licence for its files; they come with the package and are gated as it is.
     "polyform-noncommercial-1.0.0": ("PolyForm Noncommercial 1.0.0", "no"),
+    "adaface": ("MIT (code; the weights' licence is an open question upstream)", "unknown"),
     "unknown": ("unknown", "unknown"),
 }
 """Licence id, as commands name it, to its title and whether commercial use is allowed."""
@@ -37,7 +38,9 @@ class Checkpoint:
     `checkpoint_key` is the entry of the file that holds the state dict, None for the top level. `architecture` is what
     `gfpup.weights.checkpoint.recognise` returns for it. `sha256` is None where no hash is published: the first file is
     trusted with consent (--trust-first-download) and its hash pinned. `metric` marks files that
-    only metrics use; a run does not download them. `note` follows the address in messages.
+    only metrics use; a run does not download them. `note` follows the address in messages. `sha256_starts` is the part of the
+    hash that the publisher puts into the file's name, where the whole is not published: a file that begins so is taken without
+    further consent and pinned. `by_hand` means that `url` is a page for people, so that the file must be imported.
     """
 
     name: str
@@ -50,6 +53,8 @@ class Checkpoint:
     architecture: str
     metric: bool = False
     note: str = ""
+    sha256_starts: str = ""
+    by_hand: bool = False
 
     @property
     def licence(self) -> str:
@@ -129,17 +134,31 @@ _METRIC_ROWS: Final = (
     ("maniqa-koniq", "ckpt_koniq10k.pt", _PYIQA, None, None, None, _POLYFORM, "maniqa-koniq"),
     ("topiq-nr-koniq", "cfanet_nr_koniq_res50-9a73138b.pth", _PYIQA,
      "9a73138beb3748dd6a83365610ac88fa1cd53225342c77fc9ed44a3be461354c", None, None, _POLYFORM, "topiq-nr-koniq"),
+    ("topiq-nr-face", "topiq_nr_cgfiqa_res50-0a8b8e4f.pth", _PYIQA, None, None, None, _POLYFORM, "topiq-nr-koniq"),
+    ("niqe-pyiqa", "niqe_modelparameters.mat", _PYIQA, None, None, None, _POLYFORM, "niqe-pyiqa"),
+    ("inception-ffhq-512", "inception_FFHQ_512-f7b384ab.pth", "https://github.com/TencentARC/VQFR", None, None, None,
+     "apache-2.0", "inception-ffhq-512"),
+    ("adaface-ir50-ms1mv2", "adaface_ir50_ms1mv2.ckpt", "https://github.com/mk-minchul/AdaFace", None, None, "state_dict",
+     "adaface", "adaface-ir50"),
 )
 # fmt: on
 
-_NOTES: Final = {"clip-rn50": "which has answered 404 since 2025, so a copy with this hash must be imported"}
+_NOTES: Final = {
+    "clip-rn50": "which has answered 404 since 2025, so a copy with this hash must be imported",
+    "inception-ffhq-512": "whose model zoo links to it; BasicSR's does too",
+    "adaface-ir50-ms1mv2": "whose table of pretrained models links to it",
+}
+_SHA256_STARTS: Final = {"topiq-nr-face": "0a8b8e4f", "inception-ffhq-512": "f7b384ab"}
+_BY_HAND: Final = ("inception-ffhq-512", "adaface-ir50-ms1mv2")
+"""Published on drives for people, whose addresses a program cannot download from."""
 
 
 def _checkpoint(row: tuple[str, str, str, str | None, int | None, str | None, str, str], *, metric: bool) -> Checkpoint:
     name, file, address, sha256, size_bytes, key, licence_id, architecture = row
     url = address + file if address.endswith("/") else address
-    note = _NOTES.get(name, "")
-    return Checkpoint(name, file, url, sha256, size_bytes, key, licence_id, architecture, metric=metric, note=note)
+    note, starts = _NOTES.get(name, ""), _SHA256_STARTS.get(name, "")
+    facts = (name, file, url, sha256, size_bytes, key, licence_id, architecture)
+    return Checkpoint(*facts, metric=metric, note=note, sha256_starts=starts, by_hand=name in _BY_HAND)
 
 
 METRIC_FILES: Final = tuple(_checkpoint(row, metric=True) for row in _METRIC_ROWS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickletools
 import re
@@ -16,6 +17,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -28,6 +30,8 @@ STATE_DICT_KEYS = ("params_ema", "params", "state_dict", "model")
 WRAPPER_PREFIXES = ("module.", "_orig_mod.")
 # RestoreFormer++ is published as a whole Lightning module: its network lies under this prefix, beside its losses.
 LIGHTNING_PREFIX = "vqvae."
+# So is AdaFace, under another prefix and beside the head of its training. The entry tells it from other files with this prefix.
+ADAFACE_PREFIX, ADAFACE_ENTRY = "model.", "model.input_layer.0.weight"
 # RestoreFormer++ saved how often each code was used in training; its network does not have that entry.
 TRAINING_ONLY = frozenset({"quantize.utility_counter"})
 # PMRF is published with the networks of its training metrics.
@@ -43,6 +47,7 @@ INERT_GLOBALS = (
     *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype"),
     *("argparse.Namespace", "pathlib.PosixPath", "pathlib.WindowsPath"),
 )
+ARRAY_GLOBALS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 DICT_GLOBALS = (
     "pytorch_lightning.utilities.parsing.AttributeDict",
     "lightning.fabric.utilities.data.AttributeDict",
@@ -65,6 +70,8 @@ MAP_BYTES = 1 << 30
 PICKLE_BYTES = 4 << 20
 UNPACKED_RATIO = 4
 HEADER_BYTES = 100_000_000
+# Arrays lie inside the pickle, so its length is not bounded apart: a covariance of 2048 numbers takes 34 to 50 MB.
+ARRAY_BYTES = 256 << 20
 STATE_BYTES = 4 << 30
 
 _allow_list_lock = threading.Lock()
@@ -175,8 +182,33 @@ def _refuse_unpacking(path: Path, size: int, unpacked: int) -> None:
         )
 
 
-def _load_pickle(path: Path, *, is_zip: bool, mapped: bool) -> object:
-    allowed: list[Any] = [(_Inert, name) for name in INERT_GLOBALS] + [(dict, name) for name in DICT_GLOBALS]
+def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the arrays of a .pth file that holds numbers in place of weights, such as a mean and a covariance: name to array.
+
+    Nothing in the file is run: besides tensors, the restricted unpickler takes numpy's arrays of plain numbers.
+
+    Raises CheckpointError where the file is missing, damaged, carries code or holds no arrays.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no file at {path}: check the path")
+    with path.open("rb") as file:
+        head = file.read(512)
+    _refuse_other_files(path, head)
+    if (size := path.stat().st_size) > ARRAY_BYTES:
+        raise CheckpointError(f"{path} has {size / 1e6:.0f} MB, where statistics have at most {ARRAY_BYTES / 1e6:.0f} MB")
+    loaded = _load_pickle(path, is_zip=head.startswith(ZIP_MAGIC), mapped=False, arrays=True)
+    entries = loaded.items() if isinstance(loaded, Mapping) else ()
+    found = {str(k): v.numpy() if isinstance(v, torch.Tensor) else v for k, v in entries}
+    return {k: v for k, v in found.items() if isinstance(v, np.ndarray) and v.dtype.kind in "fiu"}
+
+
+def _load_pickle(path: Path, *, is_zip: bool, mapped: bool, arrays: bool = False) -> object:
+    inert = [name for name in INERT_GLOBALS if not (arrays and name.startswith("numpy"))]
+    allowed: list[Any] = [(_Inert, name) for name in inert] + [(dict, name) for name in DICT_GLOBALS]
+    if arrays:
+        allowed += [(np.zeros(0).__reduce__()[0], name) for name in ARRAY_GLOBALS]
+        allowed += [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in ("float64", "float32", "int64"))]
+        allowed += [(codecs.encode, "_codecs.encode")]  # how a pickle of protocol 2 keeps bytes
     # The allow-list is one per process: the lock keeps a second thread from ending it under the first.
     with _allow_list_lock, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -281,8 +313,9 @@ def _strip(state: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
         for prefix in WRAPPER_PREFIXES:
             entry = entry.removeprefix(prefix)
         tensors[entry] = value.detach()
-    if any(entry.startswith(LIGHTNING_PREFIX) for entry in tensors):
-        tensors = {k.removeprefix(LIGHTNING_PREFIX): v for k, v in tensors.items() if k.startswith(LIGHTNING_PREFIX)}
+    lightning = LIGHTNING_PREFIX if any(entry.startswith(LIGHTNING_PREFIX) for entry in tensors) else ""
+    prefix = ADAFACE_PREFIX if ADAFACE_ENTRY in tensors else lightning
+    tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     if any(entry.startswith("mmse_model.") for entry in tensors):
         tensors = {k: v for k, v in tensors.items() if not k.startswith(METRIC_PREFIXES)}
     return {k: v for k, v in tensors.items() if k not in TRAINING_ONLY}

@@ -139,7 +139,8 @@ class Store:
         found = self._digests.digest(path)
         checkpoint = next((c for c in CATALOGUE if found == self._expected(c)), None)
         if checkpoint is None:
-            checkpoint = next((c for c in CATALOGUE if c.file == path.name), None)
+            begins = (c for c in CATALOGUE if c.sha256_starts and found.startswith(c.sha256_starts))
+            checkpoint = next(begins, None) or next((c for c in CATALOGUE if c.file == path.name), None)
             if checkpoint is None:
                 raise CheckpointError(
                     f"{path} (SHA-256 {found}) is not a known checkpoint: "
@@ -171,7 +172,12 @@ class Store:
     def _compare(self, checkpoint: Checkpoint, path: Path, found: str) -> None:
         expected = self._expected(checkpoint)
         if expected is None:
-            if not self.trust_first_download:
+            if checkpoint.sha256_starts and not found.startswith(checkpoint.sha256_starts):
+                raise CheckpointError(
+                    f"{path} is not {checkpoint.name} as published: its SHA-256 is {found} and does not start with "
+                    f"{checkpoint.sha256_starts}; get the file from {_address(checkpoint)}"
+                )
+            if not (checkpoint.sha256_starts or self.trust_first_download):
                 raise CheckpointError(
                     f"{path} (SHA-256 {found}) cannot be verified, as no hash of {checkpoint.name} is published: "
                     "if you trust it, add --trust-first-download once"
@@ -189,7 +195,9 @@ class Store:
             return
         if self.offline:
             raise CheckpointError(self._by_hand(checkpoint, "is not there and may not be downloaded (--no-download)"))
-        if self._expected(checkpoint) is None and not self.trust_first_download:
+        if checkpoint.by_hand and not self.mirrors:
+            raise CheckpointError(self._by_hand(checkpoint, "is not there, and its publisher's page is for people"))
+        if self._expected(checkpoint) is None and not (checkpoint.sha256_starts or self.trust_first_download):
             raise CheckpointError(
                 f"no hash of {checkpoint.name} is published, so a download from {checkpoint.url} cannot be verified: "
                 "add --trust-first-download to trust the first one; later ones must have the same hash"
@@ -197,7 +205,9 @@ class Store:
 
     def _by_hand(self, checkpoint: Checkpoint, why: str) -> str:
         expected = self._expected(checkpoint)
-        digest = f"SHA-256 {expected}" if expected else "no published hash, so with --trust-first-download"
+        starts = checkpoint.sha256_starts
+        no_hash = f"SHA-256 {starts}..." if starts else "no published hash, so with --trust-first-download"
+        digest = f"SHA-256 {expected}" if expected else no_hash
         return (
             f"{checkpoint.file}, the weights of {checkpoint.name}, {why}: get it from {_address(checkpoint)} ({digest}) "
             f"and put it at {self.folder / checkpoint.file} (gfpup weights import {checkpoint.file} does that)"
@@ -224,7 +234,8 @@ class Store:
         part = path.with_name(path.name + ".part")
         self._refuse_full_disk(checkpoint, part)
         failures = []
-        for url in (*(f"{base}/{quote(checkpoint.file)}" for base in self.mirrors), checkpoint.url):
+        mirrored = [f"{base}/{quote(checkpoint.file)}" for base in self.mirrors]
+        for url in mirrored if checkpoint.by_hand else (*mirrored, checkpoint.url):
             try:
                 found = self._verified_part(url, part, checkpoint, expected, progress)
             except DownloadError as error:
@@ -243,7 +254,7 @@ class Store:
         continued = part.exists()
         download(url, part, size_bytes=checkpoint.size_bytes, hash_known=expected is not None, progress=progress)
         found = sha256_of(part)
-        if expected is None or found == expected:
+        if found == expected or (expected is None and found.startswith(checkpoint.sha256_starts)):
             return found
         with part.open("rb") as file:
             page = file.read(64).lstrip().lower().startswith((b"<!doctype", b"<html"))
@@ -251,7 +262,7 @@ class Store:
         if continued:  # its two pieces may come from different files: once more, from the start
             return self._verified_part(url, part, checkpoint, expected, progress)
         what = "a web page" if page else "other bytes"
-        raise DownloadError(f"sent {what}: SHA-256 {found} instead of {expected}")
+        raise DownloadError(f"sent {what}: SHA-256 {found} instead of {expected or checkpoint.sha256_starts + '...'}")
 
     def _refuse_full_disk(self, checkpoint: Checkpoint, part: Path) -> None:
         needed = (checkpoint.size_bytes or 0) - (part.stat().st_size if part.exists() else 0)
@@ -282,9 +293,10 @@ def locate(name: str, store: Store) -> Path:
         licences.require(checkpoint, store.accepted)
         path = store.folder / checkpoint.file
         if not path.is_file():
+            last = f"gfpup weights import {checkpoint.file}" if checkpoint.by_hand else f"gfpup weights fetch {name}"
             raise CheckpointError(
                 f"{checkpoint.file}, the weights of {name}, is not there: get it from {_address(checkpoint)} and put it at "
-                f"{path}, or run gfpup weights fetch {name}"
+                f"{path}, or run {last}"
             )
     return store.ensure(name)
 

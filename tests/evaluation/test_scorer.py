@@ -149,9 +149,9 @@ def test_the_licence_of_a_package_is_asked_for_before_it_is_loaded() -> None:
         asked.append((licence_id, what))
         raise LicenceError("consent once with --accept-licence")
 
-    scorer = load_scorer(["psnr", "niqe"], find=absent, allow=refuse)
-    assert [licence for licence, _ in asked] == [POLYFORM] and "niqe" in asked[0][1]
-    assert scorer.missing == {"niqe": "consent once with --accept-licence"}
+    scorer = load_scorer(["psnr", "niqe_pyiqa"], find=absent, allow=refuse)
+    assert [licence for licence, _ in asked] == [POLYFORM] and "niqe_pyiqa" in asked[0][1]
+    assert scorer.missing == {"niqe_pyiqa": "consent once with --accept-licence"}
 
 
 def test_seconds_and_memory() -> None:
@@ -251,3 +251,15 @@ def test_pictures_of_nearly_one_shape_are_compared() -> None:
     for shape in ((100, 140), (100, 160)):
         (other,) = scorer_of("psnr")(Pictures(restored, None, picture(*shape, 2)))
         assert other.value is None and "different shape" in str(other.missing_reason)
+
+
+def test_a_metric_that_is_missing_is_missing_against_both_with_its_reason() -> None:
+    restored, degraded, reference = (picture(160, 160, seed) for seed in (1, 2, 3))
+    scorer = Scorer({}, {"identity": "no weights", "seconds": "not timed"}, ["identity", "seconds"], device="cpu")
+    scores = by_key(scorer(Pictures(restored, degraded, reference, affines={1: AFFINE})))
+    assert {key: score.missing_reason for key, score in scores.items()} == {
+        ("identity", None): "no weights",
+        ("identity_to_input", None): "no weights",
+        ("seconds", None): "not timed",
+    }
+    assert scores["seconds", None].higher_is_better is False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from gfpup.core.types import Face
@@ -81,3 +83,13 @@ def test_the_largest_is_the_one_of_the_largest_area() -> None:
     wide, square = Face((0.0, 0.0, 90.0, 10.0), 0.9, np.zeros((5, 2))), face(0, 0, 40)
     choice = FaceChoice("largest", min_eye_distance_px=0)
     assert select_faces([wide, square], SIZE, choice) == ["not the largest one", None]
+
+
+def test_faces_are_picked_by_number_of_one_photo() -> None:
+    """The longest name that fits a photo's path counts; a face that is too small says so, picked or not."""
+    choice = FaceChoice(picked={"a.jpg": (0, 2), "album/a.jpg": (1,), "none.jpg": ()}, min_px=50)
+    names = ("x/a.jpg", "album/a.jpg", "none.jpg", "b.jpg")
+    reasons = {name: select_faces(FACES, SIZE, choice, path=Path(name)) for name in names}
+    kept = {name: [i for i, reason in enumerate(found) if reason is None] for name, found in reasons.items()}
+    assert kept == {"x/a.jpg": [0], "album/a.jpg": [1], "none.jpg": [], "b.jpg": [0, 1]}
+    assert reasons["x/a.jpg"][1:] == ["it was not picked", "its box is 30 px, under the minimum of 50"]

@@ -32,7 +32,7 @@ from gfpup.records.run_record import (
     scores_folder,
     scoring_command,
 )
-from gfpup.records.scores import RUN, TABLE, per_photo, read
+from gfpup.records.scores import RUN, TABLE, per_photo, read_all
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def _runs(given: Sequence[Path], notes: list[str]) -> list[ReportedRun]:
     for folder in folders.values():
         try:
             bare = not (folder / DOCUMENT).is_file()
-            records.append(RunRecord(folder, {}, tuple(read(folder / TABLE))) if bare else read_record(folder))
+            records.append(RunRecord(folder, {}, tuple(read_all(folder))) if bare else read_record(folder))
         except GfpupError as error:
             lost.append((called(folder), error))
     for record in named(records):

@@ -60,7 +60,9 @@ PLUGIN_KINDS: Final = ("full_reference", "no_reference", "identity")
 _FULL = "gfpup.evaluation.metrics.full_reference"
 _IDENTITY = "gfpup.evaluation.metrics.identity"
 _NONE = "gfpup.evaluation.metrics.no_reference"
+_NIQE = "gfpup.evaluation.metrics.niqe"
 _SET = "gfpup.evaluation.metrics.set_level"
+_FEATURES = "gfpup.evaluation.metrics.features"
 
 _ROWS: Final = (
     MetricFacts("psnr", "full_reference", True, (0, None), "own; equals skimage.metrics.peak_signal_noise_ratio",
@@ -80,16 +82,26 @@ _ROWS: Final = (
     MetricFacts("dists", "full_reference", False, (0, 1), "torchmetrics DISTS, VGG-16",
         "distance of structure and texture; forgives a texture that is redrawn alike",
         f"{_FULL}:DISTS", ("vgg16",), "bsd-3-clause"),
-    MetricFacts("identity", "identity", True, (-1, 1), "own ArcFace IR-SE50, faces aligned to its 112-pixel template",
+    MetricFacts("identity", "identity", True, (-1, 1), "own ArcFace IR-SE50, RGB, faces aligned to its 112-pixel template",
         "cosine between the identities of the two faces", f"{_IDENTITY}:Identity", ("arcface-ir-se50",), "unknown", "faces"),
+    MetricFacts("identity_bgr", "identity", True, (-1, 1), "own ArcFace IR-SE50, BGR as in its training, otherwise as identity",
+        "as identity, with the colours in the order of the network's training",
+        f"{_IDENTITY}:IdentityBGR", ("arcface-ir-se50",), "unknown", "faces"),
+    MetricFacts("identity_adaface", "identity", True, (-1, 1), "own AdaFace IR-50, BGR, faces aligned to 112 pixels",
+        "cosine between the identities of the two faces, by the network of the NTIRE challenges",
+        f"{_IDENTITY}:IdentityAdaFace", ("adaface-ir50-ms1mv2",), "adaface", "faces"),
     MetricFacts("deg", "identity", False, (0, 180), "own ArcFace ResNet-18, the published Deg protocol",
         "degrees between the identities of the two faces", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces"),
     MetricFacts("lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
         "pixels between 98 landmarks of the two faces",
         "gfpup.evaluation.metrics.upstream_landmarks:LandmarkDistance", ("alignment-wflw-4hg",), "apache-2.0", "faces"),
     MetricFacts("niqe", "no_reference", False, (0, None),
-        "pyiqa.archs.niqe_arch on MATLAB's Y, with the parameters that basicsr ships",
-        "how far the statistics of the picture are from those of undistorted photographs", f"{_NONE}:NIQE", (), POLYFORM),
+        "own, with the parameters that basicsr ships; equals basicsr.metrics.calculate_niqe",
+        "how far the statistics of the picture are from those of undistorted photographs", f"{_NIQE}:NIQE"),
+    MetricFacts("niqe_pyiqa", "no_reference", False, (0, None),
+        "pyiqa.archs.niqe_arch on its Y (YIQ, 0 to 255), with pyiqa's own parameters",
+        "as niqe, as pyiqa computes it by default and the NTIRE challenges report it",
+        f"{_NONE}:NIQEPyIQA", ("niqe-pyiqa",), POLYFORM),
     MetricFacts("musiq", "no_reference", True, (0, 100), "pyiqa MUSIQ, KonIQ-10k",
         "quality as people rated it, at several scales", f"{_NONE}:MUSIQ", ("musiq-koniq",), POLYFORM),
     MetricFacts("maniqa", "no_reference", True, (0, 1), "pyiqa MANIQA, KonIQ-10k, 20 crops", "quality as people rated it",
@@ -99,13 +111,32 @@ _ROWS: Final = (
         f"{_NONE}:CLIPIQA", ("clip-rn50",), POLYFORM),
     MetricFacts("topiq", "no_reference", True, (0, 1), "pyiqa TOPIQ-NR, KonIQ-10k", "quality as people rated it",
         f"{_NONE}:TOPIQ", ("topiq-nr-koniq",), POLYFORM),
+    MetricFacts("topiq_nr-face", "no_reference", True, (0, 1), "pyiqa TOPIQ-NR, CGFIQA-40k, on gfpup's own aligned faces",
+        "quality of a face as people rated it", f"{_NONE}:TOPIQFace", ("topiq-nr-face",), POLYFORM, "faces"),
     MetricFacts("fid", "set_level", False, (0, None),
+        "own network and distance; equal basicsr.archs.inception and basicsr.metrics.fid",
+        "Fréchet distance between the features of all restored faces and those of FFHQ: the FID that published tables report",
+        f"{_FEATURES}:InceptionFFHQ", ("inception-fid", "inception-ffhq-512"), "apache-2.0", "set"),
+    MetricFacts("fid_reference", "set_level", False, (0, None), "as fid",
+        "as fid, against the run's own reference faces, or the statistics that --stats names",
+        f"{_FEATURES}:InceptionBasicSR", ("inception-fid",), "apache-2.0", "set"),
+    MetricFacts("fid_fidelity", "set_level", False, (0, None),
+        "own network and distance; equal torch-fidelity's",
+        "as fid_reference, with torch-fidelity's resizing, as PMRF's tables report it",
+        f"{_FEATURES}:InceptionFidelity", ("inception-fid",), "apache-2.0", "set"),
+    MetricFacts("fid_torchmetrics", "set_level", False, (0, None),
         "own distance over torch-fidelity's Inception features, as torchmetrics resizes",
-        "Fréchet distance between the features of all restored and all reference faces",
-        f"{_SET}:Inception", ("inception-fid",), "apache-2.0", "set"),
-    MetricFacts("kid", "set_level", False, (None, None), "own, unbiased over the whole sets; features as fid",
+        "as fid_reference, with torchmetrics' resizing, which no published table uses; called fid before",
+        f"{_FEATURES}:InceptionTorchmetrics", ("inception-fid",), "apache-2.0", "set"),
+    MetricFacts("kid", "set_level", False, (None, None), "own, unbiased over the whole sets; features as fid_torchmetrics",
         "squared kernel distance between the same features; unbiased, so it may be compared between sets of different size",
-        f"{_SET}:Inception", ("inception-fid",), "apache-2.0", "set"),
+        f"{_FEATURES}:InceptionTorchmetrics", ("inception-fid",), "apache-2.0", "set"),
+    MetricFacts("precision", "set_level", True, (0, 1), "own; equals torch-fidelity's (VGG-16, 3 neighbours)",
+        "share of the restored faces that lie among the reference faces",
+        f"{_FEATURES}:VGG16", ("vgg16",), "bsd-3-clause", "set"),
+    MetricFacts("indrmse", "set_level", False, (0, None), "own; the root of the published script's ind_mse",
+        "root mean squared difference from the posterior mean, in 8-bit levels: what RMSE would be without the common part",
+        f"{_SET}:PosteriorMean", (), "apache-2.0", "set"),
     MetricFacts("seconds", "cost", False, (0, None), "own, the stages' clocks",
         "seconds a photo took, without reading and writing", level="photo"),
     MetricFacts("peak_memory", "cost", False, (0, None), "own, from the operating system or the GPU's allocator",
@@ -114,12 +145,14 @@ _ROWS: Final = (
 TABLE: Final[Mapping[str, MetricFacts]] = {row.name: row for row in _ROWS}
 
 _FAST: Final = ("identity", "psnr", "ssim", "seconds", "peak_memory")
+_BY_NAME: Final = (*("lmd", "identity_bgr", "identity_adaface", "niqe_pyiqa", "fid_fidelity", "precision", "indrmse"),)
+"""Not part of `full`: `lmd` runs an official package's network, and the others are second protocols or need further files."""
 PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
     "off": (),
     "fast": _FAST,
-    "full": _FAST + tuple(name for name in TABLE if name not in (*_FAST, "lmd")),
+    "full": _FAST + tuple(name for name in TABLE if name not in (*_FAST, *_BY_NAME)),
 }
-"""What `--metrics` takes for a word. `lmd` is asked for by name, because its network is an official package's."""
+"""What `--metrics` takes for a word."""
 
 
 def names() -> tuple[str, ...]:

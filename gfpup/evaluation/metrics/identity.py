@@ -19,8 +19,10 @@ from torch import nn
 from gfpup.core.types import Float64, UInt8
 from gfpup.evaluation.metrics import facts
 from gfpup.evaluation.metrics.base import NetworkMetric
+from gfpup.models.nets.adaface import AdaFaceIR50, bgr_112
 from gfpup.models.nets.arcface import ArcFaceIRSE50, ArcFaceResNet18, arcface_crop, grey_128, rgb_112
 from gfpup.models.nets.loading import load_network
+from gfpup.weights.catalogue import find
 
 
 def cosine(a: Float64, b: Float64) -> float:
@@ -45,12 +47,15 @@ class _Recognition(NetworkMetric):
     def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Self:
         """Load the network; CheckpointError where the file holds another."""
         (name,) = facts(cls.name).weights
-        return cls(load_network(cls.make, files[name], name=name, device=device), device)
+        return cls(load_network(cls.make, files[name], name=find(name).architecture, device=device), device)
 
     def embed(self, crop: UInt8) -> Float64:
         """The identity that an aligned crop shows: (512,) float64."""
+        return self._embedding(self.prepare(crop))
+
+    def _embedding(self, prepared: torch.Tensor) -> Float64:
         with torch.inference_mode():
-            embedding: Float64 = self.network(self.prepare(crop).to(self.device))[0].double().cpu().numpy()
+            embedding: Float64 = self.network(prepared.to(self.device))[0].double().cpu().numpy()
         return embedding
 
     @abstractmethod
@@ -70,6 +75,40 @@ class Identity(_Recognition):
     def prepare(self, crop: UInt8) -> torch.Tensor:
         """The crop in ArcFace's own template."""
         return rgb_112(arcface_crop(crop))
+
+
+class IdentityBGR(_Recognition):
+    """The metric `identity_bgr`: as `identity`, with blue first.
+
+    The published file was trained on pictures as OpenCV reads them, BGR; facexlib and most of its users feed RGB, and so does
+    `identity`. Both tell people apart, and their cosines differ: `gfpup verify arcface` measures both.
+
+    Source: github.com/TreB1eN/InsightFace_Pytorch, whose `data_pipe.py` reads BGR, for the training.
+    """
+
+    name, make = "identity_bgr", ArcFaceIRSE50
+
+    def prepare(self, crop: UInt8) -> torch.Tensor:
+        """The crop in ArcFace's own template, blue first."""
+        return rgb_112(arcface_crop(crop)).flip(1)
+
+
+class IdentityAdaFace(_Recognition):
+    """The metric `identity_adaface`: AdaFace IR-50, whose input is BGR.
+
+    Faces are cut along the affines of the record; the NTIRE protocols use the organisers' landmarks instead, and are computed
+    by `gfpup score --protocol`.
+    """
+
+    name, make = "identity_adaface", AdaFaceIR50
+
+    def prepare(self, crop: UInt8) -> torch.Tensor:
+        """The crop in the 112-pixel template, blue first."""
+        return bgr_112(arcface_crop(crop))
+
+    def embed_crop(self, crop: UInt8) -> Float64:
+        """The identity of a crop that is in the network's template already, (112, 112, 3) uint8 RGB: (512,) float64."""
+        return self._embedding(bgr_112(crop))
 
 
 class Deg(_Recognition):

@@ -1,4 +1,4 @@
-"""How good a picture looks by itself: NIQE, MUSIQ, MANIQA, CLIP-IQA, TOPIQ, all by pyiqa.
+"""How good a picture looks by itself: pyiqa's NIQE, MUSIQ, MANIQA, CLIP-IQA, TOPIQ, all by pyiqa.
 
 pyiqa comes under PolyForm Noncommercial: these metrics run only after consent. It fetches weights while it builds a network;
 here each network is built empty and filled from a file by gfpup's own reader, so nothing is fetched, nothing waits and no
@@ -22,9 +22,7 @@ import numpy as np
 from gfpup.core.torchvision_shim import cure
 from gfpup.evaluation.metrics import MetricError, facts
 from gfpup.evaluation.metrics.base import NetworkMetric, fill
-
-NIQE_BLOCK_PX: Final = 96
-"""Side of the blocks that NIQE fits; it needs several. Source: Mittal et al., "Completely blind" (2013)."""
+from gfpup.evaluation.metrics.niqe import BLOCK_PX
 
 
 class _NoReference(NetworkMetric):
@@ -34,28 +32,28 @@ class _NoReference(NetworkMetric):
     against = None
 
 
-class NIQE(_NoReference):
-    """The metric `niqe`, on MATLAB's Y (16 to 235) of the whole picture, as published tables take it, border included."""
+class NIQEPyIQA(_NoReference):
+    """The metric `niqe_pyiqa`: pyiqa's default, on the Y of YIQ (0 to 255) and with the parameters it downloads."""
 
-    name = "niqe"
-    smallest_px = 2 * NIQE_BLOCK_PX
+    name = "niqe_pyiqa"
+    smallest_px = 2 * BLOCK_PX
     largest_pixels = 8192 * 8192
 
     @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> NIQE:
-        """Take the fitted natural statistics from the file that basicsr ships; MetricError without it or pyiqa."""
+    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> NIQEPyIQA:
+        """Take the fitted natural statistics from pyiqa's file; MetricError without pyiqa or where it is another file."""
         import torch
+        from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
 
-        module = _pyiqa("niqe_arch", cls.name)
-        spec = find_spec("basicsr")
-        if spec is None or spec.origin is None:
-            raise MetricError("niqe needs the parameters that basicsr ships: install basicsr as the README says")
-        parameters = Path(spec.origin).parent / "metrics" / "niqe_pris_params.npz"
-        with np.load(parameters) as stored:
-            mean = torch.from_numpy(np.ravel(stored["mu_pris_param"]))
-            covariance = torch.from_numpy(stored["cov_pris_param"])
+        module, path = _pyiqa("niqe_arch", cls.name), files["niqe-pyiqa"]
+        try:
+            stored = loadmat(path, variable_names=["mu_prisparam", "cov_prisparam"])
+            mean, covariance = torch.from_numpy(np.ravel(stored["mu_prisparam"])), torch.from_numpy(stored["cov_prisparam"])
+        except (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError) as error:
+            raise MetricError(f"{path} does not hold the parameters of NIQE ({str(error)[:80]}): fetch it again") from error
         # On the CPU: it works in float64, for which some accelerators have no arithmetic.
-        return cls(lambda x: module.calculate_niqe(x, 0, True, "ycbcr", mean, covariance), "cpu")
+        return cls(lambda x: module.calculate_niqe(x, 0, True, "yiq", mean, covariance), "cpu")
 
 
 class _Filled(_NoReference):
@@ -96,6 +94,23 @@ class TOPIQ(_Filled):
     settings = _TOPIQ | {"backbone_pretrain": False, "pretrained": False}
 
 
+class TOPIQFace(_Filled):
+    """The metric `topiq_nr-face`: TOPIQ for faces, trained on CGFIQA-40k, of aligned crops (512, 512, 3).
+
+    pyiqa detects and aligns the face of every picture again; here the crop is the one that the run recorded, so that the value
+    does not depend on a detector, and pyiqa's own detector is not built.
+    """
+
+    name, module = "topiq_nr-face", "topiq_arch:CFANet"
+    settings = _TOPIQ | {
+        "model_name": "topiq_nr_cgfiqa_res50",
+        "backbone_pretrain": False,
+        "pretrained": False,
+        "test_img_size": 512,
+        "align_crop_face": False,
+    }
+
+
 class CLIPIQA(_NoReference):
     """The metric `clipiqa`: five pairs of opposite words, RN50."""
 
@@ -132,6 +147,16 @@ def _pyiqa(file: str, metric: str) -> Any:
 @contextmanager
 def _untrained(module: Any) -> Iterator[None]:
     """MANIQA's constructor asks timm for a trained backbone whatever it is told; its own file holds those weights too."""
+    if hasattr(module, "FaceRestoreHelper"):  # TOPIQ for faces builds a detector, which fetches its weights
+        with patch.object(module, "FaceRestoreHelper", lambda *_, **__: None), _no_timm(module):
+            yield
+        return
+    with _no_timm(module):
+        yield
+
+
+@contextmanager
+def _no_timm(module: Any) -> Iterator[None]:
     if not hasattr(module, "timm"):
         yield
         return

@@ -1,149 +1,143 @@
-"""How far a set of restored faces is from a set of reference faces: FID and KID over Inception's features.
+"""Metrics of a whole set of faces: FID in each protocol, KID, precision, and IndRMSE.
 
-The sets need not be paired. Features are gathered face by face; the distances are pure functions of two (n, d) arrays.
+The sets need not be paired. Features are gathered face by face, once for each protocol; the distances are pure functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import import_module
-from importlib.util import find_spec
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Final
-from unittest.mock import patch
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, Protocol
 
 import numpy as np
 
-from gfpup.core.torchvision_shim import cure
 from gfpup.core.types import Float64, Score, UInt8
-from gfpup.evaluation.metrics import MetricError, facts
-from gfpup.weights.checkpoint import read_state_dict
+from gfpup.evaluation.metrics import facts
+from gfpup.evaluation.metrics.distances import frechet_distance, frechet_to_moments, kernel_distance, precision
+from gfpup.evaluation.metrics.statistics import Statistics
 
-if TYPE_CHECKING:
-    import torch
-
-MINIMUM: Final = {"fid": 100, "kid": 50}
+MINIMUM: Final = {
+    "fid": 100, "fid_reference": 100, "fid_fidelity": 100, "fid_torchmetrics": 100, "kid": 50, "precision": 100,
+}  # fmt: skip
 """The smallest sets a distance is given for. FID shrinks as n grows: below 100 its bias drowns any difference between methods,
-and the smallest published set has 180 faces. KID is unbiased, but its spread at 50 is what one still can use."""
-
-
-def frechet_distance(a: Float64, b: Float64) -> float:
-    """The squared Fréchet distance of two sets of features, (n, d) and (m, d) float64, taken as normal distributions.
-
-    Raises: ValueError for fewer than two rows.
-    Source: Heusel et al., "GANs trained by a two time-scale update rule" (2017): |ma - mb|² + tr(A + B - 2 (A B)^½). The trace
-    of the root is the sum of the singular values of Ca Cbᵀ, where A = Caᵀ Ca: no root of a singular matrix is taken.
-    """
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"a covariance needs two rows, not {len(a)} and {len(b)}")
-    root_a, root_b = _root(a), _root(b)
-    overlap = np.linalg.svd(root_a @ root_b.T, compute_uv=False).sum()
-    means = a.mean(axis=0) - b.mean(axis=0)
-    return float(max(means @ means + np.square(root_a).sum() + np.square(root_b).sum() - 2 * overlap, 0.0))
-
-
-def _root(features: Float64) -> Float64:
-    """C with Cᵀ C the covariance (n - 1), at most square: the features themselves, or their triangle where there are more."""
-    centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
-    return np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred
-
-
-def kernel_distance(a: Float64, b: Float64) -> float:
-    """The squared maximum mean discrepancy of two sets of features, (n, d) and (m, d) float64, unbiased; may be below 0.
-
-    Over the whole sets: the mean that the usual random subsets estimate, without their chance.
-
-    Raises: ValueError for fewer than two rows.
-    Source: Bińkowski et al., "Demystifying MMD GANs" (2018), with their kernel (x·y / d + 1)³.
-    """
-    n, m, d = len(a), len(b), a.shape[1]
-    if min(n, m) < 2:
-        raise ValueError(f"an unbiased estimate needs two rows, not {n} and {m}")
-
-    def within(x: Float64) -> float:
-        kernel = (x @ x.T / d + 1) ** 3
-        return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))
-
-    between = float(((a @ b.T / d + 1) ** 3).mean())
-    return within(a) + within(b) - 2 * between
-
+and the smallest published set has 180 faces. KID is unbiased, but its spread at 50 is what one still can use. The manifold of
+precision is as coarse as the reference set is small."""
 
 Of = tuple[str, int]
 """A face: the name of its photo, and its number in it."""
 
 
-class FaceSets:
-    """Gathers the features of restored and of reference faces, one at a time, and compares them at the end."""
+class Extractor(Protocol):
+    """Features of one protocol; `statistics` are the reference that belongs to the metric, None for the user's own."""
 
-    def __init__(self, inception: Inception, names: tuple[str, ...] = ("fid", "kid")) -> None:
-        self.inception, self.names = inception, names
-        self._restored: list[tuple[Of, Float64]] = []
-        self._reference: list[tuple[Of, Float64]] = []
+    protocol: str
+    statistics: Statistics | None
+
+    def features(self, crop: UInt8) -> Float64:
+        """(h, w, 3) uint8 RGB to (d,) float64."""
+        ...
+
+
+class FaceSets:
+    """Gathers the features of restored and of reference faces, one at a time, and compares them at the end.
+
+    `extractors` are those of each metric; `statistics` are the user's references, by the protocol of their features, which then
+    stand in the place of the reference faces. IndRMSE has no extractor (None): it compares pixels.
+    """
+
+    def __init__(
+        self, extractors: Mapping[str, Extractor | None] | None = None, statistics: Mapping[str, Statistics] | None = None
+    ) -> None:
+        self.extractors = dict(extractors or {})
+        self.statistics = dict(statistics or {})
+        self._restored: dict[str, list[tuple[Of, Float64]]] = {}
+        self._reference: dict[str, list[tuple[Of, Float64]]] = {}
+        self._squares: dict[str, float] = {}
+
+    def emptied(self) -> FaceSets:
+        """The same metrics without the faces."""
+        return FaceSets(self.extractors, self.statistics)
 
     def add_restored(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
         """Add a restored face, (h, w, 3) uint8 RGB, the one that `of` names."""
-        self._restored.append((of, self.inception.features(crop)))
+        self._add(self._restored, crop, of, {extractor.protocol: extractor for extractor in self._networks()})
 
     def add_reference(self, crop: UInt8, *, of: Of = ("", 0)) -> None:
         """Add a face of the reference set."""
-        self._reference.append((of, self.inception.features(crop)))
+        wanted = {it.protocol: it for it in self._networks() if it.statistics is None and it.protocol not in self.statistics}
+        self._add(self._reference, crop, of, wanted)
+
+    def add_posterior_mean(self, restored: UInt8, mean: UInt8, *, of: str = "") -> None:
+        """Add a photo, (h, w, 3) uint8 RGB, and the prediction of the posterior mean for it, of the same shape."""
+        if "indrmse" in self.extractors:
+            self._squares[of] = float(np.square(restored.astype(np.float64) - mean).mean())
 
     def scores(self) -> tuple[Score, ...]:
         """The distances, or why there are none; the order in which faces were added does not change a digit."""
-        gathered = (sorted(faces, key=lambda face: face[0]) for faces in (self._restored, self._reference))
-        restored, reference = ([features for _, features in faces] for faces in gathered)
-        return tuple(set_score(name, restored, reference) for name in self.names)
+        return tuple(self._score(name, extractor) for name, extractor in self.extractors.items())
+
+    def _score(self, name: str, extractor: Extractor | None) -> Score:
+        if extractor is None:
+            return indrmse(self._squares.values())
+        restored, reference = (_in_order(faces.get(extractor.protocol, ())) for faces in (self._restored, self._reference))
+        return set_score(name, restored, extractor.statistics or self.statistics.get(extractor.protocol) or reference)
+
+    def _networks(self) -> list[Extractor]:
+        return [extractor for extractor in self.extractors.values() if extractor is not None]
+
+    def _add(self, to: dict[str, list[tuple[Of, Float64]]], crop: UInt8, of: Of, wanted: Mapping[str, Extractor]) -> None:
+        for protocol, extractor in wanted.items():
+            to.setdefault(protocol, []).append((of, extractor.features(crop)))
 
 
-def set_score(name: str, restored: list[Float64], reference: list[Float64]) -> Score:
-    """The score `fid` or `kid` of two lists of (d,) features, refused below the stated minimum."""
+def set_score(name: str, restored: list[Float64], reference: list[Float64] | Statistics) -> Score:
+    """The score `name` of (d,) features against others, or against statistics; refused below the stated minimum."""
     better = facts(name).higher_is_better
-    if not reference:
+    known = isinstance(reference, Statistics)
+    if not known and not reference:
         return Score(name, None, better, "there are no reference faces to compare the set with")
+    there = reference.moments.count or MINIMUM[name] if isinstance(reference, Statistics) else len(reference)
     least = MINIMUM[name]
-    if min(len(restored), len(reference)) < least:
-        have = f"{len(restored)} restored and {len(reference)} reference faces"
+    if min(len(restored), there) < least:
+        have = f"{len(restored)} restored" + ("" if known else f" and {there} reference") + " faces"
         return Score(name, None, better, f"it is not given for fewer than {least} faces a set, and there are {have}")
-    measure = frechet_distance if name == "fid" else kernel_distance
-    return Score(name, measure(np.stack(restored), np.stack(reference)), better)
+    rows = np.stack(restored)
+    if isinstance(reference, Statistics):
+        if name.startswith("fid"):
+            return Score(name, frechet_to_moments(rows, reference.moments), better)
+        if reference.features is None:
+            return Score(
+                name, None, better, f"{reference.path} keeps no features: make it with gfpup stats --protocol precision"
+            )
+        return Score(name, _measure(name)(rows, reference.features), better)
+    return Score(name, _measure(name)(rows, np.stack(reference)), better)
 
 
-class Inception:
-    """The features that FID and KID are defined by: the pooled layer of the 2015 Inception network, 2048 numbers.
+def _measure(name: str) -> Callable[[Float64, Float64], float]:
+    measures: dict[str, Callable[[Float64, Float64], float]] = {"kid": kernel_distance, "precision": precision}
+    return measures.get(name, frechet_distance)
 
-    Faces are resized to 299 pixels bilinearly with antialiasing, torchmetrics' protocol; the original and torch-fidelity resize
-    without it, which changes FIDs of 512-pixel faces.
+
+def indrmse(squares: Iterable[float]) -> Score:
+    """The root of the mean over photos of their mean squared difference from the posterior mean, in 8-bit levels.
+
+    Source: evaluation/compute_metrics_blind.py of github.com/ohayonguy/PMRF (`ind_mse`); IndRMSE in its tables is the root.
     """
+    # Sorted: the order in which photos came does not change a digit.
+    values = sorted(squares)
+    if not values:
+        reason = "there are no predictions of the posterior mean to compare with: give them with gfpup score --posterior-mean"
+        return Score("indrmse", None, False, reason)
+    return Score("indrmse", math.sqrt(math.fsum(values) / len(values)), False)
 
-    def __init__(self, network: torch.nn.Module, device: str) -> None:
-        self.network, self.device = network, device
+
+def _in_order(faces: Iterable[tuple[Of, Any]]) -> list[Float64]:
+    return [features for _, features in sorted(faces, key=lambda face: face[0])]
+
+
+class PosteriorMean:
+    """What `indrmse` is computed with: pixels alone."""
 
     @classmethod
-    def load(cls, files: Mapping[str, Path], *, device: str = "cpu") -> Inception:
-        """Build and fill torch-fidelity's network; MetricError where it is missing or the file holds another network."""
-        if find_spec("torch_fidelity") is None:
-            raise MetricError("fid and kid need torch-fidelity: pip install torch-fidelity")
-        cure()
-        from torchmetrics.image.fid import NoTrainInceptionV3
-
-        module = import_module("torch_fidelity.feature_extractor_inceptionv3")
-        path = files["inception-fid"]
-        state = read_state_dict(path)
-        # Its constructor opens the file with pickle; it is given the weights that were read before.
-        handing = SimpleNamespace(**{**vars(module.torch), "load": lambda *_, **__: state})
-        try:
-            with patch.object(module, "torch", handing):
-                network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
-        except RuntimeError as error:
-            raise MetricError(f"{path} does not hold the Inception network of FID: fetch it again") from error
-        return cls(network.to(device), device)
-
-    def features(self, crop: UInt8) -> Float64:
-        """(h, w, 3) uint8 RGB to (2048,) float64."""
-        import torch
-
-        tensor = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None].to(self.device)
-        with torch.inference_mode():
-            row: Float64 = self.network(tensor)[0].double().cpu().numpy()
-        return row
+    def load(cls, files: Mapping[str, Any], *, device: str = "cpu") -> None:
+        """There is nothing to load."""

@@ -66,8 +66,10 @@ def _fold(convolution: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNor
     """Move what `norm` does in eval mode into the weight and bias before it; in float64, so that only the last step rounds."""
     assert norm.running_mean is not None and norm.running_var is not None
     weight = convolution.weight.double()
-    gain = norm.weight.double() * torch.rsqrt(norm.running_var.double() + norm.eps)
-    shift = norm.bias.double() - norm.running_mean.double() * gain
+    gain = torch.rsqrt(norm.running_var.double() + norm.eps)
+    gain = gain if norm.weight is None else norm.weight.double() * gain  # AdaFace's last norm has no scale of its own
+    shift = -norm.running_mean.double() * gain
+    shift = shift if norm.bias is None else norm.bias.double() + shift
     if convolution.bias is not None:
         shift = shift + convolution.bias.double() * gain
     dtype = convolution.weight.dtype

@@ -84,6 +84,8 @@ class Golden:
             return {f"module.{name}": tensor for name, tensor in state.items()} if "module." in remark else state
         if "vqvae." in remark:
             state = {f"vqvae.{name}": tensor for name, tensor in state.items()}
+        if "'model.'" in remark:
+            state = {f"model.{name}": tensor for name, tensor in state.items()}
         return {key: state}
 
     def difference(self, key: str, output: torch.Tensor) -> float:

@@ -33,7 +33,8 @@ def test_every_row_says_everything() -> None:
 
 def test_non_commercial_metrics_are_exactly_those_of_pyiqa() -> None:
     gated = {row.name for row in TABLE.values() if row.licence_id == metrics.POLYFORM}
-    assert gated == {row.name for row in TABLE.values() if row.kind == "no_reference"}
+    assert gated == {row.name for row in TABLE.values() if row.implementation.startswith("pyiqa")}
+    assert gated == {row.name for row in TABLE.values() if row.kind == "no_reference"} - {"niqe"}  # which is gfpup's own
 
 
 def test_presets() -> None:
@@ -41,6 +42,8 @@ def test_presets() -> None:
     assert set(PRESETS["fast"]) == {"identity", "psnr", "ssim", "seconds", "peak_memory"}
     full = metrics.expand(["full"])
     assert {"lpips", "dists", "ms_ssim", "niqe", "musiq", "maniqa", "clipiqa", "topiq", "fid", "kid"} <= set(full)
+    assert {"fid_torchmetrics", "fid_reference", "topiq_nr-face"} <= set(full)
+    assert not {"lmd", "identity_bgr", "niqe_pyiqa", "fid_fidelity", "precision", "indrmse"} & set(full)
     assert full[: len(PRESETS["fast"])] == PRESETS["fast"] and len(set(full)) == len(full)
     assert metrics.expand(["lpips", "fast", "lpips"])[:2] == ("lpips", "identity")
 
@@ -115,9 +118,11 @@ def test_a_plug_in_that_does_not_declare_itself_is_refused() -> None:
 
 def test_directions_and_bounds_are_those_of_the_definitions() -> None:
     """Written down a second time, because a sign here turns every ranking round."""
-    higher = {"psnr", "ssim", "ms_ssim", "identity", "musiq", "maniqa", "clipiqa", "topiq"}
+    identities = ("identity", "identity_bgr", "identity_adaface")
+    higher = {"psnr", "ssim", "ms_ssim", *identities, "musiq", "maniqa", "clipiqa", "topiq", "topiq_nr-face", "precision"}
     assert {row.name for row in TABLE.values() if row.higher_is_better} == higher
-    shares, cosines = ("ms_ssim", "dists", "maniqa", "clipiqa", "topiq"), ("ssim", "identity")
+    shares = ("ms_ssim", "dists", "maniqa", "clipiqa", "topiq", "topiq_nr-face", "precision")
+    cosines = ("ssim", *identities)
     bounds = dict.fromkeys(TABLE, (0, None)) | dict.fromkeys(shares, (0, 1)) | dict.fromkeys(cosines, (-1, 1))
     bounds |= {"deg": (0, 180), "musiq": (0, 100), "kid": (None, None)}
     assert {row.name: row.bounds for row in TABLE.values()} == bounds

@@ -14,7 +14,9 @@ from gfpup.core.torchvision_shim import cure
 from gfpup.core.types import Float64, UInt8
 from gfpup.evaluation import metrics
 from gfpup.evaluation.metrics import MetricError
-from gfpup.evaluation.metrics.set_level import MINIMUM, FaceSets, frechet_distance, kernel_distance, set_score
+from gfpup.evaluation.metrics.distances import frechet_distance, frechet_to_moments, kernel_distance, moments, precision
+from gfpup.evaluation.metrics.set_level import MINIMUM, FaceSets, indrmse, set_score
+from gfpup.evaluation.metrics.statistics import Statistics, statistics_of
 
 
 def features(n: int, d: int, seed: int, shift: float = 0.0) -> Float64:
@@ -92,12 +94,15 @@ def test_small_sets_are_refused_with_their_sizes() -> None:
             and str(least) in str(refused.missing_reason)
             and str(least - 1) in str(refused.missing_reason)
         )
-        assert set_score(name, rows, rows).value == pytest.approx(0, abs=1e-6) or name == "kid"
+        assert set_score(name, rows, rows).value == pytest.approx(float(name == "precision"), abs=1e-6) or name == "kid"
         assert "no reference" in str(set_score(name, rows, []).missing_reason)
 
 
 class MeanColour:
     """Three features a picture: enough to see that the sets are gathered."""
+
+    protocol = "mean colour"
+    statistics: Statistics | None = None
 
     def features(self, crop: UInt8) -> Float64:
         return crop.reshape(-1, 3).mean(axis=0)
@@ -105,9 +110,9 @@ class MeanColour:
 
 def test_faces_are_gathered_one_by_one() -> None:
     rng = np.random.default_rng(2)
-    sets = FaceSets(MeanColour(), ("fid",))  # type: ignore[arg-type]
+    sets = FaceSets({"fid_reference": MeanColour()})
     rows: dict[bool, list[Float64]] = {True: [], False: []}
-    for i in range(2 * MINIMUM["fid"] + 7):
+    for i in range(2 * MINIMUM["fid_reference"] + 7):
         crop = rng.integers(0, 200 if i % 2 else 255, (4, 4, 3), np.uint8)
         rows[bool(i % 2)].append(crop.reshape(-1, 3).mean(axis=0))
         (sets.add_restored if i % 2 else sets.add_reference)(crop)
@@ -116,9 +121,9 @@ def test_faces_are_gathered_one_by_one() -> None:
 
 
 def test_without_torch_fidelity_the_reason_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gfpup.evaluation.metrics.set_level.find_spec", lambda name: None)
+    monkeypatch.setattr("gfpup.evaluation.metrics.features.find_spec", lambda name: None)
     with pytest.raises(MetricError, match="torch-fidelity"):
-        metrics.load("fid", {"inception-fid": tmp_path / "x.pth"})
+        metrics.load("fid_torchmetrics", {"inception-fid": tmp_path / "x.pth"})
 
 
 @pytest.mark.skipif(find_spec("torch_fidelity") is None, reason="torch-fidelity is not installed")
@@ -146,11 +151,11 @@ def test_inceptions_features_are_torchmetrics(tmp_path: Path) -> None:
     theirs = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
     with torch.no_grad():
         expected = theirs(torch.from_numpy(crop.transpose(2, 0, 1).copy())[None])[0].double().numpy()
-    inception = metrics.load("fid", {"inception-fid": path})
+    inception = metrics.load("fid_torchmetrics", {"inception-fid": path})
     assert inception.features(crop) == pytest.approx(expected, rel=1e-5)  # type: ignore[attr-defined]
     torch.save({"a": torch.zeros(1)}, path)
     with pytest.raises(MetricError, match="does not hold the Inception network"):
-        metrics.load("fid", {"inception-fid": path})
+        metrics.load("fid_torchmetrics", {"inception-fid": path})
 
 
 def test_fid_needs_a_hundred_faces_a_set_and_kid_fifty() -> None:
@@ -164,3 +169,76 @@ def test_two_rows_are_enough_for_a_distance() -> None:
     a, b = np.array([[0.0, 0.0], [2.0, 0.0]]), np.array([[3.0, 0.0], [5.0, 0.0]])
     assert frechet_distance(a, b) == pytest.approx(9.0)
     assert kernel_distance(a, b) == pytest.approx(1.0 + 8.5**3 - (1 + 1 + 4**3 + 6**3) / 2)
+
+
+def test_fid_to_moments_is_that_to_their_features() -> None:
+    for n, m, d in ((300, 200, 16), (40, 500, 64), (30, 90, 64)):
+        a, b = features(n, d, 1), features(m, d, 2, 0.3)
+        assert frechet_to_moments(a, moments(b)) == pytest.approx(frechet_distance(a, b), rel=1e-7)
+    with pytest.raises(ValueError, match="two rows"):
+        frechet_to_moments(a[:1], moments(b))
+    with pytest.raises(ValueError, match="cannot be compared"):
+        frechet_to_moments(a[:, :3], moments(b))
+    with pytest.raises(ValueError, match="two rows"):
+        moments(a[:1])
+
+
+def test_precision_counts_those_inside_a_ball() -> None:
+    line = np.arange(10, dtype=np.float64)[:, None]  # the third neighbour is 2 away inside, 3 at the ends
+    found = np.array([[4.5], [-3.0], [-3.1], [12.0], [12.1], [9.0]])
+    assert precision(found, line) == pytest.approx(4 / 6)
+    assert precision(line, line) == 1
+    with pytest.raises(ValueError, match="4 reference rows"):
+        precision(line, line[:3])
+
+
+def test_precision_in_blocks_is_that_of_a_whole() -> None:
+    a, b = features(1500, 4, 1), features(1100, 4, 2, 0.2)
+    distances = np.linalg.norm(b[:, None] - b[None], axis=2)
+    radii = np.sort(distances, axis=1)[:, 3]
+    expected = (np.linalg.norm(a[:, None] - b[None], axis=2) <= radii).any(axis=1).mean()
+    assert precision(a, b) == pytest.approx(expected, abs=2 / 1500)
+
+
+def test_statistics_stand_in_for_the_references() -> None:
+    a, b = features(120, 8, 1), features(150, 8, 2, 0.3)
+    for name in ("fid", "fid_reference", "fid_fidelity"):
+        found = set_score(name, list(a), statistics_of(b, protocol="x")).value
+        assert found == pytest.approx(frechet_distance(a, b), rel=1e-7)
+    kept = statistics_of(b, protocol="x", keep=True)
+    assert set_score("precision", list(a), kept).value == precision(a, b)
+    assert "keeps no features" in str(set_score("precision", list(a), statistics_of(b, protocol="x")).missing_reason)
+    few = set_score("fid", list(a[:99]), kept)
+    assert few.value is None and "99 restored faces" in str(few.missing_reason)
+    assert "fewer than 100" in str(set_score("fid", list(a), statistics_of(b[:50], protocol="x")).missing_reason)
+
+
+def test_features_of_one_protocol_are_computed_once_a_face() -> None:
+    class Counting(MeanColour):
+        seen = 0
+
+        def features(self, crop: UInt8) -> Float64:
+            Counting.seen += 1
+            return super().features(crop)
+
+    sets = FaceSets({"fid": Counting(), "fid_reference": Counting(), "indrmse": None})
+    crop = np.zeros((4, 4, 3), np.uint8)
+    sets.add_restored(crop)
+    assert Counting.seen == 1
+    sets.add_reference(crop)
+    assert Counting.seen == 2
+    sets.statistics = {"mean colour": statistics_of(features(100, 3, 1), protocol="mean colour")}
+    sets.add_reference(crop)
+    assert Counting.seen == 2  # statistics stand in their place
+    assert [score.metric for score in sets.emptied().scores()] == ["fid", "fid_reference", "indrmse"]
+
+
+def test_indrmse_is_the_root_of_the_mean_square() -> None:
+    sets = FaceSets({"indrmse": None})
+    assert "--posterior-mean" in str(sets.scores()[0].missing_reason)
+    black = np.zeros((4, 4, 3), np.uint8)
+    sets.add_posterior_mean(black, black + 3, of="a.png")
+    sets.add_posterior_mean(black + 4, black, of="b.png")
+    (score,) = sets.scores()
+    assert score.value == pytest.approx(((9 + 16) / 2) ** 0.5) and not score.higher_is_better
+    assert indrmse([9.0, 16.0]) == score
