@@ -182,7 +182,7 @@ TABLE: dict[str, BackendFacts] = {
         source="Ohayon et al., ICLR 2025; github.com/ohayonguy/PMRF", engines=False,
         network=Architecture(
             ("model.patch_in.proj.weight", "model.mid_level.0.self_attn.qkv_proj.weight", "mmse_model.conv_first.1.weight"),
-            make=f"{_NETS}.pmrf:PMRF", memory=Memory((732, 366), (1000, 1000), (0, 0)),
+            make=f"{_NETS}.pmrf:PMRF", memory=Memory((732, 366), (344, 344), (0, 0)),
             golden="pmrf", noise=(1, 3, 512, 512), feed="unit", ask="pixel_flow", gain={"model.patch_out.proj": 0.25},
         ),
     ),
