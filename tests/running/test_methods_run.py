@@ -162,7 +162,7 @@ def test_a_small_pmrf_runs_from_the_command_line(
     monkeypatch.setitem(ARCHITECTURES, "pmrf", replace(ARCHITECTURES["pmrf"], settings=small))
     torch.save(fill_randomly(ARCHITECTURES["pmrf"].build(), seed=6).state_dict(), tmp_path / "small.pth")
     save(tmp_path / "a.png", portrait)
-    args = ("-i", "a.png", "--aligned", "--backend", "pmrf", "--model-path", "small.pth", "-q")
+    args = ("-i", "a.png", "--aligned", "--backend", "pmrf", "--model-path", "small.pth")
     assert gfpup("run", *args, "-o", "estimate", "--steps", 0) == 0
     assert "minutes a face" not in capsys.readouterr().err
     assert gfpup("run", *args, "-o", "out", "--steps", 1) == 0
