@@ -39,7 +39,7 @@ Exit status: 0 kept, 1 the graph differs and was not kept, 2 not possible.
 """,
 )
 _PRECISION = "the numbers in the graph (default and only one; a runtime can lower the precision itself)"
-PARSER.add("--backend NAME", "gfpgan, codeformer, restoreformer, restoreformerpp or gpen", required=True)
+PARSER.add("--backend NAME", ", ".join(tool.EXPORTABLE), required=True)
 PARSER.add("--format FORMAT", "onnx, or openvino (an .xml and a .bin)", required=True, choices=tuple(tool.ENGINE_OF))
 PARSER.add("--output FILE", "write here (default: METHOD-VERSION.onnx or .xml in the current folder)", type=Path)
 PARSER.add("--overwrite", "replace an existing file")
@@ -79,6 +79,8 @@ def _checked(request: argparse.Namespace) -> tuple[str, str, Path]:
     from gfpup.models import backends, engines
 
     name, form = backends.canonical(request.backend), request.format
+    if name in tool.BY_STEPS:
+        raise GfpupError(f"backend {name!r} is not exported, as its network is run once for each step of its flow.")
     if name not in tool.EXPORTABLE:
         raise GfpupError(f"backend {name!r} has no network to export: choose one of {', '.join(tool.EXPORTABLE)}.")
     if request.precision != "fp32":

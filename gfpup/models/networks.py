@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,9 @@ from gfpup.core.types import UInt8
 from gfpup.models import backends
 from gfpup.models.nets import adaface, arcface
 from gfpup.models.nets.codeformer import CodeFormer
+from gfpup.models.nets.elir import ELIR
 from gfpup.models.nets.inception import resized_without_antialiasing
+from gfpup.models.nets.pmrf import NOISE_SCALE, PMRF
 from gfpup.models.nets.restoreformer import RestoreFormer, RestoreFormerPlusPlus
 from gfpup.models.nets.retinaface import prepare
 from gfpup.models.nets.vqgan import smallest_margin
@@ -47,7 +49,8 @@ class Network:
     """One architecture of the catalogue.
 
     `make` builds it in the official order of operations, as it is until it is rewritten. `feed` turns the golden's input,
-    (512, 512, 3) uint8 RGB, into the network's; `ask` runs it. `golden` names the files of the parity folder. `salt` and `gain`
+    (512, 512, 3) uint8 RGB, into the network's; `ask` runs it, with noise of the shape
+    `noise` where it takes any. `golden` names the files of the parity folder. `salt` and `gain`
     fill it where no golden says them.
     """
 
@@ -55,9 +58,10 @@ class Network:
     make: Callable[[], nn.Module]
     feed: Callable[[UInt8], torch.Tensor]
     tolerance: Tolerance
-    ask: Callable[[Any, torch.Tensor], Answer]
+    ask: Callable[..., Answer]
     salt: int
     gain: Mapping[str, float]
+    noise: tuple[int, ...] = ()
 
     def built(self) -> nn.Module:
         """The network without memory, on the meta device."""
@@ -103,11 +107,24 @@ def likeliest_codes(network: CodeFormer, x: torch.Tensor) -> Answer:
     return Answer({"logits": logits, **outputs}, codes[0], smallest_margin(logits))
 
 
+def latent_flow(network: ELIR, x: torch.Tensor, noise: torch.Tensor) -> Answer:
+    latent = network.encode(x)
+    return Answer({"latent": latent, "mmse": network.estimate(latent), "output": network(x, noise)})
+
+
+def pixel_flow(network: PMRF, x: torch.Tensor, noise: torch.Tensor) -> Answer:
+    estimate = network.estimate(x)
+    source = estimate.clamp(0, 1) + NOISE_SCALE * noise
+    outputs = {"velocity_t0.4": network.velocity(source, 0.4), "output_3_steps": network.follow(source, steps=3)}
+    return Answer({"mmse": estimate, **outputs})
+
+
 # Source: README.md of the parity folder, from the official code against itself with other threads and memory layouts.
 _TOLERANCES = {"calm": Tolerance(2e-5, 1e-4), "middle": Tolerance(1e-4, 5e-4), "lively": Tolerance(5e-4, 5e-3)}
 _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "signed": lambda rgb: _chw(rgb).float() / 255.0 * 2.0 - 1.0,
     "signed_1024": lambda rgb: _FEEDS["signed"](_resized(rgb, 1024)),
+    "unit": lambda rgb: _chw(rgb).float() / 255.0,
     "corner": lambda rgb: (_chw(rgb).float() / 255.0)[:, :, :128, :128],
     "bgr": lambda rgb: prepare(_chw(rgb)),
     "rgb_112": arcface.rgb_112,
@@ -115,13 +132,16 @@ _FEEDS: dict[str, Callable[[UInt8], torch.Tensor]] = {
     "bgr_112": adaface.bgr_112,
     "inception_299": lambda rgb: resized_without_antialiasing(_chw(rgb).float() / 127.5 - 1.0),
 }
-_ASKS: tuple[Callable[[Any, torch.Tensor], Answer], ...] = (
+_ASKS: tuple[Callable[..., Answer], ...] = (
     *(picture, embedding, embedding_and_norm, anchors, nearest_codes, likeliest_codes),
+    *(latent_flow, pixel_flow),
 )
 _ASK_OF = {ask.__name__: ask for ask in _ASKS}
 
 NETWORKS: dict[str, Network] = {
-    name: Network(row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASK_OF[row.ask], row.salt, row.gain)
+    name: Network(
+        row.golden, row.build, _FEEDS[row.feed], _TOLERANCES[row.tolerance], _ASK_OF[row.ask], row.salt, row.gain, row.noise
+    )
     for name, row in ARCHITECTURES.items()
     if row.make
 }

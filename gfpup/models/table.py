@@ -38,7 +38,8 @@ class Architecture:
     `make` is the "module:Class" that is called with `settings`, empty where gfpup does not build the network itself. A state
     dict belongs to it that has all `keys` (entries that every variant has, so that a fine-tuned checkpoint is recognised), none
     of the entries `without`, and tensors of these `shapes`. `feed` and `ask` name functions of `gfpup.models.networks`.
-    `golden` names the files of the parity folder; `salt` and `gain` fill the network as they do.
+    `golden` names the files of the parity folder; `salt` and `gain` fill the network as they do, and `noise` is the shape of
+    the noise that the network was given.
     """
 
     keys: tuple[str, ...]
@@ -48,8 +49,11 @@ class Architecture:
     settings: Mapping[str, object] = field(default_factory=dict)
     memory: Memory | None = None
     golden: str | None = None
+    noise: tuple[int, ...] = ()
     feed: str = "signed"
-    ask: Literal["picture", "embedding", "embedding_and_norm", "anchors", "nearest_codes", "likeliest_codes"] = "picture"
+    ask: Literal[
+        "picture", "embedding", "embedding_and_norm", "anchors", "nearest_codes", "likeliest_codes", "latent_flow", "pixel_flow"
+    ] = "picture"
     tolerance: Literal["calm", "middle", "lively"] = "middle"
     salt: int = 0
     gain: Mapping[str, float] = field(default_factory=dict)
@@ -71,7 +75,8 @@ class BackendFacts:
     `millions` and `gflop`, by version. `published_as` is what
     `gfpup.analysis.published` calls it. `whole_photos`: it returns whole photos, pasted by itself. `own_file`: it is loaded
     from the user's own checkpoint (--model-path), because none is published under its name. `source_type` is IPTC's digital
-    source type of what it restores; "" where it changes nothing, where nobody knows, and where its members decide.
+    source type of what it restores; "" where it changes nothing, where nobody knows, and where its members decide. `engines`:
+    engines other than eager can run its network.
     """
 
     entry: str
@@ -89,6 +94,7 @@ class BackendFacts:
     whole_photos: bool = False
     own_file: bool = False
     source_type: str = TRAINED
+    engines: bool = True
     network: Architecture | None = None
     networks: Mapping[str, Architecture] = field(default_factory=dict)
     costs: Mapping[str, Pair] = field(default_factory=dict)
@@ -209,6 +215,31 @@ TABLE: dict[str, BackendFacts] = {
                 gain=_gpen_gain(1024),
             ),
         },
+    ),
+    "elir": BackendFacts(
+        f"{_BACKENDS}.elir:ELIR", "an estimate and a short flow in the latent space of a tiny autoencoder: the light one",
+        parameters=("steps",), versions={"": "elir-bfr"},
+        best_for="commercial use, and where little memory or disk is left", gflop=499.0, millions=37.5,
+        limits="no hash of its weights is published; no results were published by PMRF's protocol",
+        source="Cohen et al., BMVC 2025; github.com/eladc-git/ELIR",
+        network=Architecture(
+            ("fmir.first_proj.weight", "mmse.lrm.0.RDB1.conv1.block.0.weight", "enc.layers.0.weight", "dec.layers.0.weight"),
+            # The forward in bfloat16 was not measured; it takes no more than in float32.
+            make=f"{_NETS}.elir:ELIR", memory=Memory((150, 75), (270, 270), (235, 118)),
+            golden="elir", noise=(1, 16, 64, 64), feed="unit", ask="latent_flow",
+        ),
+    ),
+    "pmrf": BackendFacts(
+        f"{_BACKENDS}.pmrf:PMRF", "the estimate of least squared error, carried to a natural face by a flow in 25 steps",
+        parameters=("steps",), versions={"": "pmrf"},
+        best_for="fidelity, by the published numbers, where time does not matter", gflop=13152.0, millions=176.3, published_as="PMRF",
+        limits="minutes a face on a processor; eager alone; no hash of its weights is published",
+        source="Ohayon et al., ICLR 2025; github.com/ohayonguy/PMRF", engines=False,
+        network=Architecture(
+            ("model.patch_in.proj.weight", "model.mid_level.0.self_attn.qkv_proj.weight", "mmse_model.conv_first.1.weight"),
+            make=f"{_NETS}.pmrf:PMRF", memory=Memory((732, 366), (344, 344), (0, 0)),
+            golden="pmrf", noise=(1, 3, 512, 512), feed="unit", ask="pixel_flow", gain={"model.patch_out.proj": 0.25},
+        ),
     ),
     "ensemble": BackendFacts(
         f"{_BACKENDS}.ensemble:Ensemble", "the weighted mean of several methods' restored faces, pasted once",

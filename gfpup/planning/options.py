@@ -33,8 +33,9 @@ WeightOptions = TypedDict("WeightOptions", {
 }, total=False)
 """Where networks come from and where they run; None and False mean "not given", here and below."""
 _RestoreOptions = TypedDict("_RestoreOptions", {
-    "version": str | float | None, "fidelity": float | None, "strength": float | None, "match_color": bool, "keep_tone": bool,
-    "upscale": float | None, "aligned": bool, "background": str | None, "background_path": File | None, "tile": int | None,
+    "version": str | float | None, "fidelity": float | None, "steps": int | None, "strength": float | None,
+    "match_color": bool, "keep_tone": bool, "upscale": float | None, "aligned": bool, "background": str | None,
+    "background_path": File | None, "tile": int | None,
     "tile_overlap": int | None, "high_quality": bool, "memory_efficient": bool, "ensemble_backends": Sequence[str] | None,
     "ensemble_weights": Sequence[float] | None, "restored": File | None, "mapping": File | None, "seed": int | None,
     "detector": str | None, "detector_path": File | None, "detection_threshold": float | None, "detect_size": int | None,

@@ -121,6 +121,11 @@ def plan_engine(settings: Settings, device: Device, *, dtype: str, sweeping: boo
         if settings.hardware.compile or sweeping:
             return Decision("engine", "eager", f"{wanted} has no effect: {lack}")
         raise GfpupError(f"--engine {wanted} has no effect, as {lack}; leave it out.")
+    without = next((name for name in networks if not backends.facts(name).engines), None)
+    if without is not None:
+        if settings.hardware.compile or sweeping:
+            return Decision("engine", "eager", f"{wanted} has no effect: {without} runs in eager alone")
+        raise GfpupError(f"--engine {wanted} does not apply to backend {without!r}, which runs in eager alone; leave it out.")
     missing = engines.available(wanted, device=device, dtype=dtype)
     if missing is None:
         return Decision("engine", wanted, f"asked for; {engines.difference(wanted, dtype=dtype)}")

@@ -67,6 +67,9 @@ class Restore:
     fidelity: float | None = option(
         None, Flag("--fidelity", "set CodeFormer's w: 0 trusts the method, 1 keeps the input", "X", common=True),
         low=0, high=1, shown="0.5")
+    steps: int | None = option(
+        None, Flag("--steps", "take this many steps along the flow of elir or pmrf; 0 stops at the estimate", "N"),
+        low=0, high=1000, shown="5 for elir, 25 for pmrf")
     strength: float = option(
         1.0, Flag("--strength", "blend in this much of the restored face", "X"), low=0, high=1, shown="1")
     match_color: bool = option(False, Flag("--match-color", "give restored faces the colours of the photo", sets=True))

@@ -166,7 +166,7 @@ _OWN_READERS: Final[Mapping[str, Any]] = {
 
 def _parameters(given: Mapping[str, Any], read: Mapping[str, Any], backend: str) -> dict[str, Any]:
     """The method's own parameters that were given: those of the schema, and others that some method declares."""
-    own = {key: read[key] for key in ("version", "fidelity") if read[key] is not None}
+    own = {key: read[key] for key in ("version", "fidelity", "steps") if read[key] is not None}
     others = {str(key): value for key, value in given.items() if f"restore.{key}" not in OPTIONS and value is not None}
     if others:
         known = set(_declared(backend))

@@ -8,7 +8,8 @@ from typing import Any, Final
 # fmt: off
 FLAGS: Final[Mapping[str, str]] = {
     "backend": "--backend", "parameters.version": "--version", "parameters.fidelity": "--fidelity",
-    "parameters.template": "restore.template", "parameters.smooth_small": "restore.smooth_small", "results": "--restored",
+    "parameters.template": "restore.template", "parameters.smooth_small": "restore.smooth_small", "parameters.steps": "--steps",
+    "results": "--restored",
     "dtype": "--precision", "engine": "--engine", "seed": "--seed", "device": "--device", "threads": "--threads",
     "upscale": "--upscale", "aligned": "--aligned", "strength": "--strength", "match_color": "--match-color",
     "keep_tone": "--keep-tone", "detector": "--detector", "detection_threshold": "--detection-threshold",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 ENGINE_OF = {"onnx": "onnxruntime", "openvino": "openvino"}
 SUFFIX_OF = {"onnx": ".onnx", "openvino": ".xml"}
-EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp", "gpen")
+EXPORTABLE = ("gfpgan", "codeformer", "restoreformer", "restoreformerpp", "gpen", "elir")
+BY_STEPS = ("pmrf",)
 SIDE_PX = CROP_PX
 """The side of a face, for a network that does not say its own."""
 
@@ -81,7 +82,7 @@ def export(
 def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
     import torch
 
-    from gfpup.models.backends import codeformer, gfpgan
+    from gfpup.models.backends import codeformer, elir, gfpgan
     from gfpup.models.backends.network import Whole
     from gfpup.models.nets.loading import load_network
     from gfpup.models.networks import NETWORKS
@@ -98,7 +99,8 @@ def _subject(name: str, path: Path, *, fidelity: float | None) -> _Subject:
             return _Subject(module, ("face", "fidelity"), tuple(zip(faces, dials, strict=True)), tolerance)
         module = _fixed(module, dials[0])
     else:
-        module = gfpgan.Flat(network) if name == "gfpgan" else network  # type: ignore[arg-type]
+        wrap: dict[str, Callable[[Any], Any]] = {"gfpgan": gfpgan.Flat, "elir": elir.ELIR.signed}
+        module = wrap[name](network) if name in wrap else network
     return _Subject(module, ("face",), tuple((face,) for face in faces), tolerance)
 
 

@@ -34,6 +34,10 @@ LIGHTNING_PREFIX = "vqvae."
 ADAFACE_PREFIX, ADAFACE_ENTRY = "model.", "model.input_layer.0.weight"
 # RestoreFormer++ saved how often each code was used in training; its network does not have that entry.
 TRAINING_ONLY = frozenset({"quantize.utility_counter"})
+# PMRF is published with the networks of its training metrics.
+METRIC_PREFIXES = ("fid.", "inception_score.")
+# torch_ema keeps the averages of a module's parameters as a list, in the module's own order.
+AVERAGED, AVERAGED_MODULE = "ema", "model."
 
 # Classes that Lightning names in a checkpoint beside the weights (callbacks, loggers' scores, hyper-parameters). They become
 # `_Inert`, which keeps nothing; the dictionaries become plain ones. Every other global is refused.
@@ -272,13 +276,29 @@ def _pick(loaded: object, key: str | None, path: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{path} holds a {type(loaded).__name__} instead of named tensors: expected a state dict")
     for name in STATE_DICT_KEYS if key is None else (key,):
         if _holds_tensors(loaded.get(name)):
-            return loaded[name]  # type: ignore[no-any-return]
+            return _averaged(loaded[name], loaded.get(AVERAGED), path)
     if key is None and _holds_tensors(loaded):
         return loaded
     entries = ", ".join(repr(k) for k in list(loaded)[:5]) or "none"
     if key is not None:
         raise CheckpointError(f"{path} has no state dict under {key!r}: its entries are {entries}")
     raise CheckpointError(f"{path} holds no state dict: its entries are {entries}, and none of them is a set of tensors")
+
+
+def _averaged(state: Mapping[str, Any], averages: object, path: Path) -> Mapping[str, Any]:
+    """Put a training checkpoint's averages in the place of the parameters that they belong to, buffers being left out."""
+    if not isinstance(averages, Mapping) or not isinstance(values := averages.get("shadow_params"), list | tuple):
+        return state
+    left, merged = deque(values), dict(state)
+    for entry, tensor in state.items():
+        own = entry.startswith(AVERAGED_MODULE) and isinstance(tensor, torch.Tensor)
+        if own and left and isinstance(left[0], torch.Tensor) and left[0].shape == tensor.shape:
+            merged[entry] = left.popleft()
+    if left:
+        raise CheckpointError(
+            f"{path} holds {len(values)} averaged weights, which do not fit its network: give the weights alone"
+        )
+    return merged
 
 
 def _holds_tensors(value: object) -> bool:
@@ -296,4 +316,6 @@ def _strip(state: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
     lightning = LIGHTNING_PREFIX if any(entry.startswith(LIGHTNING_PREFIX) for entry in tensors) else ""
     prefix = ADAFACE_PREFIX if ADAFACE_ENTRY in tensors else lightning
     tensors = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    if any(entry.startswith("mmse_model.") for entry in tensors):
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(METRIC_PREFIXES)}
     return {k: v for k, v in tensors.items() if k not in TRAINING_ONLY}

@@ -13,7 +13,11 @@ STATED = {
 }
 
 
-@pytest.mark.parametrize("architecture", STATED)
+SLOW = {"pmrf"}
+"""Counted step by step, in Python: more than a minute on a busy machine."""
+
+
+@pytest.mark.parametrize("architecture", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in STATED])
 def test_the_table_states_what_is_counted(architecture: str) -> None:
     found = counted(architecture)
     assert (found.millions, round(found.gflop)) == STATED[architecture]

@@ -20,6 +20,8 @@ GOLDENS = {
     "restoreformerpp": "restoreformerpp",
     "gpen512": "gpen",
     "gpen1024": "gpen-1024",
+    "elir": "elir",
+    "pmrf": "pmrf",
     "retinaface_r50": "retinaface-resnet50",
     "bisenet": "bisenet",
     "parsenet": "parsenet",

@@ -10,7 +10,18 @@ import torch
 from torch import nn
 
 from gfpup.models import engines
-from gfpup.models.nets import codeformer, gfpgan, gpen, parsing_bisenet, parsing_parsenet, restoreformer, retinaface, rrdbnet
+from gfpup.models.nets import (
+    codeformer,
+    elir,
+    gfpgan,
+    gpen,
+    parsing_bisenet,
+    parsing_parsenet,
+    pmrf,
+    restoreformer,
+    retinaface,
+    rrdbnet,
+)
 from gfpup.models.nets.arcface import ArcFaceIRSE50
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.planning import memory_model
@@ -22,6 +33,8 @@ NETWORKS = {
     "restoreformerpp": restoreformer.RestoreFormerPlusPlus,
     "gpen": gpen.GPEN,
     "gpen-1024": lambda: gpen.GPEN(1024),
+    "elir": elir.ELIR,
+    "pmrf": pmrf.PMRF,
 }
 AIDS = {
     "retinaface-resnet50": lambda: retinaface.RetinaFace("resnet50"),

@@ -40,7 +40,7 @@ def test_refusals_name_the_keyword() -> None:
 
 
 EXAMPLES: dict[str, object] = {
-    "version": 1.3, "fidelity": np.float64(0.25), "strength": 0.5, "match_color": True, "keep_tone": True,
+    "version": 1.3, "fidelity": np.float64(0.25), "steps": np.int64(3), "strength": 0.5, "match_color": True, "keep_tone": True,
     "upscale": np.int64(4), "aligned": True,
     "background": "realesrgan", "background_path": Path("it's ${here}/b.pth"), "tile": 400, "tile_overlap": 16,
     "high_quality": True, "ensemble_backends": ["gfpgan", "codeformer"], "ensemble_weights": [0.25, 0.75],

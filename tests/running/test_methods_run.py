@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from builders import Run, manifest
-from golden import Golden
+from golden import Golden, fill_randomly
 from official import written
 from pictures import read, save
+
+from gfpup.models.table import ARCHITECTURES
 
 
 def test_an_ensemble_is_the_weighted_mean_of_its_members(gfpup: Run, tmp_path: Path, portrait: np.ndarray) -> None:
@@ -129,7 +133,7 @@ def test_published_outputs_of_real_methods(gfpup: Run, shared: Path, tmp_path: P
 NETWORKS = ("codeformer", "restoreformer", "restoreformerpp")
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, pytest.param("elir", marks=pytest.mark.slow)])
 def test_each_network_restores_a_real_photo(gfpup: Run, shared: Path, tmp_path: Path, name: str) -> None:
     golden = Golden.load(shared, name)
     detector = shared / "weights/retinaface_mobilenet0.25.pth"
@@ -141,10 +145,35 @@ def test_each_network_restores_a_real_photo(gfpup: Run, shared: Path, tmp_path: 
             save(tmp_path / "faceless.png", np.full((60, 90, 3), 120, np.uint8))
             again = ("-i", "faceless.png", *args[2:], "-o", "again", "--backend", name, "--model-path", path)
             assert gfpup("run", *again) == 0, "consent is remembered"
+        if name == "elir":
+            assert gfpup("run", *args, "-o", "estimate", "--backend", name, "--model-path", path, "--steps", 0) == 0
+            assert manifest(tmp_path / "estimate")["plan"]["pixels"]["parameters"] == {"steps": 0}
     record = manifest(tmp_path / "out")
     (face,) = record["photos"][0]["faces"]
     assert face["restored"]
     assert ("s-lab-1.0" in record["licences"]) == (name == "codeformer")
+
+
+@pytest.mark.timeout(240)
+def test_a_small_pmrf_runs_from_the_command_line(
+    gfpup: Run, tmp_path: Path, portrait: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = {"widths": (64, 128), "depths": (1, 1), "groups": 1}
+    monkeypatch.setitem(ARCHITECTURES, "pmrf", replace(ARCHITECTURES["pmrf"], settings=small))
+    torch.save(fill_randomly(ARCHITECTURES["pmrf"].build(), seed=6).state_dict(), tmp_path / "small.pth")
+    save(tmp_path / "a.png", portrait)
+    args = ("-i", "a.png", "--aligned", "--backend", "pmrf", "--model-path", "small.pth")
+    assert gfpup("run", *args, "-o", "estimate", "--steps", 0) == 0
+    assert "minutes a face" not in capsys.readouterr().err
+    assert gfpup("run", *args, "-o", "out", "--steps", 1) == 0
+    assert "minutes a face" in capsys.readouterr().err
+    assert manifest(tmp_path / "out")["plan"]["pixels"]["parameters"] == {"steps": 1}
+    assert (read(tmp_path / "out/a.png") != read(tmp_path / "estimate/a.png")).any()
+    assert gfpup("run", *args, "-o", "no", "--engine", "compile") == 2
+    assert "which runs in eager alone" in capsys.readouterr().err
+    assert gfpup("run", *args, "-o", "no", "--steps", 1001) == 2
+    assert gfpup("run", "-i", "a.png", "-o", "no", "--aligned", "--backend", "gfpgan", "--steps", 3) == 2
+    assert "--steps does not apply to backend 'gfpgan'" in capsys.readouterr().err
 
 
 def test_codeformer_needs_consent(gfpup: Run, tmp_path: Path, portrait: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:

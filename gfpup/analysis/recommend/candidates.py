@@ -72,7 +72,7 @@ def _flags(record: RunRecord) -> tuple[str, ...]:
     parameters = dict(pixels.get("parameters", {}))
     for member in members:
         parameters |= member["parameters"]
-    for key in ("version", "fidelity"):
+    for key in ("version", "fidelity", "steps"):
         words += [f"--{key}", str(parameters.pop(key))] if key in parameters else []
     if members:
         words += ["--ensemble-backends", ",".join(member["backend"] for member in members)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Unpack
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from gfpup.core.types import BackendSpec
 from gfpup.models import engines
 from gfpup.models.backends.network import NetworkBackend, Options, Part
+from gfpup.models.backends.noise import seed_of
 from gfpup.models.nets import gfpgan
 from gfpup.models.nets.stylegan2 import noise_sizes, seeded_noise
 
@@ -55,12 +55,5 @@ class Flat(Part):
 
 def _noise_of(crops: torch.Tensor, seed: int) -> list[torch.Tensor]:
     """Noise maps (n, 1, s, s) for each size, row i from `seed` and the levels of crop i."""
-    rows = [seeded_noise(_seed_of(crop, seed), out_size=crop.shape[-1]) for crop in crops]
+    rows = [seeded_noise(seed_of(crop, seed), out_size=crop.shape[-1]) for crop in crops]
     return [torch.cat(maps) for maps in zip(*rows, strict=True)]
-
-
-def _seed_of(crop: torch.Tensor, seed: int) -> int:
-    """Mix `seed` with a crop's 8-bit levels; they, unlike the floats, are the same on every device."""
-    levels = crop.mul(255).round().clamp(0, 255).to("cpu", torch.uint8).contiguous().numpy()
-    digest = hashlib.blake2b(f"{seed} ".encode() + levels.tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)

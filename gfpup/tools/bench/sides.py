@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from torch import nn
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Backend, BackendSpec, Detector, Face, Metadata, Photo, UInt8
 from gfpup.models import backends
+from gfpup.models.backends.elir import ELIR
+from gfpup.models.backends.flow import FlowBackend
+from gfpup.models.backends.pmrf import PMRF
 from gfpup.models.nets.loading import DTYPES, load_network
 from gfpup.models.nets.vqgan import CodeBookNetwork, smallest_margin
 from gfpup.models.networks import NETWORKS
@@ -32,6 +35,8 @@ from gfpup.tools.verify.goldens import face_crop
 Run = Callable[[], tuple[torch.Tensor, Mapping[str, float]]]
 """Runs a side once: its output, (n, 3, h, w) in about [0, 1] or (h, w, 3) uint8, and the seconds of its stages."""
 
+FLOWS: Final[Mapping[str, type[FlowBackend]]] = {"elir": ELIR, "pmrf": PMRF}
+"""The methods whose networks take noise beside the faces."""
 FIDELITY = 0.5
 """CodeFormer's, on both sides. Source: the official inference script."""
 
@@ -66,8 +71,11 @@ def backend_of(side: Side) -> Backend:
     if name is None or path is None:
         raise GfpupError(f"backend {side.backend!r} has no network of its own: measure it without --against.")
     if side.name == "plain":
+        network = plain_network(name, path, device=side.device)
+        if name in FLOWS:
+            network = FLOWS[name].signed(network)
         options = {"fidelity": FIDELITY} if name == "codeformer" else {}
-        return NetworkAlone(plain_network(name, path, device=side.device), lambda network, x: network(x, **options))
+        return NetworkAlone(network, lambda network, x: network(x, **options))
     from gfpup.models.backends.upstream_imports import restoration_network
     from gfpup.tools.verify.independent import OFFICIAL
 

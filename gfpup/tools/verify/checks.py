@@ -15,7 +15,7 @@ from gfpup.models.nets.loading import load_network, load_strictly
 from gfpup.models.networks import NETWORKS, Answer, Network
 from gfpup.tools.check import Check
 from gfpup.tools.verify import channels, independent
-from gfpup.tools.verify.goldens import Golden, difference, face_crop, filled, load_golden
+from gfpup.tools.verify.goldens import Golden, difference, face_crop, fill, filled, load_golden
 from gfpup.weights.catalogue import Checkpoint
 from gfpup.weights.checkpoint import read_state_dict
 from gfpup.weights.store import Store
@@ -65,22 +65,25 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
     plain = network.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
     other, parameters = golden.first_other_group(shapes), sum(parameter.numel() for parameter in plain.parameters())
-    if other is None and parameters != golden.facts["parameters"]:
-        other = f"{parameters:,} parameters, {golden.facts['parameters']:,} officially"
+    if other is None and parameters != golden.parameters:
+        other = f"{parameters:,} parameters, {golden.parameters:,} officially"
     if other is not None:
         yield Check("golden", "keys", "failed", f"{architecture}: {other}")
         return
     yield Check("golden", "keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
-    plain.load_state_dict(golden.state(), strict=True, assign=True)
+    initial = network.make().state_dict() if golden.facts.get("kept_names") else {}
+    plain.load_state_dict(golden.state(initial), strict=True, assign=True)
     x = network.feed(golden.rgb)
-    yield from _outputs(architecture, golden, _ask(network, plain.eval(), x), "plain", network.tolerance.plain)
+    yield from _outputs(
+        architecture, golden, _ask(network, plain.eval(), x, salt=golden.facts["salt"]), "plain", network.tolerance.plain
+    )
     del plain
     with tempfile.TemporaryDirectory(prefix="gfpup-verify-") as folder:
         # As in a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
         path = Path(folder) / f"{golden.network}.pth"
-        torch.save(golden.file_content(), path)
+        torch.save(golden.file_content(initial), path)
         as_run = load_network(network.make, path, name=architecture)
-    answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last))
+    answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last), salt=golden.facts["salt"])
     yield from _outputs(architecture, golden, answer, "as run", network.tolerance.reordered)
 
 
@@ -165,7 +168,7 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
             state = filled(shapes, salt=network.salt, gain=network.gain) if golden is None else golden.state()
         if answer is None:
             plain.load_state_dict(state, strict=True, assign=True)
-            answer = _ask(network, plain.eval(), x)
+            answer = _ask(network, plain.eval(), x, salt=network.salt)
         try:
             theirs = independent.outputs(project, architecture, state, x)
         except RuntimeError as error:  # load_state_dict's, where keys or shapes differ
@@ -178,5 +181,6 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
 
 
 @torch.inference_mode()
-def _ask(network: Network, built: nn.Module, x: torch.Tensor) -> Answer:
-    return network.ask(built, x)
+def _ask(network: Network, built: nn.Module, x: torch.Tensor, *, salt: int) -> Answer:
+    noise = [torch.from_numpy(fill("noises.0", network.noise, salt=salt))] if network.noise else []
+    return network.ask(built, x, *noise)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from gfpup.core.types import Float64, UInt8
 Array = npt.NDArray[Any]
 
 SIDE = 512
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @cache
@@ -55,21 +57,32 @@ class Golden:
         return np.asarray(self.arrays["input_rgb_uint8"], np.uint8)
 
     @property
+    def parameters(self) -> int:
+        """The official count of parameters, of all parts."""
+        count = self.facts["parameters"]
+        return sum(count.values()) if isinstance(count, Mapping) else int(count)
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The official state dict: name to shape."""
         return {name: tuple(shape) for name, shape in self.facts["tensors"].items()}
 
-    def state(self) -> dict[str, torch.Tensor]:
-        """The official state dict, filled with this golden's salt and gain; entries that it names as zeroed are zero."""
-        state = filled(self.shapes, salt=self.facts["salt"], gain=self.facts["gain"])
-        for name in self.facts.get("zeroed", ()):
-            state[name].zero_()
-        return state
+    def state(self, initial: Mapping[str, torch.Tensor] = EMPTY) -> dict[str, torch.Tensor]:
+        """The official state dict, filled with this golden's salt and gain.
 
-    def file_content(self) -> dict[str, Any]:
+        Entries that it names as kept have their `initial` values, and those that it names as zeroed are zero.
+        """
+        kept = {name: initial[name].clone() for name in self.facts.get("kept_names", ())}
+        shapes = {name: shape for name, shape in self.shapes.items() if name not in kept}
+        made = filled(shapes, salt=self.facts["salt"], gain=self.facts["gain"]) | kept
+        for name in self.facts.get("zeroed", ()):
+            made[name].zero_()
+        return {name: made[name] for name in self.shapes}
+
+    def file_content(self, initial: Mapping[str, torch.Tensor] = EMPTY) -> dict[str, Any]:
         """The filled state dict arranged as the official checkpoint arranges it."""
-        state: dict[str, torch.Tensor] = self.state()
-        if self.facts["checkpoint_key"] is None:
+        state: dict[str, torch.Tensor] = self.state(initial)
+        if self.facts["checkpoint_key"] is None:  # one flat state dict
             return state
         key, _, remark = str(self.facts["checkpoint_key"]).partition(" ")
         if key == "(top":  # "(top level; keys carry module.)"

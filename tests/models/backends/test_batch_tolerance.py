@@ -11,7 +11,7 @@ from golden import Golden
 from gfpup.core.types import BackendSpec
 from gfpup.models import backends
 
-METHODS = ["gfpgan", "codeformer", "restoreformer", "restoreformerpp"]
+METHODS = ["gfpgan", "codeformer", "restoreformer", "restoreformerpp", "elir"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ import torch
 from session import session_files
 from torch import nn
 
+from gfpup.models.nets import swinir
+
 
 def difference(mine: Any, golden: Any) -> float:
     """The largest |mine - golden| / (std + |golden|) in float64, std being that of the golden; NaN counts as infinite."""
@@ -59,7 +61,9 @@ def _random_state(shapes: dict[str, torch.Size], seed: int) -> dict[str, torch.T
         values = torch.randn(shape, generator=generator, device="cpu")
         if name.endswith("num_batches_tracked"):
             state[name] = torch.zeros((), dtype=torch.int64)
-        elif name.endswith("running_var") or (name.endswith("weight") and len(shape) == 1):
+        elif name.endswith("relative_position_index"):
+            state[name] = swinir.relative_positions()
+        elif name.endswith(("running_var", ".scale")) or (name.endswith("weight") and len(shape) == 1):
             state[name] = 1.0 + 0.1 * values.tanh()
         elif name.endswith("weight") and len(shape) > 1:
             state[name] = values / values[0].numel() ** 0.5
@@ -111,7 +115,11 @@ class Golden:
     def _filled(self) -> dict[str, torch.Tensor]:
         salt, gain = self.facts["salt"], self.facts["gain"]
         tensors = self.facts["tensors"]
-        state = {name: torch.from_numpy(self.fill(name, tuple(shape), salt=salt, gain=gain)) for name, shape in tensors.items()}
+        initial = self._initial()
+        state = {
+            name: initial.get(name, torch.from_numpy(self.fill(name, tuple(shape), salt=salt, gain=gain)))
+            for name, shape in tensors.items()
+        }
         blur = torch.outer(torch.tensor([1.0, 3.0, 3.0, 1.0]), torch.tensor([1.0, 3.0, 3.0, 1.0])) / 64
         for name in state:
             if name in self.facts.get("zeroed", ()):
@@ -119,6 +127,18 @@ class Golden:
             elif name.endswith(".kernel"):
                 state[name] = blur * (4 if "upsample" in name or "blur" in name else 1)
         return state
+
+    def _initial(self) -> dict[str, torch.Tensor]:
+        """What of PMRF's official state dict kept the values it was built with: from its own modules, which are small."""
+        if not (kept := self.facts.get("kept_names")):
+            return {}
+        mask, index = swinir.shifted_mask(64, 64), swinir.relative_positions()
+        made = {name: torch.from_numpy(self.arrays[f"kept:{name}"]) for name in kept if f"kept:{name}" in self.arrays}
+        for name in set(kept) - set(made):
+            last = name.rpartition(".")[2]
+            shape, value = self.facts["tensors"][name], 10.0 if "self_attn" in name else 1.0
+            made[name] = {"attn_mask": mask, "relative_position_index": index}.get(last, torch.full(shape, value))
+        return made
 
     def load_into(self, network: nn.Module) -> nn.Module:
         """Check keys and shapes, load the filled state strictly (a network on the meta device too); returns it in eval mode."""
@@ -137,7 +157,9 @@ class Golden:
                 theirs = {key: shape for key, shape in expected.items() if (key.rpartition(".")[0] or key) == group}
                 raise AssertionError(f"{self.name}: first group that differs is {group!r}: found {mine}, expected {theirs}")
         count = sum(parameter.numel() for parameter in network.parameters())
-        assert count == self.facts["parameters"], f"{self.name}: {count} parameters, expected {self.facts['parameters']}"
+        official = self.facts["parameters"]
+        official = sum(official.values()) if isinstance(official, dict) else official
+        assert count == official, f"{self.name}: {count} parameters, expected {official}"
 
     def check_output(self, output: torch.Tensor, tolerance: float, *, key: str = "output") -> float:
         """Hold `output` (whole, not strided) to the golden `key`; returns the measured difference."""

@@ -14,7 +14,7 @@ from gfpup.models.nets.loading import load_network
 from gfpup.models.nets.rewrites import rewrite
 from gfpup.models.networks import NETWORKS
 
-HEAVY = ("codeformer", "gfpgan", "restoreformer", "restoreformerpp")
+HEAVY = ("codeformer", "elir", "gfpgan", "pmrf", "restoreformer", "restoreformerpp")
 """Networks that the tests of their backends hold to the same outputs."""
 
 GOLDENS = [
@@ -31,7 +31,8 @@ def test_a_loaded_network_meets_the_official_output(shared: Path, tmp_path: Path
     golden = Golden.load(shared, str(network.golden))
     with written(golden, tmp_path) as path:
         loaded = load_network(network.make, path, name=name)
-    answer = network.ask(loaded, network.feed(golden.rgb8).contiguous(memory_format=torch.channels_last))
+    noise = [torch.from_numpy(golden.fill("noises.0", network.noise, salt=golden.facts["salt"]))] if network.noise else []
+    answer = network.ask(loaded, network.feed(golden.rgb8).contiguous(memory_format=torch.channels_last), *noise)
     for key, output in answer.outputs.items():
         golden.check_output(output, network.tolerance.reordered, key=key)
     if answer.codes is not None:
