@@ -232,7 +232,8 @@ TABLE: dict[str, BackendFacts] = {
     "pmrf": BackendFacts(
         f"{_BACKENDS}.pmrf:PMRF", "the estimate of least squared error, carried to a natural face by a flow in 25 steps",
         parameters=("steps",), versions={"": "pmrf"},
-        best_for="fidelity, by the published numbers, where time does not matter", gflop=13152.0, millions=176.3, published_as="PMRF",
+        best_for="fidelity, by the published numbers, where time does not matter",
+        gflop=13152.0, millions=176.3, published_as="PMRF",
         limits="minutes a face on a processor; eager alone; no hash of its weights is published",
         source="Ohayon et al., ICLR 2025; github.com/ohayonguy/PMRF", engines=False,
         network=Architecture(
