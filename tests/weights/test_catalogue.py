@@ -46,7 +46,7 @@ def test_equals_the_reference(shared: Path, checkpoint: Checkpoint) -> None:
 
 
 def test_table_is_sound() -> None:
-    assert len({c.name for c in CATALOGUE}) == len({c.file for c in CATALOGUE}) == len(CATALOGUE) == 17 + len(METRIC_FILES)
+    assert len({c.name for c in CATALOGUE}) == len({c.file for c in CATALOGUE}) == len(CATALOGUE) == 19 + len(METRIC_FILES)
     for checkpoint in CATALOGUE:
         assert checkpoint.metric or checkpoint.architecture in ARCHITECTURES
         assert checkpoint.url.startswith("https://")
