@@ -110,7 +110,7 @@ def _on_processor(settings: Settings, machine: Machine, tier: Decision[str], why
     need, free = need_of(settings, chosen), machine.free_bytes or budget
     room = (f"GB: {need}", f"{gb(free)} of {gb(budget)} are free", *machine.limits)
     lack = f"this run may need {gb(need)} for a photo of 12 megapixels, and {gb(free)} are free"
-    warnings = (f"{lack}: it may be slow, or stopped by the system.",) if need.total > free else ()
+    warnings: tuple[str, ...] = (f"{lack}: it may be slow, or stopped by the system.",) if need.total > free else ()
     if "pmrf" in methods_of(settings) and settings.restore.parameters.get("steps", 1) > 0:
         warnings += ("pmrf takes minutes a face on a processor; fewer --steps take less.",)
     return replace(chosen, memory=Decision("memory", gb(need), "; ".join(room)), warnings=warnings)

@@ -79,6 +79,8 @@ class Restoring(Part):
 class Signed(Restoring):
     """The network on faces in [-1, 1], with `stored` noise (1, ...)."""
 
+    noise: torch.Tensor
+
     def __init__(self, network: Any, stored: torch.Tensor, *, steps: int) -> None:
         super().__init__(network, steps=steps)
         self.register_buffer("noise", stored.contiguous())

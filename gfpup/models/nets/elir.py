@@ -8,6 +8,7 @@ github.com/madebyollin/taesd.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -74,7 +75,7 @@ class ELIR(nn.Module):
     def decode(self, latent: Tensor) -> Tensor:
         """Paint a latent, (n, 3, h, w); its values are bent into [-3, 3] first."""
         bent = torch.tanh(latent / 3) * 3
-        face: Tensor = self.dec(bent.to(self.dec.layers[0].weight.dtype))
+        face: Tensor = self.dec(bent.to(next(self.dec.parameters()).dtype))
         return face
 
 
@@ -183,7 +184,9 @@ class Flow(nn.Module):
         super().__init__()
         self.time_mlp = TimeFeatures()
         self.first_proj = nn.Conv2d(LATENT_CHANNELS, FLOW_WIDTH, 1)
-        self.down_blocks, self.mid_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        self.down_blocks: Any = nn.ModuleList()
+        self.mid_blocks: Any = nn.ModuleList()
+        self.up_blocks: Any = nn.ModuleList()
         channels = FLOW_WIDTH
         for multiplier in FLOW_MULTIPLIERS:
             wider = channels * multiplier

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -107,7 +108,7 @@ class Hourglass(nn.Module):
         return self.mapping(self.time_in_proj(self.time_emb(when)) + self.aug_in_proj(self.aug_emb(none)))
 
 
-def _through(level: nn.ModuleList, x: Tensor, place: Tensor, condition: Tensor) -> Tensor:
+def _through(level: Any, x: Tensor, place: Tensor, condition: Tensor) -> Tensor:
     for layer in level:
         x = layer(x, place, condition)
     return x
@@ -143,8 +144,8 @@ class Attention(nn.Module):
         angles = self.pos_emb(place)
         q, k = (rotated(self._scaled(each), angles) for each in (q, k))
         if self.window is None:
-            whole = (each.flatten(2, 3) for each in (q, k, v))
-            h = F.scaled_dot_product_attention(*whole, scale=1.0).unflatten(2, x.shape[1:3])
+            q, k, v = (each.flatten(2, 3) for each in (q, k, v))
+            h = F.scaled_dot_product_attention(q, k, v, scale=1.0).unflatten(2, x.shape[1:3])
         else:
             h = neighbourhood_attention(q, k, v, window=self.window)
         return x + self.out_proj(h.permute(0, 2, 3, 1, 4).flatten(3))
@@ -158,6 +159,8 @@ class Attention(nn.Module):
 
 class Rotary(nn.Module):
     """The angles by which queries and keys are turned at each place, by head: (heads, h, w, 16)."""
+
+    freqs: Tensor
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -266,6 +269,8 @@ def normed(x: Tensor, scale: Tensor) -> Tensor:
 
 class Frequencies(nn.Module):
     """Cosines and sines of what is told, at random frequencies that the checkpoint keeps: (1, in) to (1, 768)."""
+
+    weight: Tensor
 
     def __init__(self, inputs: int) -> None:
         super().__init__()

@@ -6,6 +6,8 @@ Source: Liang et al., "SwinIR: Image Restoration Using Swin Transformer" (ICCV W
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -30,7 +32,7 @@ class SwinIR(nn.Module):
     def __init__(self, *, groups: int = GROUPS) -> None:
         super().__init__()
         self.conv_first = nn.Sequential(nn.PixelUnshuffle(UNSHUFFLE), nn.Conv2d(3 * UNSHUFFLE**2, WIDTH, 3, padding=1))
-        self.patch_embed = nn.Module()
+        self.patch_embed: Any = nn.Module()
         self.patch_embed.norm = nn.LayerNorm(WIDTH)
         self.layers = nn.ModuleList(Group() for _ in range(groups))
         self.norm = nn.LayerNorm(WIDTH)
@@ -60,7 +62,7 @@ class Group(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.residual_group = nn.Module()
+        self.residual_group: Any = nn.Module()
         self.residual_group.blocks = nn.ModuleList(Block(shifted=index % 2 == 1) for index in range(BLOCKS))
         self.conv = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
 
@@ -74,13 +76,15 @@ class Group(nn.Module):
 class Block(nn.Module):
     """Attention inside windows, which every second block shifts, and two linear layers."""
 
+    attn_mask: Tensor | None
+
     def __init__(self, *, shifted: bool) -> None:
         super().__init__()
         self.shifted = shifted
         self.norm1 = nn.LayerNorm(WIDTH)
         self.attn = WindowAttention()
         self.norm2 = nn.LayerNorm(WIDTH)
-        self.mlp = nn.Module()
+        self.mlp: Any = nn.Module()
         self.mlp.fc1, self.mlp.fc2 = nn.Linear(WIDTH, 2 * WIDTH), nn.Linear(2 * WIDTH, WIDTH)
         self.register_buffer("attn_mask", shifted_mask(PLACES, PLACES) if shifted else None)
 
@@ -97,6 +101,8 @@ class Block(nn.Module):
 
 class WindowAttention(nn.Module):
     """Attention among the places of a window (n * windows, 64, c), biased by how far they are apart."""
+
+    relative_position_index: Tensor
 
     def __init__(self) -> None:
         super().__init__()
