@@ -244,7 +244,7 @@ def test_published_numbers_stand_beside_their_own_protocol_only() -> None:
     assert json.loads(render.as_json(comparison))["published"] == []
     beside = render.as_text(comparison, protocol="pmrf-celeba-test")
     assert "RestoreFormer++ 0.6703 (PMRF" in beside
-    assert len(json.loads(render.as_json(comparison, protocol="pmrf-celeba-test"))["published"]) == 4
+    assert len(json.loads(render.as_json(comparison, protocol="pmrf-celeba-test"))["published"]) == 5
 
 
 def test_aligned_photos_are_not_tested_twice_as_faces() -> None:

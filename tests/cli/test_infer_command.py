@@ -187,10 +187,10 @@ def test_results_lie_as_they_did(photo: Path, capfd: pytest.CaptureFixture[str])
 def test_a_dry_run_names_what_metrics_lack(photo: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (photo.parent / "weights").mkdir()
     (photo.parent / "weights" / "detection_mobilenet0.25_Final.pth").write_bytes(b"cannot be verified")
-    words = ["--input", "old.jpg", "--backend", "classical", "--metrics", "lpips,identity,niqe", "--dry-run"]
+    words = ["--input", "old.jpg", "--backend", "classical", "--metrics", "lpips,identity,maniqa", "--dry-run"]
     assert infer.main([*words, "--detector", "retinaface_mobile0.25"]) == 0
     said = capfd.readouterr().out
-    for lack in ("metric lpips", "metric identity", "metric niqe", "mobilenet0.25"):
+    for lack in ("metric lpips", "metric identity", "metric maniqa", "mobilenet0.25"):
         assert f"{lack}" in said
     assert said.count("missing ") >= 4
 

@@ -134,9 +134,9 @@ def test_backends_are_listed_with_their_sources(capsys: pytest.CaptureFixture[st
     for form in ("csv", "markdown", "latex"):
         assert main(["backends", f"--{form}"]) == 0
         tables[form] = capsys.readouterr().out
-    assert tables["csv"].startswith("backend,GFLOP,MB,FID") and len(tables["csv"].splitlines()) == 1 + len(rows)
-    assert "| restoreformerpp | 688 |" in tables["markdown"] and "PMRF (ICLR 2025)" in tables["markdown"]
-    assert r"\toprule" in tables["latex"] and r"restoreformerpp & 688 &" in tables["latex"]
+    assert tables["csv"].startswith("backend,M,GFLOP,MB,FID") and len(tables["csv"].splitlines()) == 1 + len(rows)
+    assert "| restoreformerpp | 73.5 | 688 |" in tables["markdown"] and "PMRF (ICLR 2025)" in tables["markdown"]
+    assert r"\toprule" in tables["latex"] and r"restoreformerpp & 73.5 & 688 &" in tables["latex"]
     assert main(["backends", "--csv", "--latex"]) == 2 and main(["backends", "show", "gfpgan", "--csv"]) == 2
     capsys.readouterr()
     assert main(["backends", "show", "rf++"]) == 0

@@ -69,7 +69,7 @@ def test_hydra_s_own_flags_pass() -> None:
     ("words", "says"),
     [
         (["--backand", "x"], "did you mean --backend?"),
-        (["--fnord"], "gfpup run --help-all"),
+        (["--qqqq"], "gfpup run --help-all"),
         (["--input"], "--input needs a value"),
         (["--upscale", "--recursive"], "--upscale needs a value"),
         (["--recursive=yes"], "takes no value"),
