@@ -181,7 +181,9 @@ def test_the_first_photo_is_seen_at_once_with_its_face_in_every_version(page: An
 def test_every_picture_is_shown_and_the_page_fits(page: Any) -> None:
     page.get_by_role("button", name="Side by side").click()
     broken = page.evaluate("""async () => {
+      document.querySelectorAll("details").forEach((each) => { each.open = true; });  // pictures in closed ones wait
       const all = [...document.images];
+      for (const image of all) image.loading = "eager";
       await Promise.all(all.map((image) => image.decode().catch(() => 0)));
       return all.filter((image) => !image.naturalWidth).length;
     }""")
