@@ -285,10 +285,9 @@ def scoring_command(folder: Path) -> str:
 
 def folder_scoring_command(folder: Path, *, reference: Path | None = None, degraded: Path | None = None) -> str:
     """The command that scores a plain folder of pictures against its references and inputs."""
-    command = f"gfpup score --restored {shlex.quote(str(folder))}"
-    for flag, partner in (("--reference", reference), ("--input", degraded)):
-        command += f" {flag} {shlex.quote(str(partner))}" if partner else ""
-    return f"{command} --output {shlex.quote(str(scores_folder(folder)))}"
+    partners = (("--reference", reference), ("--input", degraded))
+    given = "".join(f" {flag} {shlex.quote(str(partner))}" for flag, partner in partners if partner)
+    return f"gfpup score --restored {shlex.quote(str(folder))} --output {shlex.quote(str(scores_folder(folder)))}{given}"
 
 
 def scores_folder(folder: Path) -> Path:

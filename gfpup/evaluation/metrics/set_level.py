@@ -126,7 +126,7 @@ def indrmse(squares: Iterable[float]) -> Score:
     # Sorted: the order in which photos came does not change a digit.
     values = sorted(squares)
     if not values:
-        reason = "there are no predictions of the posterior mean to compare with: give them with gfpup score --posterior-mean"
+        reason = "there are no predictions of the posterior mean: give their folder with --posterior-mean"
         return Score("indrmse", None, False, reason)
     return Score("indrmse", math.sqrt(math.fsum(values) / len(values)), False)
 

@@ -121,8 +121,9 @@ def _hash(checkpoint: Checkpoint, store: Store, model_path: Path | None) -> Chec
         return Check("file", name, "failed", f"{model_path} is not the published file: {found} instead of {published}")
     stored = store.verify(checkpoint.name)
     if stored.state == "absent":
-        how = f"import {checkpoint.file} takes it in" if checkpoint.by_hand else f"fetch {checkpoint.name} downloads it"
-        return Check("file", name, "skipped", f"not in {store.folder}: gfpup weights {how}")
+        fetch = f"gfpup weights fetch {checkpoint.name} downloads it"
+        how = f"gfpup weights import {checkpoint.file} takes it in" if checkpoint.by_hand else fetch
+        return Check("file", name, "skipped", f"not in {store.folder}: {how}")
     if stored.state == "differs":
         return Check("file", name, "failed", f"{stored.path} has {stored.found} instead of {stored.expected}")
     if stored.state == "unverified":
