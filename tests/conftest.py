@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +26,8 @@ from session import session_files
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("GFPUP_SHARED", ROOT.parent / "shared"))
+
+CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
 # fmt: off
 LONGEST_FIRST = (
@@ -133,6 +137,19 @@ def gfpup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[
         # joblib's processes outlive a sweep, with the folder and the environment of the test that started them.
         loky._executor.shutdown(wait=True, kill_workers=True)
         loky._executor = None
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, or a skip that says what is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=CHROMIUM)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

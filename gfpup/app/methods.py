@@ -16,7 +16,8 @@ from gfpup.weights.catalogue import Checkpoint
 from gfpup.weights.store import Store
 
 OFFERED: Final = ("auto", "gfpgan", "codeformer", "restoreformerpp", "restoreformer", "classical")
-"""Those that restore a dropped photo by themselves; the others need another tool's results or a list of members."""
+"""Those that restore a dropped photo by themselves and whose files have published hashes. Others need another tool's results,
+a list of members, or trust in a first download, for which the page has no control."""
 _OVERHEAD: Final = 1.5
 """What a forward takes longer than its operations at the speed of one convolution: attention, modulation, small maps."""
 

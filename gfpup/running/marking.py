@@ -41,8 +41,7 @@ class MarkingRestorer:
             return None
         names = [_named(method)] if method.source_type and boxes else []
         names += [f"{self.recipe.background} (background)"] if enlarged else []
-        version = None if self.own_checkpoint else _version(method)
-        version = "unverified checkpoint" if self.own_checkpoint else version
+        version = "unverified checkpoint" if self.own_checkpoint else _version(method)
         return Mark(source_type, SOFTWARE, " and ".join(names), version if method.source_type and boxes else None, boxes)
 
 

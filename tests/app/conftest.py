@@ -10,13 +10,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gfpup.analysis.vote import make_trial
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 USER, PASSWORD = "anna", "correct horse"
 
 
@@ -58,15 +56,3 @@ def served(shared: Path, tmp_path_factory: pytest.TempPathFactory, finished_swee
     assert process.returncode == 0
     assert "gfpup/app/" not in rest, rest  # no error was one of ours
     assert not any((root / "page").iterdir())  # uploads and results are gone, the folder that the user named is not
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from gfpup.core.types import Float64, UInt8
-from gfpup.models.nets.arcface import EMBEDDING
-from gfpup.models.nets.resnet import projection
+from gfpup.models.nets.arcface import EMBEDDING, ShortcutUnit
 from gfpup.ops import geometry
 
 SIDE_PX: Final = 112
@@ -67,15 +66,11 @@ class AdaFaceIR50(nn.Module):
         return x / norm, norm
 
 
-class Unit(nn.Module):
+class Unit(ShortcutUnit):
     """IR-50's residual unit: normalised, two convolutions, each followed by a normalisation."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        same = in_channels == out_channels
-        self.shortcut_layer = None if same else projection(in_channels, out_channels, stride=stride)
-        self.res_layer = nn.Sequential(
+        res_layer = nn.Sequential(
             nn.BatchNorm2d(in_channels),
             nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -83,11 +78,7 @@ class Unit(nn.Module):
             nn.Conv2d(out_channels, out_channels, 3, stride=stride, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
         )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Without a convolution the official shortcut is a 1x1 maximum pool: every stride-th pixel.
-        shortcut = x[:, :, :: self.stride, :: self.stride] if self.shortcut_layer is None else self.shortcut_layer(x)
-        return self.res_layer(x) + shortcut
+        super().__init__(in_channels, out_channels, stride=stride, res_layer=res_layer)
 
 
 def adaface_crop(photo: UInt8, landmarks_xy: Float64) -> UInt8 | None:

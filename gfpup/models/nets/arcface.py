@@ -128,15 +128,27 @@ class PlainUnit(nn.Module):
         return self.prelu(h + (x if self.downsample is None else self.downsample(x)))
 
 
-class SqueezeUnit(nn.Module):
-    """IR-SE-50's residual unit: normalised, two convolutions, channels weighed by what is in them."""
+class ShortcutUnit(nn.Module):
+    """A residual unit of the IR networks: what `res_layer` makes of the input, beside a shortcut."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, res_layer: nn.Sequential) -> None:
         super().__init__()
         self.stride = stride
         same = in_channels == out_channels
         self.shortcut_layer = None if same else projection(in_channels, out_channels, stride=stride)
-        self.res_layer = nn.Sequential(
+        self.res_layer = res_layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # Without a convolution the official shortcut is a 1x1 maximum pool: every stride-th pixel.
+        shortcut = x[:, :, :: self.stride, :: self.stride] if self.shortcut_layer is None else self.shortcut_layer(x)
+        return self.res_layer(x) + shortcut
+
+
+class SqueezeUnit(ShortcutUnit):
+    """IR-SE-50's residual unit: normalised, two convolutions, channels weighed by what is in them."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+        res_layer = nn.Sequential(
             nn.BatchNorm2d(in_channels),
             nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
             nn.PReLU(out_channels),
@@ -144,11 +156,7 @@ class SqueezeUnit(nn.Module):
             nn.BatchNorm2d(out_channels),
             Squeeze(out_channels),
         )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        # Without a convolution the official shortcut is a 1x1 maximum pool: every stride-th pixel.
-        shortcut = x[:, :, :: self.stride, :: self.stride] if self.shortcut_layer is None else self.shortcut_layer(x)
-        return self.res_layer(x) + shortcut
+        super().__init__(in_channels, out_channels, stride=stride, res_layer=res_layer)
 
 
 class Squeeze(nn.Module):

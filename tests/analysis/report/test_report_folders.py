@@ -93,20 +93,15 @@ def test_what_does_not_fit_is_refused(folders: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_folders_in_a_browser(folders: Path, width: int) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("Chromium is not installed")
+def test_folders_in_a_browser(folders: Path, browser: Any, width: int) -> None:
     report(folders)
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     complaints: list[str] = []
-    with playwright.sync_playwright() as driver:
-        page = driver.chromium.launch(executable_path=program, args=flags).new_page(viewport={"width": width, "height": 900})
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("request", lambda it: None if it.url.startswith(("file:", "data:")) else complaints.append(it.url))
-        page.goto((folders / "page" / "report.html").as_uri())
-        _look(page, width)
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("request", lambda it: None if it.url.startswith(("file:", "data:")) else complaints.append(it.url))
+    page.goto((folders / "page" / "report.html").as_uri())
+    _look(page, width)
+    page.close()
     assert complaints == []
 
 
