@@ -57,7 +57,7 @@ def opened(browser: Any, address: str, width: int, height: int) -> Any:
 
 def restore(browser: Any, address: str) -> None:
     """Two photos dropped, one restored, before and after."""
-    page = opened(browser, address, 1280, 1640)
+    page = opened(browser, address, 1280, 1780)
     page.set_input_files("#drop input[type=file]", sorted(map(str, PHOTOS.glob("*.jpg")))[:2])
     page.wait_for_selector("#photo img")
     page.locator("#method input[value=classical]").check()
