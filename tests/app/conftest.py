@@ -20,9 +20,11 @@ USER, PASSWORD = "anna", "correct horse"
 
 @dataclass(frozen=True)
 class Served:
-    """A page: its address, its folder, the folder that it may open, and the words that every run of it gets."""
+    """A page: its address, who may enter, its folder, the folder that it may open, and the words that every run of it gets."""
 
     address: str
+    user: str
+    password: str
     folder: Path
     opened: Path
     extra: tuple[str, ...]
@@ -50,7 +52,7 @@ def served(shared: Path, tmp_path_factory: pytest.TempPathFactory, finished_swee
     assert "raters vote at http" in process.stderr.readline()
     said = process.stderr.readline()
     assert "the page is at" in said, said + process.stderr.read()
-    yield Served(said.split(" is at ")[1].split()[0], root / "page", root / "opened", extra, process)
+    yield Served(said.split(" is at ")[1].split()[0], USER, PASSWORD, root / "page", root / "opened", extra, process)
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=60)[1]
     assert process.returncode == 0

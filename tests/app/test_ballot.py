@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, USER
 
 from gfpup.analysis.vote import collect
 from gfpup.app import ballot
@@ -18,7 +17,7 @@ def test_a_rater_votes_and_the_command_counts_it(served: Any, browser: Any) -> N
     page = browser.new_context(viewport={"width": 390, "height": 844}).new_page()
     page.goto(f"{served.address}vote")
     page.wait_for_selector("input[type=password]")  # without the password there is no trial
-    for box, text in zip(page.locator("input").all(), (USER, PASSWORD), strict=False):
+    for box, text in zip(page.locator("input").all(), (served.user, served.password), strict=False):
         box.fill(text)
     page.get_by_role("button", name="Login").click()
     page.wait_for_selector("#restore")
@@ -42,7 +41,7 @@ def test_nobody_votes_without_the_password_and_only_votes_are_kept(served: Any, 
     with httpx.Client(base_url=served.address) as client:
         assert client.post("votes", content=b"rater").status_code == 401
         assert client.get("vote").status_code == 307
-        client.post("login", data={"username": USER, "password": PASSWORD})
+        client.post("login", data={"username": served.user, "password": served.password})
         assert client.get("vote").status_code == 200
         answer = client.post("votes", content=b"\x00" * 99)
         assert answer.status_code == 400 and answer.text.count("\n") == 0 and "votes.csv" in answer.text
