@@ -14,7 +14,7 @@ from gfpup.cli.parser import Parser
 from gfpup.core.errors import GfpupError
 from gfpup.models.engines import ENGINES
 from gfpup.tools.bench import request as known
-from gfpup.tools.bench.request import Request, Workload, checked
+from gfpup.tools.bench.request import Request, Tile, Workload, checked
 
 PARSER = Parser(
     "gfpup bench",
@@ -34,6 +34,7 @@ Exit status: 0 measured, 2 not measured.
 
   gfpup bench --backend gfpgan --against plain
   gfpup bench --backend codeformer,restoreformerpp --precision bf16 --json
+  gfpup bench --background realesrgan --against plain
   gfpup bench --pipeline --size 512x512 --faces 1 --background realesrgan --backend gfpgan --against none
 """,
 )
@@ -61,6 +62,7 @@ _ENGINES = f"{', '.join(ENGINES)} (default: eager); the other side is always eag
 _PRECISION = "auto, fp32 or bf16 (default: auto, which is fp32); the other side is always fp32"
 _SEEN = "short side of the first look, 0 for the whole photo (default: 640 to 960; upstream: the whole photo)"
 _DETECTORS = f"{', '.join(known.DETECTORS[:-1])} or {known.DETECTORS[-1]} (default: {known.DETECTORS[0]})"
+_BACKGROUND = "none or realesrgan (default: none, which is Lanczos); without --pipeline, the network of realesrgan alone"
 _THREADS = "threads of each side (default: the available cores, or OMP_NUM_THREADS if that is fewer)"
 _SCALING = "measure photos of 1 to 32 faces and of 0.25 to 50 megapixels, and fit a straight line to each"
 PARSER.section("what")
@@ -75,10 +77,11 @@ PARSER.add("--model-path FILE", "measure with this checkpoint", type=Path)
 PARSER.weights_dir()
 PARSER.section("a whole photo")
 PARSER.add("--pipeline", "detect, align, restore, enlarge and paste, with the seconds of each stage")
-PARSER.add("--size WxH", "size of the photo, in px (default: 2000x1500)", type=_size)
+PARSER.add("--size WxH", "size of the photo, in px (default: 2000x1500; of the background alone: 256x256)", type=_size)
 PARSER.number("--faces N", "faces in the photo, 0 to 200 (default: 2)", 0, 200)
 PARSER.number("--upscale X", "make the result this many times larger, 0.1 to 8 (default: 2)", 0.1, 8, whole=False)
-PARSER.one_of("--background NAME", "none or realesrgan (default: none, which is Lanczos)", known.BACKGROUNDS)
+PARSER.one_of("--background NAME", _BACKGROUND, known.BACKGROUNDS)
+PARSER.add("--background-path FILE", "measure with these weights of Real-ESRGAN", type=Path)
 PARSER.one_of("--mask NAME", "bisenet, parsenet or feather (default: bisenet; upstream has parsenet)", known.MASKS)
 PARSER.one_of("--detector NAME", _DETECTORS, known.DETECTORS)
 PARSER.add("--detect-size PX", _SEEN, type=_detect_size)
@@ -120,7 +123,10 @@ def _request(asked: argparse.Namespace) -> Request:
     names = names or ("identity" if asked.scaling else "gfpgan",)
     repeat = asked.repeat or (3 if asked.scaling else 5)
     same = {name: getattr(asked, name) for name in ("against", "engine", "batch", "warmup", "weights_dir", "model_path")}
-    request = Request(names, precision=known.PRECISIONS[asked.precision], repeat=repeat, workload=_workload(asked), **same)
+    same["background_path"] = asked.background_path
+    work = _tile(asked) or _workload(asked)
+    where = {"tile" if isinstance(work, Tile) else "workload": work}
+    request = Request(names, precision=known.PRECISIONS[asked.precision], repeat=repeat, **where, **same)
     request = checked(request)  # before the machine is probed, which loads torch
     from gfpup.machine import hardware
 
@@ -129,6 +135,20 @@ def _request(asked: argparse.Namespace) -> Request:
     # As a run: no more than OMP_NUM_THREADS.
     threads = asked.threads or min(machine.cores, machine.omp_threads or machine.cores)
     return checked(replace(request, device=device, threads=threads))
+
+
+def _tile(asked: argparse.Namespace) -> Tile | None:
+    """What `--background realesrgan` asks for without a photo around it."""
+    if asked.background_path is not None and asked.background != "realesrgan":
+        raise GfpupError("--background-path gives weights to --background realesrgan: add that flag.")
+    if asked.background != "realesrgan" or asked.pipeline or asked.scaling:
+        return None
+    unused = [name for name in ("backend", "model_path", *PHOTO_FLAGS[1:2], *PHOTO_FLAGS[4:]) if getattr(asked, name)]
+    if unused or asked.batch != 1:
+        flag = f"--{unused[0].replace('_', '-')}" if unused else "--batch"
+        raise GfpupError(f"{flag} does not apply to the background alone: leave it out, or add --pipeline.")
+    size = {"size_wh": asked.size} if asked.size else {}
+    return Tile("realesrgan-x2plus" if (asked.upscale or 2) <= 2 else "realesrgan-x4plus", **size)
 
 
 def _workload(asked: argparse.Namespace) -> Workload | None:

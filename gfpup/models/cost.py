@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gfpup.models.networks import NETWORKS
@@ -30,7 +31,12 @@ def counted(architecture: str) -> Cost:
     row = NETWORKS[architecture]
     network = row.built().eval().requires_grad_(False)
     face = row.feed(np.zeros((512, 512, 3), np.uint8)).to("meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(face, **_DIALS.get(architecture, {}))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(round(parameters / 1e6, 1), round(counter.get_total_flops() / 1e9, 1))
+    return Cost(round(parameters / 1e6, 1), round(operations(network, face, **_DIALS.get(architecture, {})) / 1e9, 1))
+
+
+def operations(network: nn.Module, x: torch.Tensor, **options: float) -> int:
+    """The operations of `network(x, **options)`, both on the meta device: of convolutions and matrix products, as above."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(x, **options)
+    return counter.get_total_flops()

@@ -131,6 +131,11 @@ class RealESRGAN(TiledUpsampler):
             CheckpointError: the file is not a checkpoint, or not one of Real-ESRGAN's RRDBNet at scale 2 or 4.
             GfpupError: another dtype, or a tile too small for its overlap.
         """
+        return cls(cls.network(path), device=device, dtype=dtype, **tiles)
+
+    @staticmethod
+    def network(path: Path) -> RRDBNet:
+        """The network of a checkpoint, in the official order of operations; errors as `load`."""
         import torch
 
         from gfpup.models.nets.loading import load_strictly, recognise
@@ -147,7 +152,7 @@ class RealESRGAN(TiledUpsampler):
         with torch.device("meta"):
             network = RRDBNet(scale=SCALES[kind], blocks=blocks)
         load_strictly(network, state, name=kind, path=path)
-        return cls(network, device=device, dtype=dtype, **tiles)
+        return network
 
     def _compute(self, tile: torch.Tensor) -> torch.Tensor:
         import torch

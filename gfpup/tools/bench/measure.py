@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gfpup.machine.cpu import processor
-from gfpup.models import backends
 from gfpup.tools.bench import machine, worker
 from gfpup.tools.bench.request import Request, Side, checked, opponent
 from gfpup.tools.bench.weights import Weights
@@ -39,15 +38,16 @@ def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
     """
     request = checked(request)
     found = header(request) | {
-        "what": "forward" if request.workload is None else "pipeline",
+        "what": "pipeline" if request.workload is not None else "forward" if request.tile is None else "background",
         "workload": None if request.workload is None else asdict(request.workload),
+        "tile": None if request.tile is None else asdict(request.tile),
         "ceiling": _ceiling(request, say),
         "backends": [],
         "sides": [],
     }
     with tempfile.TemporaryDirectory(prefix="gfpup-bench-") as folder:
         weights = Weights(request, Path(folder), say=say)
-        for backend in request.backends:
+        for backend in request.names:
             row, sides = _compare(backend, request, weights, found["ceiling"], say)
             found["backends"].append(row)
             found["sides"] += sides
@@ -103,12 +103,12 @@ def _compare(backend: str, request: Request, weights: Weights, ceiling: Facts, s
         # The official pipeline pastes half a pixel off and by another mask: its photo is different by design.
         comparable = other is not None and (request.workload is None or other == "plain")
         apart = difference(*(each.process.call(worker.output) for each in loaded)) if comparable else None
+        gflop = loaded[-1].process.call(worker.gflop) if request.workload is None else None
         codes = [each.process.call(worker.codes) for each in loaded] if request.workload is None else [None]
     row: Facts = {"backend": backend, "against": other, "speedup": None, "speedup_cpu": None, "speedup_quartiles": None}
     if other is not None:
         wall, cpu = (ratios(*([sample[key] for sample in each.samples] for each in loaded)) for key in ("wall", "cpu"))
         row |= {"speedup": wall["median"], "speedup_cpu": cpu["median"], "speedup_quartiles": [wall["q1"], wall["q3"]]}
-    gflop = backends.facts(backend).gflop if request.workload is None else None
     changed = changed_codes(codes[-1], None if other is None else codes[0])
     meanwhile = None if found is None else {**asdict(found), "share": found.share}
     row |= {"difference": apart, "codes": changed, "gflop": gflop, "meanwhile": meanwhile}

@@ -29,6 +29,13 @@ WHY_NOT: Final = {
 }
 
 
+NO_UPSTREAM_BACKGROUND: Final = (
+    "the official packages do not have a Real-ESRGAN pipeline: leave out --background, or use --against plain."
+)
+TILE_PX: Final = 256
+"""A run's own, where the hardware does not say another: see `restoration.background`."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """A whole photo: sizes in px, `size_wh` (w, h); `face_px` is the side of a face's square, smaller if it would not fit.
@@ -47,11 +54,19 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """The background's network alone, on a piece of a photo of `size_wh` (w, h) px; `name` is the catalogue's."""
+
+    name: str
+    size_wh: tuple[int, int] = (TILE_PX, TILE_PX)
+
+
+@dataclass(frozen=True)
 class Side:
     """One side of a comparison, in its own process: "gfpup", "plain" (the same without its rewrites) or "upstream".
 
-    `checkpoints` are paths by role: "backend", "detector", "mask", "background". Without a `workload` it is the network alone,
-    on `batch` aligned faces.
+    `checkpoints` are paths by role: "backend", "detector", "mask", "background". Without a `workload` it is a network alone:
+    the background's on a `tile`, else the method's on `batch` aligned faces.
     """
 
     name: str
@@ -62,11 +77,15 @@ class Side:
     device: str = "cpu"
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     workload: Workload | None = None
+    tile: Tile | None = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that is asked for; `against` is one of `AGAINST`; without a `workload` the networks are measured alone."""
+    """Everything that is asked for; `against` is one of `AGAINST`; without a `workload` networks are measured alone.
+
+    With a `tile` it is the background's network, under its own name in place of a backend's.
+    """
 
     backends: tuple[str, ...] = ("gfpgan",)
     against: str = "auto"
@@ -78,8 +97,15 @@ class Request:
     threads: int = 1
     device: str = "cpu"
     workload: Workload | None = None
+    tile: Tile | None = None
     weights_dir: Path | None = None
     model_path: Path | None = None
+    background_path: Path | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the rows of the result are: methods, or the background."""
+        return self.backends if self.tile is None else (self.tile.name,)
 
     def side(self, name: str, backend: str, checkpoints: Mapping[str, Path]) -> Side:
         """One side of `backend`; only gfpup's own has the engine and the precision that were asked for."""
@@ -87,7 +113,8 @@ class Request:
         if workload is not None and name == "upstream":
             # The official pipeline detects on the whole photo and has no other mask.
             workload = replace(workload, detect_size=0, mask="parsenet")
-        side = Side(name, backend, batch=self.batch, device=self.device, checkpoints=checkpoints, workload=workload)
+        same = {"checkpoints": checkpoints, "workload": workload, "tile": self.tile}
+        side = Side(name, backend, batch=self.batch, device=self.device, **same)
         return replace(side, engine=self.engine, dtype=self.precision) if name == "gfpup" else side
 
 
@@ -96,6 +123,14 @@ def checked(request: Request) -> Request:
 
     Raises: GfpupError: a backend that is unknown or cannot be measured, or settings that exclude each other.
     """
+    if request.background_path is not None and not request.background_path.is_file():
+        raise GfpupError(f"--background-path {request.background_path} is not a file: check the path.")
+    if request.tile is not None:
+        if request.against == "upstream":
+            raise GfpupError(NO_UPSTREAM_BACKGROUND)
+        if request.engine != "eager":
+            raise GfpupError(f"the background has no engines: leave out --engine {request.engine}.")
+        return request if request.background_path is None else replace(request, tile=replace(request.tile, name=_kind(request)))
     names = tuple(dict.fromkeys(backends.canonical(name) for name in request.backends))
     for name in names:
         _check_backend(name, request)
@@ -112,6 +147,13 @@ def checked(request: Request) -> Request:
 
         engines.require(request.engine, device=request.device, dtype=request.precision)
     return replace(request, backends=names)
+
+
+def _kind(request: Request) -> str:
+    from gfpup.restoration.background import RealESRGAN
+
+    assert request.background_path is not None
+    return f"realesrgan-x{RealESRGAN.network(request.background_path).scale}plus"
 
 
 def _check_backend(name: str, request: Request) -> None:
@@ -142,7 +184,7 @@ def opponent(backend: str, request: Request) -> Opponent | None:
 
     Raises: GfpupError: what `request.against` names is not available, with the reason.
     """
-    network = architecture(backend)
+    network = architecture(backend) if request.tile is None else backend
     if request.against == "none" or (request.against == "auto" and network is None):
         return None
     if request.against == "plain" and network is None:
@@ -154,10 +196,12 @@ def opponent(backend: str, request: Request) -> Opponent | None:
 
 
 def _why_no_upstream(backend: str, request: Request) -> str | None:
+    if request.tile is not None:
+        return NO_UPSTREAM_BACKGROUND
     if architecture(backend) not in IN_THE_OFFICIAL_PACKAGES:
         return f"the official packages do not have {backend}: use --against plain, or leave out --against."
     if request.workload is not None and request.workload.background != "none":
-        return "the official packages do not have a Real-ESRGAN pipeline: leave out --background, or use --against plain."
+        return NO_UPSTREAM_BACKGROUND
     from gfpup.models.backends.upstream_imports import INSTALL, missing
 
     absent = missing()

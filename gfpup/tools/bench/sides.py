@@ -19,6 +19,7 @@ from gfpup.models import backends
 from gfpup.models.backends.elir import ELIR
 from gfpup.models.backends.flow import FlowBackend
 from gfpup.models.backends.pmrf import PMRF
+from gfpup.models.cost import operations
 from gfpup.models.nets.loading import DTYPES, load_network
 from gfpup.models.nets.vqgan import CodeBookNetwork, smallest_margin
 from gfpup.models.networks import NETWORKS
@@ -29,7 +30,7 @@ from gfpup.restoration.detect import load_detector
 from gfpup.restoration.parsing import ParsedMask, load_mask
 from gfpup.restoration.restorer import Masker, Restorer, Upsampler
 from gfpup.restoration.retinaface import RetinaFaceDetector
-from gfpup.tools.bench.request import Side, Workload, architecture
+from gfpup.tools.bench.request import Side, Tile, Workload, architecture
 from gfpup.tools.verify.goldens import face_crop
 
 Run = Callable[[], tuple[torch.Tensor, Mapping[str, float]]]
@@ -48,6 +49,8 @@ def run_of(side: Side) -> Run:
     """
     if side.workload is not None:
         return _photo_run(side, side.workload)
+    if side.tile is not None:
+        return _tile_run(side, side.tile)
     x = faces(side)
     backend = backend_of(side)
     return lambda: (backend.restore(x), {})
@@ -82,6 +85,27 @@ def backend_of(side: Side) -> Backend:
     # With the noise that is stored in the checkpoint: any other noise makes each picture different.
     read = OFFICIAL[name]
     return NetworkAlone(restoration_network(path, device=side.device), lambda network, x: read(network, x)["output"])
+
+
+def _tile_run(side: Side, tile: Tile) -> Run:
+    photo, _ = planted(tile.size_wh, 1, min(tile.size_wh))
+    x = torch.from_numpy(photo.rgb8).to(side.device).permute(2, 0, 1)[None].float().div(255).contiguous()
+    upsampler = _realesrgan(side)
+
+    @torch.inference_mode()
+    def run() -> tuple[torch.Tensor, Mapping[str, float]]:
+        return upsampler.run(x), {}
+
+    return run
+
+
+def gflop(side: Side) -> float | None:
+    """10^9 operations of `side`'s network, in the official order, for one face or for its tile; None if it has none."""
+    if side.tile is None:
+        return backends.facts(side.backend).gflop
+    w, h = side.tile.size_wh
+    network = background.RealESRGAN.network(side.checkpoints["background"]).to("meta")
+    return operations(network, torch.empty(1, 3, h, w, device="meta")) / 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,12 +186,14 @@ def _mask(side: Side, load: Workload) -> Masker | None:
 
 
 def _background(side: Side, load: Workload) -> Upsampler:
-    path = side.checkpoints.get("background")
-    if path is None:
-        return resize
+    return resize if load.background == "none" else _realesrgan(side)
+
+
+def _realesrgan(side: Side) -> background.RealESRGAN:
+    path = side.checkpoints["background"]
     if side.name == "plain":
-        name = "rrdbnet-x2" if load.upscale <= 2 else "rrdbnet-x4"
-        return background.RealESRGAN(_plain(name, path, side), device=side.device)
+        network: Any = _Plain(background.RealESRGAN.network(path).eval().requires_grad_(False).to(side.device))
+        return background.RealESRGAN(network, device=side.device)
     return background.RealESRGAN.load(path, device=side.device, dtype=side.dtype)
 
 
@@ -254,6 +280,8 @@ def choices(side: Side) -> dict[str, Any] | None:
     None for networks without a codebook, and for engines and official code, which do not show their codes. The network is
     loaded once more, so call this after memory was read.
     """
+    if side.tile is not None:
+        return None
     name, path = architecture(side.backend), side.checkpoints.get("backend")
     if name is None or not backends.TABLE[name].code_book or side.name == "upstream" or side.engine != "eager":
         return None

@@ -26,9 +26,17 @@ class Weights:
 
     def of(self, backend: str, side_name: str) -> tuple[dict[str, Path], dict[str, str]]:
         """The checkpoints by role that `side_name` of `backend` loads, and what each is: a file's name or "deterministic"."""
-        names = {} if self._request.workload is None else _of_the_photo(self._request.workload, side_name)
+        if self._request.tile is not None:
+            names = {"background": backend}
+        else:
+            names = {} if self._request.workload is None else _of_the_photo(self._request.workload, side_name)
         paths: dict[str, Path] = {}
-        if self._request.model_path is not None:
+        if "background" in names and self._request.background_path is not None:
+            paths["background"] = self._request.background_path
+            del names["background"]
+        if self._request.tile is not None:
+            pass
+        elif self._request.model_path is not None:
             paths["backend"] = self._request.model_path
         elif (published := backends.published(backend)) is not None:
             names["backend"] = published.name

@@ -116,6 +116,13 @@ def output() -> Any:
     return held.output.detach().cpu().numpy()
 
 
+def gflop() -> float | None:
+    """`sides.gflop` of the side."""
+    from gfpup.tools.bench.sides import gflop
+
+    return gflop(_held[0].side)
+
+
 def codes() -> dict[str, Any] | None:
     """`sides.choices` of the side."""
     from gfpup.tools.bench.sides import choices
