@@ -96,7 +96,8 @@ def test_a_whole_photo_against_plain_is_the_same_photo(measured: Measured, backe
 @pytest.mark.slow
 @pytest.mark.parametrize("against", ["plain", "none"])
 def test_the_background_is_measured_alone(measured: Measured, against: str) -> None:
-    found = measured(*"--background realesrgan --size 64x48 --repeat 1 --warmup 0 --threads 1 --against".split(), against)
+    words = "--background realesrgan --size 64x48 --repeat 1 --warmup 0 --threads 1"
+    found = measured(*words.split(), "--against", against)
     assert found["what"] == "background" and found["tile"] == {"name": "realesrgan-x2plus", "size_wh": [64, 48]}
     assert [side["side"] for side in found["sides"]] == (["gfpup"] if against == "none" else ["plain", "gfpup"])
     (row,) = found["backends"]
@@ -138,7 +139,10 @@ def test_scaling_draws_its_plot(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("--pipeline --background lanczos", "--background"),
         ("--background realesrgan --backend gfpgan", "--backend does not apply to the background alone"),
         ("--background realesrgan --batch 2", "--batch does not apply to the background alone"),
-        ("--background realesrgan --faces 2", "--faces does not apply to the background alone: leave it out, or add --pipeline"),
+        (
+            "--background realesrgan --faces 2",
+            "--faces does not apply to the background alone: leave it out",
+        ),
         ("--background realesrgan --against upstream", "the official packages do not have a Real-ESRGAN pipeline"),
         ("--background realesrgan --engine openvino", "the background has no engines"),
         ("--background realesrgan --background-path nowhere.pth", "nowhere.pth is not a file"),

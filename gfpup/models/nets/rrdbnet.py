@@ -73,13 +73,13 @@ class Trunk(nn.Sequential, Rewritable):
             return super().forward(x)
         size_hw = (x.shape[2], x.shape[3])
         reads = [FEATURES + count * GROWTH for count in range(5)]
-        blocks = winograd_dense.DenseBlocks(size_hw, reads, slope=SLOPE, scale=RESIDUAL_SCALE)
-        phases, a, b = winograd_dense.to_phases(x), blocks.room(FEATURES), blocks.room(FEATURES)
-        for block in self:
-            h = phases
-            for dense, out in zip(block.children(), (a, b, a), strict=True):
-                h = blocks.compute(h, winograd_dense.steps(list(dense.children())), out=out)
-            phases.add_(h, alpha=RESIDUAL_SCALE)
+        with winograd_dense.DenseBlocks(size_hw, reads, slope=SLOPE, scale=RESIDUAL_SCALE) as blocks:
+            phases, a, b = winograd_dense.to_phases(x), blocks.room(FEATURES), blocks.room(FEATURES)
+            for block in self:
+                h = phases
+                for dense, out in zip(block.children(), (a, b, a), strict=True):
+                    h = blocks.compute(h, winograd_dense.steps(list(dense.children())), out=out)
+                phases.add_(h, alpha=RESIDUAL_SCALE)
         return winograd_dense.from_phases(phases, size_hw)
 
 

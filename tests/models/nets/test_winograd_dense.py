@@ -35,12 +35,23 @@ def test_several_blocks_share_their_memory_without_a_trace() -> None:
     assert torch.equal(net(x), net(x.contiguous(memory_format=torch.channels_last)))
 
 
-@pytest.mark.parametrize("squares", [1, 20, 10_000])
-def test_the_height_of_a_band_changes_nothing(squares: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, net = features(70, 66), trunk(rewritten=True)
-    before = net(x)
-    monkeypatch.setattr(winograd_dense, "BAND_SQUARES", squares)
-    torch.testing.assert_close(net(x), before, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_one_thread_and_two_compute_the_same(threads: int) -> None:
+    x, before = features(70, 66), torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        assert torch.equal(trunk(rewritten=True)(x), trunk(rewritten=True)(x)), "nothing is read before it is written"
+        torch.testing.assert_close(trunk(rewritten=True)(x), trunk()(x), rtol=1e-4, atol=1e-4)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_more_threads_take_the_ordinary_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = features(64, 64)
+    assert winograd_dense.pays(x)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert not winograd_dense.pays(x)
 
 
 def test_the_border_is_zero_however_the_map_is_filled_up() -> None:
@@ -55,8 +66,8 @@ def test_the_border_is_zero_however_the_map_is_filled_up() -> None:
 def test_phases_there_and_back() -> None:
     x = features(9, 14)
     phases = winograd_dense.to_phases(x)
-    assert phases.shape == (4, 4, 64, 3 + 2, 4 + 2)
-    assert torch.equal(phases[1, 2, :, 1 + 1, 1 + 2], x[0, :, 4 * 1 + 1, 4 * 2 + 2])
+    assert phases.shape == (4, 4, 3 + 2, 64, 8)
+    assert torch.equal(phases[1, 2, 1 + 1, :, 1 + 2], x[0, :, 4 * 1 + 1, 4 * 2 + 2])
     assert torch.equal(winograd_dense.from_phases(phases, (9, 14)), x)
 
 
