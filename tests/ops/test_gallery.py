@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gfpup.evaluation.gallery import Gallery, upper_bound
+from gfpup.ops.gallery import Gallery, upper_bound
 
 RIGHT, UP, BOTH = np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.array([1.0, 1.0, 0])
 
@@ -16,8 +16,8 @@ def test_a_face_has_its_best_its_mean_and_a_margin_to_the_nearest_other() -> Non
     assert (score.best, score.nearest) == (pytest.approx(1), "bob") and score.margin == pytest.approx(1)
     assert score.mean == pytest.approx((1 + 0.5**0.5) / 2)
     assert gallery.score(UP, "ann").margin == pytest.approx(0.5**0.5 - 1), "more like bob"
-    assert gallery.identify(UP + 0.1 * RIGHT, threshold=0.5) == "bob"
-    assert gallery.identify(np.array([0, 0, 1.0]), threshold=0.5) is None
+    assert gallery.nearest(UP + 0.1 * RIGHT) == ("bob", pytest.approx(1.01**-0.5))
+    assert gallery.nearest(np.array([0, 0, 1.0]))[1] == pytest.approx(0)
     alone = Gallery({"ann": RIGHT[None]}).score(RIGHT, "ann")
     assert (alone.margin, alone.nearest) == (None, None)
 
@@ -61,3 +61,15 @@ def test_small_galleries_say_so_and_empty_ones_are_refused() -> None:
     for wrong in ({}, {"ann": np.empty((0, 3))}, {"ann": np.zeros((1, 3))}):
         with pytest.raises(ValueError, match=r"gallery needs|no direction"):
             Gallery(wrong)
+
+
+def test_the_threshold_is_the_smallest_that_keeps_the_rate() -> None:
+    rng = np.random.default_rng(4)
+    gallery = Gallery({str(i): rng.normal(size=(1 + i % 4, 6)) for i in range(12)})
+    for rate in (0.0, 0.01, 0.05, 0.3):
+        threshold = gallery.threshold(rate, at_least=-1.0)
+        below = float(np.nextafter(threshold, -2.0))
+        found, before = (gallery.error_rates(value).false_match for value in (threshold, below))
+        assert found is not None and before is not None and found <= rate < before
+    assert gallery.threshold(1.0, at_least=0.2) == 0.2 and gallery.threshold(0.0, at_least=1.5) == 1.5
+    assert Gallery({"ann": np.eye(3)}).threshold(0.01, at_least=0.3) == 0.3

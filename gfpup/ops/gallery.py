@@ -61,21 +61,46 @@ class Gallery:
     def __init__(self, people: Mapping[str, Float64]) -> None:
         self.people = {name: np.stack([_unit(face) for face in faces]) for name, faces in people.items() if len(faces)}
         if not self.people or len(self.people) < len(people):
-            raise ValueError("a gallery needs a person, and of each person a face")
+            raise ValueError("a gallery needs at least one person, and a face of each")
 
     def score(self, face: Float64, person: str) -> GalleryScore:
         """Compare an embedding (d,) with the photos of `person` and of the others; KeyError where there is no such person."""
-        likeness = {name: faces @ _unit(face) for name, faces in self.people.items()}
+        likeness = self._cosines(face)
         own = likeness.pop(person)
         best = float(own.max())
         nearest = max(likeness, key=lambda name: float(likeness[name].max()), default=None)
         margin = None if nearest is None else best - float(likeness[nearest].max())
         return GalleryScore(person, best, float(own.mean()), margin, nearest)
 
-    def identify(self, face: Float64, *, threshold: float) -> str | None:
-        """The person that an embedding (d,) is most like, None where that likeness is below `threshold`."""
-        person = max(self.people, key=lambda name: float((self.people[name] @ _unit(face)).max()))
-        return person if self.score(face, person).best >= threshold else None
+    def nearest(self, face: Float64) -> tuple[str, float]:
+        """The person that an embedding (d,) is most like, and the cosine to the most similar photo of that person."""
+        likeness = {name: float(cosines.max()) for name, cosines in self._cosines(face).items()}
+        person = max(likeness, key=likeness.__getitem__)
+        return person, likeness[person]
+
+    def _cosines(self, face: Float64) -> dict[str, Float64]:
+        """The cosines of an embedding (d,) with each photo of each person; -1 throughout where it has no direction."""
+        length = float(np.linalg.norm(face))
+        if not np.isfinite(length) or length == 0:
+            return {name: np.full(len(faces), -1.0) for name, faces in self.people.items()}
+        return {name: faces @ (face / length) for name, faces in self.people.items()}
+
+    def threshold(self, false_match: float, *, at_least: float) -> float:
+        """The smallest cosine from `at_least` on at which the gallery's own false match rate is at most `false_match`.
+
+        It is `at_least` in a gallery of one person, which has no false matches.
+        """
+        across = [(a @ b.T).ravel() for a, b in combinations(self.people.values(), 2)]
+        if not across:
+            return at_least
+        cosines = np.concatenate(across)
+        shares = np.concatenate([np.full(len(pairs), 1 / len(pairs) / len(across)) for pairs in across])
+        falling = np.argsort(-cosines)
+        too_many = np.cumsum(shares[falling]) > false_match + 1e-12
+        if not too_many.any():
+            return at_least
+        highest = cosines[falling][np.argmax(too_many)]
+        return max(at_least, float(np.nextafter(highest, 2.0)))
 
     def error_rates(self, threshold: float, *, confidence: float = 0.95) -> ErrorRates:
         """How often the gallery's own photos are told apart wrongly at `threshold`.
