@@ -92,6 +92,7 @@ def make_plan(
 
 def _recipe(settings: Settings, method: Method, placement: Placement, **decided: Any) -> Recipe:
     """What decides the bytes: the method, the placement, what was asked for, and the other decisions."""
+    faces = {**asdict(settings.faces), "persons": sorted(settings.faces.persons)}
     write = {field.name: getattr(settings.write, field.name) for field in fields(Encoding)}
     # A run that never marks anything is the same with the flag and without.
     write["mark"] = settings.write.mark and bool(method.source_type or decided["background"] != "none")
@@ -112,7 +113,7 @@ def _recipe(settings: Settings, method: Method, placement: Placement, **decided:
         detect_size=settings.detect.size,
         turn=settings.detect.turn,
         # Folders made before faces could be picked, or chosen by person, stay what they are.
-        faces={key: value for key, value in asdict(settings.faces).items() if value or key not in ("picked", "persons")},
+        faces={key: value for key, value in faces.items() if value or key not in ("picked", "persons")},
         device=placement.device.value.kind,
         write=Encoding(**write),
     )
