@@ -21,7 +21,6 @@ from gfpup.models import backends
 from gfpup.models.backends.ensemble import FlipEnsemble
 from gfpup.models.backends.precomputed import Precomputed
 from gfpup.models.recognition import People, load_embedder
-from gfpup.ops.gallery import Gallery
 from gfpup.ops.resize import resize
 from gfpup.photos.people import find_people
 from gfpup.planning.method import Method
@@ -69,8 +68,9 @@ def load_people(settings: Settings, plan: Plan, resolver: Resolver) -> People | 
     if plan.recipe.people is None or folder is None:
         return None
     _prepare_torch(plan)
-    detector, _ = _load_detector(settings, plan, resolver)
-    embed = kept.load(load_embedder, resolver.paths["guard"], device=plan.device)
+    with lasting_memory():
+        embed = kept.load(load_embedder, resolver.paths["guard"], device=plan.device)
+        detector, _ = _load_detector(settings, plan, resolver)
     return gather(find_people(folder), detector, embed, false_match=settings.people.false_match)
 
 
@@ -102,21 +102,18 @@ def _load_restorer(settings: Settings, plan: Plan, method: Method, resolver: Res
     _prepare_torch(plan)
     if method.name == "upstream" and not settings.restore.aligned:
         return _load_upstream(settings, plan, method, resolver)
-    detector: Detector | None = None
+    detector, shared = (None, None) if settings.restore.aligned else _load_detector(settings, plan, resolver)
     upsample = _load_background(plan, resolver)
     align: Align = align_faces
-    if not settings.restore.aligned:
-        detector, shared = _load_detector(settings, plan, resolver)
-        if shared is not None:
-            upsample, align = shared.upsampler(upsample), shared.align
-        if people is not None:
-            detector = RecognisingDetector(detector, people)
+    if shared is not None:
+        upsample, align = shared.upsampler(upsample), shared.align
+    if people is not None and detector is not None:
+        detector = RecognisingDetector(detector, people)
     if method.name == "precomputed":
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
-    gallery = None if people is None else people.gallery
-    make = _maker(settings, plan, resolver, gallery, detector=detector, upsample=upsample, align=align)
+    make = _maker(settings, plan, resolver, people, detector=detector, upsample=upsample, align=align)
     if method.name != "auto":
         return make(method)
     makers = {member.key: partial(make, member) for member in method.members}
@@ -124,7 +121,7 @@ def _load_restorer(settings: Settings, plan: Plan, method: Method, resolver: Res
 
 
 def _maker(
-    settings: Settings, plan: Plan, resolver: Resolver, gallery: Gallery | None, **stages: Any
+    settings: Settings, plan: Plan, resolver: Resolver, people: People | None, **stages: Any
 ) -> Callable[[Method], Restorer]:
     """What makes the restorer of a method; the mask and the guard are loaded once, whatever is made."""
     recipe, paths = plan.recipe, resolver.paths
@@ -132,8 +129,10 @@ def _maker(
     mask = kept.load(load_mask, kind, paths["mask"], device=plan.device) if "mask" in paths else None
     guard = None
     if recipe.identity_min is not None:
-        embed = kept.load(load_embedder, paths["guard"], device=plan.device)
-        guard = IdentityGuard(embed, minimum=recipe.identity_min, gallery=gallery)
+        if people is None:
+            guard = IdentityGuard(kept.load(load_embedder, paths["guard"], device=plan.device), minimum=recipe.identity_min)
+        else:
+            guard = IdentityGuard(people.embed, minimum=recipe.identity_min, gallery=people.gallery)
 
     @lasting_memory()
     def make(one: Method) -> Restorer:
