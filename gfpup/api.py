@@ -163,11 +163,12 @@ def load(backend: str = "gfpgan", **options: Unpack[Options]) -> Restorer:
 
     with _resolver(settings) as resolver:
         made, method = plan_or_name_missing(settings, hardware.probe(), resolver)
-    for sentence in made.warnings:
-        warnings.warn(sentence, stacklevel=2)
-    resolver.mark_warnings_shown()
     with _threads(made.threads):
-        return Restorer(made, settings, components.load(settings, made, method, resolver))
+        people = components.load_people(settings, made, resolver)
+        for sentence in (*made.warnings, *(() if people is None else people.sentences())):
+            warnings.warn(sentence, stacklevel=2)
+        resolver.mark_warnings_shown()
+        return Restorer(made, settings, components.load(settings, made, method, resolver, people=people))
 
 
 def plan(backend: str = "gfpgan", **options: Unpack[Options]) -> Plan:

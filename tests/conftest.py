@@ -35,7 +35,7 @@ LONGEST_FIRST = (
     "api", "verify", "methods_run", "shared_stages", "gfpgan_run", "codeformer_backend", "composition", "sweep", "auto_run",
     "full_reference", "codeformer", "memory_efficient", "export_command", "report_browser", "python_page", "planner", "tiers",
     "background_run", "restoreformer_backend", "tracking", "bench_command", "plugin", "scored_run", "batch_tolerance",
-    "tracked_run", "torchvision_shim", "gfpgan_backend", "classical", "detect",
+    "tracked_run", "people_run", "torchvision_shim", "gfpgan_backend", "classical", "detect",
 )
 # fmt: on
 """The files that take longest, by their time: a worker that took one of them last would end long after the others."""

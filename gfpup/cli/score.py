@@ -112,11 +112,15 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _metrics(given: Sequence[str] | None) -> tuple[str, ...]:
-    from gfpup.evaluation.metrics import expand
+    from gfpup.evaluation.metrics import GALLERY, expand
 
     names = expand(name for part in given or ("fast",) for name in part.split(",") if name)
     if not names:
         raise GfpupError(f"--metrics {','.join(given or ())} names no metric: give fast, full or a list such as psnr,ssim.")
+    if by_person := [name for name in names if name in GALLERY]:
+        raise GfpupError(
+            f"{by_person[0]} is measured by gfpup run with the photos of --people, not by gfpup score: leave it out."
+        )
     return names
 
 

@@ -43,7 +43,8 @@ class FaceChoice:
     `min_px` bounds the shorter side of a face's box, `min_eye_distance_px` the distance of its eyes (5 in the official code),
     `min_score` the detector's score. A face whose centre lies in one of `leave_alone` (boxes xyxy, photo pixels) is not
     touched, and with `keep_large` none that would lose detail in the method's crop. `picked` names the faces of single photos
-    by their numbers in the record, under the photo's file name or the end of its path; other photos are not concerned.
+    by their numbers in the record, under the photo's file name or the end of its path; other photos are not concerned. Where
+    `persons` are named, faces of nobody else are restored.
     """
 
     which: str | int = "all"
@@ -53,6 +54,7 @@ class FaceChoice:
     leave_alone: tuple[tuple[float, float, float, float], ...] = ()
     keep_large: bool = False
     picked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    persons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Recipe:
     `results` is the folder of another tool's results, `rules` the SHA-256 of the rules of `auto`, `members` are an
     ensemble's or those that `auto` chooses from. `damage` is the protocol and seed of synthetic photos, `detect_size` None
     where it goes by the photo, `faces` the choice of faces, `tiles` the side and overlap in px, `device` a kind of device,
-    `threads` None where they change nothing.
+    `threads` None where they change nothing. `people` are a digest of the photos of persons and the false match rate.
     """
 
     backend: str
@@ -107,13 +109,15 @@ class Recipe:
     threads: int | None
     checkpoints: Mapping[str, str]
     write: Encoding
+    people: Mapping[str, Any] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Ready for JSON. The names and what is left out are those of all manifests so far, which must stay readable."""
         found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         if not self.write.mark:
             del found["write"]["mark"]
-        return {key: value for key, value in found.items() if value or key not in ("results", "rules", "members", "keep_tone")}
+        optional = ("results", "rules", "members", "keep_tone", "people")
+        return {key: value for key, value in found.items() if value or key not in optional}
 
 
 @dataclass(frozen=True)

@@ -75,16 +75,30 @@ class Photo:
         return as_8_bit(self.pixels)
 
 
+@dataclass(frozen=True)
+class Recognition:
+    """Who a face is: the `person`, None where it is not similar enough to anybody, and the cosine to the `nearest` person.
+
+    `similarity`, -1 to 1, is that to the most similar photo of the nearest person.
+    """
+
+    person: str | None
+    nearest: str
+    similarity: float
+
+
 @dataclass(frozen=True, eq=False)
 class Face:
     """One face in a photo: `box_xyxy` in photo pixels, `score` in [0, 1], `landmarks_xy` (5, 2) float64.
 
     The five landmarks are left eye, right eye, nose tip, left and right mouth corner, left and right as seen in the picture.
+    `recognition` is None where the run has no photos of persons.
     """
 
     box_xyxy: tuple[float, float, float, float]
     score: float
     landmarks_xy: Float64
+    recognition: Recognition | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +131,7 @@ class FaceResult:
     output: UInt8 | None = None
     """The restored crop, uint8, of the size of the crop."""
     identity: float | None = None
-    """Cosine similarity to the input, after the identity guard where one ran."""
+    """Cosine similarity to the input, or to its person's photos, after the identity guard where one ran."""
     guarded: bool = False
     """Whether the identity guard blended the face back, or left it as it was."""
 

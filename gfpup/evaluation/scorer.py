@@ -26,6 +26,7 @@ from gfpup.ops.resize import resize
 if TYPE_CHECKING:
     from gfpup.evaluation.metrics.set_level import FaceSets
     from gfpup.evaluation.metrics.statistics import Statistics
+    from gfpup.models.recognition import People
 
 Find = Callable[[str], Path]
 """From a checkpoint's catalogue name to its verified file; raises GfpupError with the reason where there is none."""
@@ -75,7 +76,7 @@ class Scorer:
 
         Without a reference, full-reference metrics and `deg` are taken against the degraded photo and called
         `<name>_to_input`; `identity` is taken against both where there are both. Never is one put in the other's place. A pair
-        of different aspect is missing with that reason.
+        of different aspect is missing with that reason. Of `identity_gallery` the degraded face says whose photos count.
         """
         whole = _whole_pairs(pictures)
         crops = {face: _face_crops(pictures, affine) for face, affine in (pictures.affines or {}).items()}
@@ -151,23 +152,27 @@ def load_scorer(
     device: str = "cpu",
     allow: Callable[[str, str], None] | None = None,
     statistics: Mapping[str, Statistics] | None = None,
+    people: People | None = None,
 ) -> Scorer:
     """Load the metrics `names` (presets allowed), each once; what cannot be loaded is missing with its reason.
 
-    `statistics`, by the protocol of their features, take the place of the reference faces. `allow(licence_id, what)` raises
+    `statistics`, by the protocol of their features, take the place of the reference faces; `people` are what `identity_gallery`
+    compares with. `allow(licence_id, what)` raises
     GfpupError where the licence of an installed package needs a consent that was not given. Raises MetricError for a name that
     no metric has.
     """
     scorer = Scorer({}, {}, catalogue.expand(names), device=device)
     extractors: dict[str, Any] = {}
+    if people is not None:
+        scorer.loaded |= _of_gallery(scorer.names, people)
     for name in scorer.names:
         row = facts(name)
-        if not row.entry:
+        if not row.entry or name in scorer.loaded:
             continue
         try:
             if allow is not None and row.licence_id == catalogue.POLYFORM:
                 allow(row.licence_id, f"the metric {name} and its package pyiqa")
-            files = {weight: find(weight) for weight in row.weights}
+            files = {weight: find(weight) for weight in row.weights if row.kind != "gallery"}
             metric: Any = extractors.get(row.entry) or catalogue.load(name, files, device=device)
         except GfpupError as error:
             scorer.missing[name] = str(error)
@@ -180,6 +185,15 @@ def load_scorer(
         else:
             scorer.loaded[name] = metric
     return scorer
+
+
+def _of_gallery(names: Sequence[str], people: People) -> dict[str, Metric]:
+    """Those of the metrics that compare with `people`, who bring the network along."""
+    from gfpup.evaluation.metrics import identity_gallery
+
+    compare = identity_gallery.Comparison(people)
+    kinds = (identity_gallery.IdentityGallery, identity_gallery.IdentityGalleryMean, identity_gallery.IdentityGalleryMargin)
+    return {kind.name: kind(compare) for kind in kinds if kind.name in names}
 
 
 def require(scorer: Scorer) -> None:
@@ -211,6 +225,8 @@ def _targets(kind: Kind, name: str, *, referenced: bool) -> list[tuple[str, str]
     """The suffixes of a metric's names and the pictures that it is taken against: "reference", "input" or none."""
     if kind == "no_reference":
         return [("", "")]
+    if kind == "gallery":
+        return [("", "input")]
     to_input = [(TO_INPUT, "input")] if name.startswith("identity") or not referenced else []
     return [("", "reference"), *to_input] if referenced else to_input
 

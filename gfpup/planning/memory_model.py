@@ -231,7 +231,7 @@ def _aids(settings: Settings) -> Iterator[Network]:
             mask = "parsenet" if official else "bisenet"
         if mask in AIDS and (official or not backends.facts(settings.backend.name).whole_photos):
             yield AIDS[mask].plain() if official else AIDS[mask]
-    if settings.guard.identity_min is not None:
+    if settings.guard.identity_min is not None or settings.people.folder is not None:
         yield AIDS["arcface-ir-se50"]
 
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
+from gfpup.core import registry
 from gfpup.core.errors import GfpupError
 from gfpup.core.plan import Decision, Encoding, FaceChoice, Plan, Recipe
 from gfpup.machine.hardware import Machine
 from gfpup.models import backends
+from gfpup.photos.people import digest_of, find_people, nobodys
 from gfpup.planning.detector import plan_detector, plan_looks
 from gfpup.planning.memory_model import Placement
 from gfpup.planning.method import Method, plan_method
@@ -52,6 +54,7 @@ def make_plan(
         method = plan_method(settings, resolver, sweeping=sweeping)
     detector = plan_detector(settings, resolver)
     mask = _plan_mask(settings, resolver, method)
+    people = _plan_people(settings, resolver)
     guard = _plan_guard(settings, resolver)
     background = _plan_background(settings, resolver, placement)
     tiles = _plan_tiles(settings, background.value, placement)
@@ -63,6 +66,7 @@ def make_plan(
         detector=detector.value,
         mask=mask.value,
         identity_min=guard.value,
+        people=people.value,
         background=background.value,
         tiles=tiles.value,
         # Sums are taken in another order with another number of threads; nobody sees it, but the bytes differ.
@@ -70,7 +74,7 @@ def make_plan(
         checkpoints=dict(sorted(resolver.digests.items())),
     )
     before: Reasons = (placement.tier, placement.device, *method.reasons, *left_out, placement.dtype, placement.engine)
-    faces: Reasons = (detector, *plan_looks(settings, detector.value), mask, guard)
+    faces: Reasons = (detector, *plan_looks(settings, detector.value), mask, *((people,) if people.value else ()), guard)
     after: Reasons = (*faces, background, tiles, placement.face_batch, workers, threads, placement.memory)
     plan = Plan(
         recipe=recipe,
@@ -88,6 +92,7 @@ def make_plan(
 
 def _recipe(settings: Settings, method: Method, placement: Placement, **decided: Any) -> Recipe:
     """What decides the bytes: the method, the placement, what was asked for, and the other decisions."""
+    faces = {**asdict(settings.faces), "persons": sorted(settings.faces.persons)}
     write = {field.name: getattr(settings.write, field.name) for field in fields(Encoding)}
     # A run that never marks anything is the same with the flag and without.
     write["mark"] = settings.write.mark and bool(method.source_type or decided["background"] != "none")
@@ -107,8 +112,8 @@ def _recipe(settings: Settings, method: Method, placement: Placement, **decided:
         detection_threshold=settings.detect.threshold,
         detect_size=settings.detect.size,
         turn=settings.detect.turn,
-        # Folders made before faces could be picked stay what they are.
-        faces={key: value for key, value in asdict(settings.faces).items() if value or key != "picked"},
+        # Folders made before faces could be picked, or chosen by person, stay what they are.
+        faces={key: value for key, value in faces.items() if value or key not in ("picked", "persons")},
         device=placement.device.value.kind,
         write=Encoding(**write),
     )
@@ -138,6 +143,7 @@ def _leave_out_unused(settings: Settings, *, sweeping: bool) -> tuple[Settings, 
         unused["a choice of faces other than all and center"] = {"faces": replace(settings.faces, **asdict(usual))}
         if settings.detect.name in detect.WITHOUT_CHECKPOINT:
             unused[f"--detector {settings.detect.name}"] = {"detect.name": "auto"}
+        unused["--people"] = {"people.folder": None}
     why = "which restores nothing" if name == "identity" else "which delivers whole photos"
     left_out: list[Decision[Any]] = []
     for flag, neutral in unused.items():
@@ -178,11 +184,38 @@ def _plan_mask(settings: Settings, resolver: Resolver, method: Method) -> Decisi
     return Decision("mask", "feather", unavailable)
 
 
+def _plan_people(settings: Settings, resolver: Resolver) -> Decision[Mapping[str, Any] | None]:
+    """What of the photos of persons decides bytes: their digest, and when a face counts as one of them."""
+    folder, persons = settings.people.folder, settings.faces.persons
+    if folder is None:
+        if persons:
+            raise GfpupError("--person chooses among the persons of --people: give the folder with their photos, --people DIR.")
+        return Decision("people", None, "no photos of persons are given; --people names them")
+    if settings.restore.aligned:
+        raise GfpupError("--people finds faces in photos, and --aligned takes each photo for a face: leave out one of them.")
+    listing = find_people(folder)
+    for name in persons:
+        if name not in listing:
+            raise GfpupError(registry.unknown("person", name, listing))
+    if loose := nobodys(folder, listing):
+        some = ", ".join(path.name for path in loose[:3]) + (", ..." if len(loose) > 3 else "")
+        resolver.warnings.append(f"photos that lie in {folder} itself show nobody in particular and are left out: {some}.")
+    count = sum(map(len, listing.values()))
+    value = {"photos": digest_of(listing), "false_match": settings.people.false_match}
+    return Decision("people", value, f"faces are recognised by {count} photos of {', '.join(listing)} in {folder}")
+
+
 def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None]:
-    if settings.guard.identity_min is None:
+    """How like its input a face has to stay; recognising persons takes the same network."""
+    minimum, to_people = settings.guard.identity_min, settings.people.folder is not None
+    if minimum is not None or to_people:
+        resolver.use("guard", "arcface-ir-se50", settings.guard.path)
+    if minimum is None:
         return Decision("identity_min", None, "no face has to stay like its input; --identity-min sets how much")
-    resolver.use("guard", "arcface-ir-se50", settings.guard.path)
-    return Decision("identity_min", settings.guard.identity_min, "faces less like their input are blended back towards it")
+    why = "faces less like their input are blended back towards it"
+    if to_people:
+        why = "faces less like the photos of their person are blended back to their input; faces of nobody are held to that"
+    return Decision("identity_min", minimum, why)
 
 
 def _plan_background(settings: Settings, resolver: Resolver, placement: Placement) -> Decision[str]:

@@ -135,12 +135,24 @@ class Faces(FaceChoice):
     picked: Mapping[str, tuple[int, ...]] = option(
         [], Flag("--pick-faces", "restore only these faces of one photo, by their numbers in the record, or none; repeatable",
                  "PHOTO=N,N"), kind="list")
+    persons: tuple[str, ...] = option(
+        [], Flag("--person", "restore only the faces of this person of --people; repeat for more", "NAME"), kind="list")
+
+@dataclass(frozen=True)
+class People:
+    """Photos of the persons in the photos."""
+    folder: Path | None = option(
+        None, Flag("--people", "recognise faces by other photos of the persons: a folder with a folder for each", "DIR"))
+    false_match: float = option(
+        0.01, Flag("--false-match", "recognise where at most this share of the photos of --people match another person's", "X"),
+        low=0, high=1)
 
 @dataclass(frozen=True)
 class Guard:
-    """How like its input a restored face has to stay."""
+    """How like its input, or its person's other photos, a restored face has to stay."""
     identity_min: float | None = option(
-        None, Flag("--identity-min", "blend each face back until it is this similar to its input", "X"), low=0, high=1)
+        None, Flag("--identity-min", "blend each face back until it is this similar to its input, or to --people", "X"),
+        low=0, high=1)
     path: Path | None = option(None, Flag("--identity-path", "measure that with this ArcFace IR-SE50 checkpoint", "FILE"))
 
 @dataclass(frozen=True)
@@ -253,6 +265,7 @@ class Settings:
         low=0, section="method")
     detect: Detect = node(Detect, section="faces")
     faces: Faces = node(Faces, section="faces")
+    people: People = node(People, section="faces")
     guard: Guard = node(Guard, section="faces")
     paste: Paste = node(Paste, section="faces")
     weights: Weights = node(Weights, section="weights", scope="weights")

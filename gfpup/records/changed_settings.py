@@ -14,7 +14,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "upscale": "--upscale", "aligned": "--aligned", "strength": "--strength", "match_color": "--match-color",
     "keep_tone": "--keep-tone", "detector": "--detector", "detection_threshold": "--detection-threshold",
     "detect_size": "--detect-size", "turn": "--turn", "mask": "--mask", "identity_min": "--identity-min",
-    "background": "--background",
+    "people.false_match": "--false-match", "background": "--background",
     "faces.which": "--faces", "faces.min_px": "--min-face", "faces.min_eye_distance_px": "--min-eye-distance",
     "faces.min_score": "--min-score", "faces.keep_large": "--keep-large-faces",
     "write.ext": "--ext", "write.suffix": "--suffix",
@@ -25,7 +25,8 @@ WHOLE: Final[Mapping[str, str]] = {
     "damage": "the damage of --source synthetic", "mode": "--high-quality or --memory-efficient",
     "rules": "the rules of --auto", "members": "the methods of --auto or --ensemble-backends",
     "checkpoints": "the checkpoints", "tiles": "--tile or --tile-overlap",
-    "faces.leave_alone": "--leave-alone", "faces.picked": "--pick-faces", "write.metadata": "--strip-metadata",
+    "faces.leave_alone": "--leave-alone", "faces.picked": "--pick-faces", "faces.persons": "--person",
+    "people.photos": "the photos of --people", "write.metadata": "--strip-metadata",
     "write.mark": "the mark in XMP (--no-mark)",
 }
 """What has no flag of its own, or no value that a person would recognise: these are only named."""

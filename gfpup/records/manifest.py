@@ -198,8 +198,8 @@ def reused(photos: Collection[PhotoRecord]) -> dict[str, dict[str, Any]]:
 
 
 def _face(result: FaceResult) -> dict[str, Any]:
-    crop = result.crop
-    return {
+    crop, shown = result.crop, result.face.recognition
+    found: dict[str, Any] = {
         "box_xyxy": [round(v, 3) for v in result.face.box_xyxy],
         "score": round(result.face.score, 6),
         "landmarks_xy": [[round(float(x), 3), round(float(y), 3)] for x, y in result.face.landmarks_xy],
@@ -210,3 +210,6 @@ def _face(result: FaceResult) -> dict[str, Any]:
         "identity": None if result.identity is None else round(result.identity, 6),
         "guarded": result.guarded,
     }
+    if shown is not None:
+        found |= {"person": shown.person, "nearest_person": shown.nearest, "similarity": round(shown.similarity, 6)}
+    return found

@@ -14,7 +14,10 @@ from gfpup.evaluation.metrics.cost import unshared
 
 @dataclass(frozen=True, eq=False)
 class FaceRecord:
-    """One face: its box in pixels of the photo, the affine that cut it out where it was, and what became of it."""
+    """One face: its box in pixels of the photo, the affine that cut it out where it was, and what became of it.
+
+    `person` is who it was recognised as, and `similarity` that to the nearest person, where the run had photos of persons.
+    """
 
     box_xyxy: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     affine: list[list[float]] | None = None
@@ -23,6 +26,8 @@ class FaceRecord:
     failed: bool = False
     reason: str | None = None
     guarded: bool = False
+    person: str | None = None
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,39 +1,38 @@
-"""The identity guard: a restored face that no longer looks like its input is blended back until it does, or left as it was."""
+"""The identity guard: a restored face that no longer looks like its input is blended back until it does, or left as it was.
+
+Where the run has photos of the persons, a face that is one of them is held to those photos instead.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import AlignedCrop, Float32, Float64, UInt8
-from gfpup.models.nets.arcface import ArcFaceIRSE50, arcface_crop, rgb_112
-from gfpup.models.nets.loading import load_network
+from gfpup.models.nets.arcface import arcface_crop
+from gfpup.models.recognition import Embedder
 from gfpup.ops import geometry
 from gfpup.ops.color import to_uint8, to_unit
-
-CHECKPOINT: Final = "arcface-ir-se50"
+from gfpup.ops.gallery import Gallery
 
 SHARES: Final = (0.8, 0.6, 0.4, 0.2)
 """The shares of the restoration that are tried, largest first; each is measured, because similarity need not fall evenly."""
-
-Embedder = Callable[[UInt8], Float64]
-"""Who a face is: (112, 112, 3) uint8 RGB in ArcFace's template to (512,) float64, of any length."""
+INPUT: Final = "its input"
 
 
 @dataclass(frozen=True)
 class GuardNote:
-    """What the guard measured: cosine similarity to the input `before` and `after`, and the `share` of the restoration kept."""
+    """What the guard measured: the cosine `before` and `after`, `to` its input or a person, and the `share` that was kept."""
 
     minimum: float
     before: float
     after: float
     share: float
+    to: str = INPUT
 
     @property
     def changed(self) -> bool:
@@ -42,53 +41,58 @@ class GuardNote:
     @property
     def sentence(self) -> str:
         if not self.changed:
-            return f"identity {self.before:.2f} to its input, at or over the minimum {self.minimum:.2f}"
-        found = f"identity {self.before:.2f} to its input was under the minimum {self.minimum:.2f}"
+            return f"identity {self.before:.2f} to {self.to}, at or over the minimum {self.minimum:.2f}"
+        found = f"identity {self.before:.2f} to {self.to} was under the minimum {self.minimum:.2f}"
         if self.share == 0.0:
-            return f"{found}, and no share of the restoration passed: left as it was"
+            own = "" if self.to == INPUT else f" (its input has {self.after:.2f})"
+            return f"{found}, and no share of the restoration passed: left as it was{own}"
         return f"{found}: blended back to {self.share:.0%} of the restoration, which has {self.after:.2f}"
 
 
 class IdentityGuard:
-    """Holds restored faces to a smallest similarity `minimum`, 0 to 1, with their inputs."""
+    """Holds restored faces to a smallest similarity `minimum`, 0 to 1, with their inputs.
 
-    def __init__(self, embed: Embedder, *, minimum: float) -> None:
+    With a `gallery`, a face that was recognised is held to the most similar photo of its person instead.
+    """
+
+    def __init__(self, embed: Embedder, *, minimum: float, gallery: Gallery | None = None) -> None:
         self._embed = embed
+        self._gallery = gallery
         self.minimum = checked_minimum(minimum)
 
     def __call__(self, crop: AlignedCrop, restored: Float32) -> tuple[Float32, GuardNote]:
         """Judge one face: `restored` (s, s, 3) float32 in [0, 255] comes back whole, blended or as the input."""
-        landmarks = geometry.apply(crop.affine, np.asarray(crop.face.landmarks_xy, np.float64))
-        who = self._embed(arcface_crop(crop.pixels, landmarks))
+        likeness, to = self._measure(crop)
         original = crop.pixels.astype(np.float32)
         before = 0.0
         for share in (1.0, *SHARES):
             blend = restored if share == 1.0 else original + np.float32(share) * (restored - original)
-            likeness = similarity(who, self._embed(arcface_crop(to_uint8(to_unit(blend)), landmarks)))
-            before = likeness if share == 1.0 else before
-            if likeness >= self.minimum:
-                return blend, GuardNote(self.minimum, before, likeness, share)
-        return original, GuardNote(self.minimum, before, 1.0, 0.0)
+            found = likeness(to_uint8(to_unit(blend)))
+            before = found if share == 1.0 else before
+            if found >= self.minimum:
+                return blend, GuardNote(self.minimum, before, found, share, to)
+        after = 1.0 if to == INPUT else likeness(crop.pixels)
+        return original, GuardNote(self.minimum, before, after, 0.0, to)
 
+    def _measure(self, crop: AlignedCrop) -> tuple[Callable[[UInt8], float], str]:
+        """What measures a version of the crop's pixels, and what it is compared with, in words."""
+        recognition = crop.face.recognition
+        person = None if recognition is None else recognition.person
+        gallery = self._gallery
+        if gallery is None or person is None:
+            landmarks = geometry.apply(crop.affine, np.asarray(crop.face.landmarks_xy, np.float64))
+            own = self._embed(arcface_crop(crop.pixels, landmarks))
+            return lambda pixels: similarity(own, self._embed(arcface_crop(pixels, landmarks))), INPUT
+        # The gallery's faces were cut by the template, whichever template the method has.
+        from_standard = geometry.compose(crop.affine, geometry.invert(geometry.to_standard_crop(crop)))
+        template = geometry.apply(from_standard, geometry.TEMPLATE_512_XY)
+        photos = gallery.people[person]
 
-def load_guard(path: Path, *, minimum: float, device: str = "cpu") -> IdentityGuard:
-    """Load the guard from the checkpoint of ArcFace IR-SE50 at `path`.
+        def likeness(pixels: UInt8) -> float:
+            face = self._embed(arcface_crop(pixels, template))
+            return max(similarity(photo, face) for photo in photos)
 
-    Raises:
-        GfpupError: a `minimum` outside 0 to 1.
-        CheckpointError: the file is not a checkpoint, or is one of another network.
-
-    Source: Deng et al., "ArcFace" (CVPR 2019); the network as facexlib's recognition loads it.
-    """
-    checked_minimum(minimum)
-    network = load_network(ArcFaceIRSE50, path, name=CHECKPOINT, device=device)
-
-    @torch.inference_mode()
-    def embed(face: UInt8) -> Float64:
-        embedding: Float64 = network(rgb_112(face).to(device))[0].double().cpu().numpy()
-        return embedding
-
-    return IdentityGuard(embed, minimum=minimum)
+        return likeness, f"the photos of {person}"
 
 
 def similarity(a: Float64, b: Float64) -> float:

@@ -60,6 +60,8 @@ def select_faces(
     picked = _picked(path, choice)
     if picked is not None:
         reasons = [reason if i in picked else reason or "it was not picked" for i, reason in enumerate(reasons)]
+    if choice.persons:
+        reasons = [reason or _of_another(face, choice) for face, reason in zip(faces, reasons, strict=True)]
     left = [i for i, reason in enumerate(reasons) if reason is None]
     for i in set(left) - set(_kept(faces, left, size_hw, choice.which)):
         which = f"one of the {choice.which} largest" if isinstance(choice.which, int) else f"the {choice.which} one"
@@ -90,6 +92,19 @@ def _refusal(face: Face, choice: FaceChoice) -> str | None:
         if a0 <= cx <= a1 and b0 <= cy <= b1:
             return f"it lies in the region {a0:g},{b0:g},{a1:g},{b1:g} that is left alone"
     return None
+
+
+def _of_another(face: Face, choice: FaceChoice) -> str | None:
+    """Why a face is not one of the persons that were asked for, None where it is."""
+    shown = face.recognition
+    if shown is None:
+        return "nobody can be recognised in it"
+    if shown.person in choice.persons:
+        return None
+    found = f"{shown.similarity:.2f} to the photos of {shown.nearest}"
+    if shown.person is None:
+        return f"it is nobody of --people ({found} at most)"
+    return f"it is {shown.person} ({found}), who was not asked for"
 
 
 def _kept(faces: Sequence[Face], left: list[int], size_hw: tuple[int, int], which: str | int) -> list[int]:

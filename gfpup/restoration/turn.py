@@ -68,7 +68,8 @@ def turned_face(face: Face, turn: int, size_hw: tuple[int, int]) -> Face:
         points = np.stack([h - 1 - points[:, 1], points[:, 0]], axis=1)
         h, w = w, h
     corners = points[:2]
-    return make_face(np.concatenate([corners.min(axis=0), corners.max(axis=0)]), face.score, points[2:])
+    turned = make_face(np.concatenate([corners.min(axis=0), corners.max(axis=0)]), face.score, points[2:])
+    return replace(turned, recognition=face.recognition)
 
 
 def turned_photo(photo: Photo, turn: int) -> Photo:

@@ -12,14 +12,17 @@ import cv2
 import torch
 
 from gfpup.core.plan import Plan
-from gfpup.core.types import Backend
+from gfpup.core.types import Backend, Detector
 from gfpup.evaluation import metrics
+from gfpup.evaluation.metrics import GALLERY
 from gfpup.evaluation.scorer import Scorer, load_scorer, require
 from gfpup.machine.allocator import lasting_memory
 from gfpup.models import backends
 from gfpup.models.backends.ensemble import FlipEnsemble
 from gfpup.models.backends.precomputed import Precomputed
+from gfpup.models.recognition import People, load_embedder
 from gfpup.ops.resize import resize
+from gfpup.photos.people import find_people
 from gfpup.planning.method import Method
 from gfpup.planning.settings import Settings
 from gfpup.records.items import NOT_TIMED
@@ -28,8 +31,9 @@ from gfpup.restoration.align import align_faces
 from gfpup.restoration.auto import AutoRestorer
 from gfpup.restoration.detect import load_detector
 from gfpup.restoration.external import WholePhotoRestorer
-from gfpup.restoration.identity_guard import load_guard
+from gfpup.restoration.identity_guard import IdentityGuard
 from gfpup.restoration.parsing import load_mask
+from gfpup.restoration.people import RecognisingDetector, gather
 from gfpup.restoration.restorer import Restorer, Upsampler
 from gfpup.restoration.select import Align
 from gfpup.restoration.shared_stages import SharedStages
@@ -45,57 +49,90 @@ from gfpup.weights.store import locate
 VERSIONS_OF = ("torch", "lightning", "hydra-core", "numpy", "opencv-python-headless", "pillow", "scikit-image")
 
 
-def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
-    """Load the detector, the method and whatever else `plan` names; results carry the mark that their files are to have."""
-    restorer = _load_restorer(settings, plan, method, resolver)
+def load(settings: Settings, plan: Plan, method: Method, resolver: Resolver, *, people: People | None = None) -> PhotoRestorer:
+    """Load the detector, the method and whatever else `plan` names; results carry the mark that their files are to have.
+
+    `people` are what `load_people` gave.
+    """
+    restorer = _load_restorer(settings, plan, method, resolver, people)
     own_checkpoint = settings.weights.model is not None
     return MarkingRestorer(restorer, plan.recipe, method, own_checkpoint=own_checkpoint) if plan.recipe.write.mark else restorer
 
 
-@lasting_memory()
-def _load_restorer(settings: Settings, plan: Plan, method: Method, resolver: Resolver) -> PhotoRestorer:
+def load_people(settings: Settings, plan: Plan, resolver: Resolver) -> People | None:
+    """Recognise the persons in the photos of `--people`; None where the run has none.
+
+    Raises: GfpupError: no photo of one of the persons shows exactly one face.
+    """
+    folder = settings.people.folder
+    if plan.recipe.people is None or folder is None:
+        return None
+    _prepare_torch(plan)
+    with lasting_memory():
+        embed = kept.load(load_embedder, resolver.paths["guard"], device=plan.device)
+        detector, _ = _load_detector(settings, plan, resolver)
+    return gather(find_people(folder), detector, embed, false_match=settings.people.false_match)
+
+
+def _prepare_torch(plan: Plan) -> None:
     torch.set_num_threads(plan.threads)
     cv2.setNumThreads(plan.threads)
     torch.backends.cudnn.allow_tf32 = False  # else "float32" convolutions on a GPU keep 10 bits of 23
+
+
+def _load_detector(settings: Settings, plan: Plan, resolver: Resolver) -> tuple[Detector, SharedStages | None]:
+    """The detector, behind the stages that are shared with other runs, where there are such."""
+    detect = settings.detect
+    detector: Detector = kept.load(
+        load_detector,
+        plan.recipe.detector,
+        path=resolver.paths.get("detector"),
+        threshold=detect.threshold,
+        detect_size=detect.size,
+        device=plan.device,
+    )
+    if detect.turn != "none":
+        detector = TurningDetector(detector)
+    shared = load_shared(settings, plan, resolver, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
+    return (detector if shared is None else shared.detector(detector)), shared
+
+
+@lasting_memory()
+def _load_restorer(settings: Settings, plan: Plan, method: Method, resolver: Resolver, people: People | None) -> PhotoRestorer:
+    _prepare_torch(plan)
     if method.name == "upstream" and not settings.restore.aligned:
         return _load_upstream(settings, plan, method, resolver)
-    recipe, paths, detect = plan.recipe, resolver.paths, settings.detect
-    detector = None
-    if not settings.restore.aligned:
-        detector = kept.load(
-            load_detector,
-            recipe.detector,
-            path=paths.get("detector"),
-            threshold=detect.threshold,
-            detect_size=detect.size,
-            device=plan.device,
-        )
-    if detector is not None and detect.turn != "none":
-        detector = TurningDetector(detector)
+    detector, shared = (None, None) if settings.restore.aligned else _load_detector(settings, plan, resolver)
     upsample = _load_background(plan, resolver)
     align: Align = align_faces
-    shared = load_shared(settings, plan, resolver, warn=lambda said: print(f"gfpup: {said}", file=sys.stderr))
-    if shared is not None and detector is not None:
-        detector, upsample, align = shared.detector(detector), shared.upsampler(upsample), shared.align
+    if shared is not None:
+        upsample, align = shared.upsampler(upsample), shared.align
+    if people is not None and detector is not None:
+        detector = RecognisingDetector(detector, people)
     if method.name == "precomputed":
         assert settings.precomputed.folder is not None
         results = Precomputed(settings.precomputed.folder, settings.precomputed.mapping)
         return WholePhotoRestorer(results, detector, settings.faces, align)
-    make = _maker(settings, plan, resolver, detector=detector, upsample=upsample, align=align)
+    make = _maker(settings, plan, resolver, people, detector=detector, upsample=upsample, align=align)
     if method.name != "auto":
         return make(method)
     makers = {member.key: partial(make, member) for member in method.members}
     return AutoRestorer(detector, makers, selection=settings.faces, from_files=settings.source.kind != "synthetic")
 
 
-def _maker(settings: Settings, plan: Plan, resolver: Resolver, **stages: Any) -> Callable[[Method], Restorer]:
+def _maker(
+    settings: Settings, plan: Plan, resolver: Resolver, people: People | None, **stages: Any
+) -> Callable[[Method], Restorer]:
     """What makes the restorer of a method; the mask and the guard are loaded once, whatever is made."""
     recipe, paths = plan.recipe, resolver.paths
     kind: Any = recipe.mask
     mask = kept.load(load_mask, kind, paths["mask"], device=plan.device) if "mask" in paths else None
     guard = None
     if recipe.identity_min is not None:
-        guard = kept.load(load_guard, paths["guard"], minimum=recipe.identity_min, device=plan.device)
+        if people is None:
+            guard = IdentityGuard(kept.load(load_embedder, paths["guard"], device=plan.device), minimum=recipe.identity_min)
+        else:
+            guard = IdentityGuard(people.embed, minimum=recipe.identity_min, gallery=people.gallery)
 
     @lasting_memory()
     def make(one: Method) -> Restorer:
@@ -152,8 +189,10 @@ def _load_upstream(settings: Settings, plan: Plan, method: Method, resolver: Res
     return UpstreamRestorer(loaded, upscale=settings.restore.upscale, only_center=settings.faces.which == "center")
 
 
-def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer | None:
+def load_metrics(settings: Settings, plan: Plan, resolver: Resolver, *, people: People | None = None) -> Scorer | None:
     """Load the metrics that were asked for; one that is not available is missing with its reason.
+
+    `people` are what `load_people` gave.
 
     Raises: MetricError: an unknown metric, or one that cannot be computed although all are required.
     """
@@ -164,7 +203,9 @@ def load_metrics(settings: Settings, plan: Plan, resolver: Resolver) -> Scorer |
         licences.require_licence(licence_id, what=what, accepted=resolver.accepted)
 
     find = partial(locate, store=resolver.store)
-    scorer = load_scorer(settings.metrics.names, find=find, device=plan.device, allow=allow)
+    scorer = load_scorer(settings.metrics.names, find=find, device=plan.device, allow=allow, people=people)
+    if settings.people.folder is not None and people is None:
+        scorer.missing |= {name: f"--people has no effect on {plan.recipe.backend}" for name in GALLERY if name in scorer.names}
     if settings.metrics.require:
         require(scorer)
     if plan.recipe.backend == "precomputed" and "seconds" in scorer.names:

@@ -102,6 +102,7 @@ def summary(photos: Sequence[PhotoRecord], *, skipped: int, seconds: float) -> d
         "faces_failed": sum(face.failed for face in faces),
         "faces_guarded": sum(face.guarded for face in faces),
         "methods": dict(Counter(photo.method for photo in photos if photo.method).most_common()),
+        "persons": dict(Counter(face.person or "nobody" for face in faces if face.similarity is not None).most_common()),
         "seconds": round(seconds, 3),
         "reused": reused(photos),
         "median_seconds": {stage: round(statistics.median(values), 4) for stage, values in stages.items()},
@@ -153,13 +154,14 @@ def print_summary(facts: Mapping[str, Any], photos: Sequence[PhotoRecord], *, co
         "faces restored": _count(facts["faces_restored"], faces),
         "photos without a face": str(facts["without_faces"]),
         "methods": "  ".join(f"{method} {count}" for method, count in facts.get("methods", {}).items()),
+        "persons": "  ".join(f"{person} {count}" for person, count in facts.get("persons", {}).items()),
         "seconds": f"{facts['seconds']:.1f}",
         "reused": "  ".join(f"{stage} {entry['photos']} of {entry['of']}" for stage, entry in facts["reused"].items()),
         "median seconds a photo": "  ".join(f"{stage} {value:.2f}" for stage, value in facts["median_seconds"].items()),
         "record": facts["manifest"],
         "report": f"gfpup report {shlex.quote(str(Path(facts['manifest']).parent))}",
     }
-    shown = [(name, value) for name, value in rows.items() if value or name not in ("methods", "reused")]
+    shown = [(name, value) for name, value in rows.items() if value or name not in ("methods", "persons", "reused")]
     console.print(_table(f"gfpup: {headline(facts)}", (), shown))
     if facts.get("scores"):
         console.print(score_table(facts["scores"]))

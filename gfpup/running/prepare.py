@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gfpup.core.errors import GfpupError, PhotoError
 from gfpup.core.plan import Plan
+from gfpup.evaluation.metrics import GALLERY
 from gfpup.machine import hardware
 from gfpup.models.backends.precomputed import Precomputed
 from gfpup.ops import degrade
@@ -17,6 +18,7 @@ from gfpup.ops.resize import output_size
 from gfpup.photos import check_size, probe, sources
 from gfpup.photos.formats import LARGE_PIXELS
 from gfpup.photos.pairs import TEST_SETS, check_test_set, match_pairs
+from gfpup.photos.people import also_among, find_people
 from gfpup.photos.sources import SourcePhoto
 from gfpup.planning import planner
 from gfpup.planning.method import Method
@@ -63,6 +65,8 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     if settings.objective is not None and settings.objective.partition("/")[0] not in settings.metrics.names:
         measured = ", ".join(settings.metrics.names) or "nothing"
         raise GfpupError(f"objective={settings.objective} is not measured, but {measured}; add it with --metrics.")
+    if not settings.people.folder and set(GALLERY) & set(settings.metrics.names):
+        raise GfpupError("the metric identity_gallery compares with photos of the persons: give their folder with --people.")
     given = rank is not None
     rank = rank or ranks.find_rank(settings)
     settings = ranks.adapt(settings, rank)
@@ -75,6 +79,8 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
         resolver.warnings += notes
         share = ranks.share_of(machine, rank)
         plan, method = plan_or_name_missing(settings, share, resolver, sweeping=sweeping, earlier=earlier)
+        if plan.recipe.people is not None:
+            plan = replace(plan, warnings=(*plan.warnings, *_said_of_people(settings, tasks)))
         plan = planner.decide(plan, settings, sweeping=sweeping)
     if settings.dry_run and settings.metrics.names:
         from gfpup.records.rescore import lacking_metrics
@@ -83,6 +89,16 @@ def prepare(settings: Settings, *, sweep: Path | None, sweeping: bool, rank: Ran
     if rank.ddp:
         plan = replace(plan, reasons=(rank.decision, *plan.reasons))
     return Prepared(settings, tasks, machine, plan, method, resolver, rank, sweeping)
+
+
+def _said_of_people(settings: Settings, tasks: Sequence[Task]) -> list[str]:
+    """That photos of --people are restored too, if so: a face would be compared with its own photo."""
+    assert settings.people.folder is not None
+    both = also_among(find_people(settings.people.folder), [task.path for task in tasks])
+    if not both:
+        return []
+    named = sources.some([str(path) for path in both])
+    return [f"photos of --people are restored too, and a face compared with its own photo says little: take out {named}."]
 
 
 def find_tasks(settings: Settings, *, exclude: Path) -> tuple[list[Task], tuple[str, ...]]:

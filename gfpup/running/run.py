@@ -127,9 +127,14 @@ def _carry_out(prepared: Prepared, began: float) -> int:
     before = None if overwrite or prepared.rank.external else _finished(prepared, fingerprint)
     if before is not None:
         return _summarise(prepared, dict(before.document), skipped=len(tasks), began=began)
-    scorer = components.load_metrics(settings, plan, prepared.resolver)
-    restorer = components.load(settings, plan, prepared.method, prepared.resolver)
+    people = components.load_people(settings, plan, prepared.resolver)
+    for sentence in () if people is None or settings.screen.quiet else people.sentences():
+        print(f"gfpup: {one_line(sentence)}", file=sys.stderr)
+    scorer = components.load_metrics(settings, plan, prepared.resolver, people=people)
+    restorer = components.load(settings, plan, prepared.method, prepared.resolver, people=people)
     header = _header(prepared, fingerprint, [] if scorer is None else components.metrics_record(scorer))
+    if people is not None:
+        header["people"] = people.facts()
     with Manifest(settings.output, header, overwrite=overwrite) as manifest:
         document, skipped = _restore(prepared, manifest, restorer, scorer)
     return _summarise(prepared, document, skipped=skipped, began=began)

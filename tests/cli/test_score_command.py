@@ -234,6 +234,10 @@ def test_a_paired_run_keeps_its_references(folders: Path, gfpup: Run, capsys: py
         (("--restored", "lq"), "give it with --output"),
         (("out", "--metrics", "psnrr"), "psnr"),
         (("out", "--metrics", "off"), "names no metric"),
+        (
+            ("out", "--metrics", "psnr,identity_gallery"),
+            "identity_gallery is measured by gfpup run with the photos of --people",
+        ),
         (("out", "--metrics", "fid", "--require-metrics", "--no-download"), "cannot be computed: fid"),
         (("out", "--reference", "absent"), "--reference takes a folder"),
         (("out", "--device", "gpu"), "no device 'gpu'"),

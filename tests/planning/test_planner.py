@@ -260,3 +260,21 @@ def test_auto_takes_mtcnn_before_the_cascade_where_its_networks_are_here(plan, m
 def test_mtcnn_takes_no_checkpoint(plan, tmp_path: Path) -> None:
     with pytest.raises(GfpupError, match="the mtcnn takes no checkpoint"):
         plan(NO_GPU, "backend=classical", "detect.name=mtcnn", f"detect.path={tmp_path / 'x.pth'}")
+
+
+def test_photos_of_persons_are_part_of_the_recipe_and_need_the_identity_network(plan, tmp_path: Path) -> None:
+    for name in ("ann/1.jpg", "ben/2.jpg", "ben/3.jpg"):
+        (tmp_path / "folk" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folk" / name).write_bytes(name.encode())
+    people = f"people.folder={tmp_path / 'folk'}"
+    made = plan(NO_GPU, people)
+    assert "people" not in plan(NO_GPU).recipe.facts() and "3 photos of ann, ben in" in why(made, "people").why
+    assert any("arcface" in reason for reason in made.missing)
+    chosen = [plan(NO_GPU, people, f"faces.persons=[{names}]") for names in ("ann,ben", "ben,ann")]
+    stricter = plan(NO_GPU, people, "people.false_match=0.001")
+    assert len({fingerprint(other) for other in (plan(NO_GPU), made, *chosen, stricter)}) == 4, (
+        "the order of persons is the same"
+    )
+    assert "photos of their person" in why(plan(NO_GPU, people, "guard.identity_min=0.5"), "identity_min").why
+    unused = plan(NO_GPU, people, "backend=upstream", sweeping=True)
+    assert unused.recipe.people is None and "has no effect on upstream" in why(unused, "people.folder").why

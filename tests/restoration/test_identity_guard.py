@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -14,13 +15,15 @@ from golden import Golden
 from official import written
 
 from gfpup.core.errors import CheckpointError, GfpupError
-from gfpup.core.types import AlignedCrop, Face, Float32, Float64, Metadata, Photo, UInt8
+from gfpup.core.types import AlignedCrop, Face, Float32, Float64, Metadata, Photo, Recognition, UInt8
 from gfpup.models.nets.arcface import ARCFACE_112_XY, arcface_crop
+from gfpup.models.recognition import load_embedder
 from gfpup.ops import geometry
+from gfpup.ops.gallery import Gallery
 from gfpup.records.manifest import SCHEMA_FILE, photo_line
 from gfpup.records.photo_record import PhotoRecord
 from gfpup.restoration.align import aligned_crop
-from gfpup.restoration.identity_guard import SHARES, GuardNote, IdentityGuard, load_guard, similarity
+from gfpup.restoration.identity_guard import SHARES, GuardNote, IdentityGuard, similarity
 from gfpup.restoration.restorer import Restorer
 from gfpup.running.console import summary
 
@@ -156,6 +159,64 @@ def test_the_crop_may_have_any_size() -> None:
     assert np.abs(small.astype(int) - arcface_crop(dotted(geometry.TEMPLATE_512_XY))).mean() < 1.0
 
 
+# Against the photos of persons.
+
+
+def of(person: str | None, level: int = DARK, *, affine: Float64 | None = None) -> AlignedCrop:
+    """A crop of one level that was recognised."""
+    face = replace(flat(level).face, recognition=Recognition(person, person or "ann", 0.5))
+    return replace(flat(level), face=face, **({} if affine is None else {"affine": affine}))
+
+
+def towards(level: float) -> Gallery:
+    """One person, whose photos are dark, and look as a face of this level does."""
+    angles = [steady(level), -np.pi]
+    return Gallery({"ann": np.array([[np.cos(angle), np.sin(angle)] for angle in angles])})
+
+
+@pytest.mark.parametrize(
+    ("level", "minimum", "share"), [(BRIGHT, 0.9, 1.0), (200, 0.999, 0.8), (DARK, 0.9, 0.2), (120, 0.5, 1.0)]
+)
+def test_a_recognised_face_is_held_to_its_persons_photos(level: int, minimum: float, share: float) -> None:
+    guard = IdentityGuard(Dial(steady), minimum=minimum, gallery=towards(level))
+    kept, note = guard(of("ann"), painted(BRIGHT))
+    assert (note.share, note.to) == (share, "the photos of ann")
+    assert note.before == pytest.approx(np.cos(steady(BRIGHT) - steady(level)), abs=1e-9)
+    np.testing.assert_allclose(kept, DARK + share * (BRIGHT - DARK), atol=1e-3)
+    assert "to the photos of ann" in note.sentence
+
+
+def test_a_face_that_no_share_makes_its_person_is_left_as_it_was_and_says_what_it_has() -> None:
+    """The input is measured too: unlike with the input itself, it need not be similar."""
+    kept, note = IdentityGuard(Dial(steady), minimum=0.9, gallery=Gallery({"ann": np.array([[-1.0, 0.0]])}))(
+        of("ann"), painted(BRIGHT)
+    )
+    np.testing.assert_array_equal(kept, flat(DARK).pixels)
+    assert (note.share, note.after) == (0.0, pytest.approx(-1.0)) and "its input has -1.00" in note.sentence
+
+
+@pytest.mark.parametrize("crop", [of(None), flat(DARK)], ids=["nobody", "never looked at"])
+def test_a_face_of_nobody_is_held_to_its_input(crop: AlignedCrop) -> None:
+    _, note = IdentityGuard(Dial(steady), minimum=0.9, gallery=towards(BRIGHT))(crop, painted(BRIGHT))
+    assert (note.share, note.to) == (0.2, "its input")
+
+
+def test_the_gallerys_cut_is_that_of_the_template_whatever_the_method_takes() -> None:
+    """A crop of 256 px of another template is cut for the network as the 512 px of the usual one are."""
+    seen: list[UInt8] = []
+
+    def embed(face: UInt8) -> Float64:
+        seen.append(face)
+        return np.array([1.0, 0.0])
+
+    usual = dotted(geometry.TEMPLATE_512_XY)
+    to_small = np.array([[0.45, 0.02, 10.0], [-0.02, 0.45, 20.0]])
+    other = np.asarray(geometry.warp(usual, to_small, (256, 256)), np.uint8)
+    crop = replace(of("ann"), pixels=other, affine=to_small, standard=np.eye(2, 3))
+    IdentityGuard(embed, minimum=0.5, gallery=Gallery({"ann": np.array([[1.0, 0.0]])}))(crop, other.astype(np.float32))
+    assert np.abs(centres(seen[-1]) - centres(arcface_crop(usual))).max() < 0.3
+
+
 # In the pipeline.
 
 
@@ -244,7 +305,7 @@ def test_an_aligned_photo_that_is_given_up_stays_itself() -> None:
 @pytest.fixture(scope="module")
 def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> IdentityGuard:
     with written(Golden.load(shared, "arcface_ir_se50"), tmp_path_factory.mktemp("arcface")) as path:
-        return load_guard(path, minimum=0.7)
+        return IdentityGuard(load_embedder(path), minimum=0.7)
 
 
 def test_the_network_embeds_as_the_golden_does(real: IdentityGuard, shared: Path) -> None:
@@ -276,9 +337,9 @@ def test_another_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"conv1.weight": torch.zeros(64, 1, 3, 3)}, path)
     with pytest.raises(CheckpointError, match="arcface-ir-se50"):
-        load_guard(path, minimum=0.5)
+        load_embedder(path)
     with pytest.raises(GfpupError, match="from 0 to 1"):
-        load_guard(path, minimum=1.5)
+        IdentityGuard(Dial(steady), minimum=1.5)
 
 
 def test_a_likeness_of_exactly_the_minimum_passes() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from gfpup.core.types import Face
+from gfpup.core.types import Face, Recognition
 from gfpup.restoration.select import FaceChoice, select_faces
 
 
@@ -93,3 +94,20 @@ def test_faces_are_picked_by_number_of_one_photo() -> None:
     kept = {name: [i for i, reason in enumerate(found) if reason is None] for name, found in reasons.items()}
     assert kept == {"x/a.jpg": [0], "album/a.jpg": [1], "none.jpg": [], "b.jpg": [0, 1]}
     assert reasons["x/a.jpg"][1:] == ["it was not picked", "its box is 30 px, under the minimum of 50"]
+
+
+def test_persons_come_before_the_rule_and_every_other_face_says_who_it_is() -> None:
+    shown = [Recognition("ben", "ben", 0.61), Recognition("ann", "ann", 0.5), Recognition(None, "ann", 0.12)]
+    faces = [replace(face, recognition=who) for face, who in zip(FACES, shown, strict=True)]
+    assert select_faces(faces, SIZE, FaceChoice("largest", persons=("ann", "cy"))) == [
+        "it is ben (0.61 to the photos of ben), who was not asked for",
+        None,
+        "it is nobody of --people (0.12 to the photos of ann at most)",
+    ]
+    assert select_faces(faces, SIZE, FaceChoice(persons=("ann", "ben"))) == [
+        None,
+        None,
+        select_faces(faces, SIZE, FaceChoice(persons=("ann",)))[2],
+    ]
+    assert select_faces(FACES, SIZE, FaceChoice(persons=("ann",))) == ["nobody can be recognised in it"] * 3
+    assert select_faces(faces, SIZE, FaceChoice(min_px=50, persons=("ann",)))[2] == "its box is 30 px, under the minimum of 50"

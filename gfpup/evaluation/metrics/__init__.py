@@ -16,7 +16,7 @@ from gfpup.core import registry
 from gfpup.core.errors import GfpupError
 from gfpup.core.types import Score, UInt8
 
-Kind = Literal["full_reference", "identity", "no_reference", "set_level", "cost"]
+Kind = Literal["full_reference", "identity", "gallery", "no_reference", "set_level", "cost"]
 Bounds = tuple[float | None, float | None]
 TO_INPUT: Final = "_to_input"
 POLYFORM: Final = "polyform-noncommercial-1.0.0"
@@ -59,6 +59,7 @@ PLUGIN_KINDS: Final = ("full_reference", "no_reference", "identity")
 
 _FULL = "gfpup.evaluation.metrics.full_reference"
 _IDENTITY = "gfpup.evaluation.metrics.identity"
+_GALLERY = "gfpup.evaluation.metrics.identity_gallery"
 _NONE = "gfpup.evaluation.metrics.no_reference"
 _NIQE = "gfpup.evaluation.metrics.niqe"
 _SET = "gfpup.evaluation.metrics.set_level"
@@ -90,6 +91,15 @@ _ROWS: Final = (
     MetricFacts("identity_adaface", "identity", True, (-1, 1), "own AdaFace IR-50, BGR, faces aligned to 112 pixels",
         "cosine between the identities of the two faces, by the network of the NTIRE challenges",
         f"{_IDENTITY}:IdentityAdaFace", ("adaface-ir50-ms1mv2",), "adaface", "faces"),
+    MetricFacts("identity_gallery", "gallery", True, (-1, 1), "as identity, against the photos of --people",
+        "cosine between the face and the most similar of its person's other photos",
+        f"{_GALLERY}:IdentityGallery", ("arcface-ir-se50",), "unknown", "faces"),
+    MetricFacts("identity_gallery_mean", "gallery", True, (-1, 1), "as identity, against the photos of --people",
+        "mean cosine between the face and its person's other photos",
+        f"{_GALLERY}:IdentityGalleryMean", ("arcface-ir-se50",), "unknown", "faces"),
+    MetricFacts("identity_gallery_margin", "gallery", True, (-2, 2), "as identity, against the photos of --people",
+        "identity_gallery less the same for the most similar other person; below 0 it looks more like somebody else",
+        f"{_GALLERY}:IdentityGalleryMargin", ("arcface-ir-se50",), "unknown", "faces"),
     MetricFacts("deg", "identity", False, (0, 180), "own ArcFace ResNet-18, the published Deg protocol",
         "degrees between the identities of the two faces", f"{_IDENTITY}:Deg", ("arcface-resnet18",), "unknown", "faces"),
     MetricFacts("lmd", "identity", False, (0, None), "facexlib's AWing landmarks",
@@ -144,8 +154,10 @@ _ROWS: Final = (
 )  # fmt: skip
 TABLE: Final[Mapping[str, MetricFacts]] = {row.name: row for row in _ROWS}
 
+GALLERY: Final = tuple(row.name for row in _ROWS if row.kind == "gallery")
+"""What is measured together: one comparison with a person's photos gives all of them."""
 _FAST: Final = ("identity", "psnr", "ssim", "seconds", "peak_memory")
-_BY_NAME: Final = (*("lmd", "identity_bgr", "identity_adaface", "niqe_pyiqa", "fid_fidelity", "precision", "indrmse"),)
+_BY_NAME: Final = (*("lmd", "identity_bgr", "identity_adaface", "niqe_pyiqa", "fid_fidelity", "precision", "indrmse"), *GALLERY)
 """Not part of `full`: `lmd` runs an official package's network, and the others are second protocols or need further files."""
 PRESETS: Final[Mapping[str, tuple[str, ...]]] = {
     "off": (),
@@ -194,13 +206,16 @@ def _facts_of_plugin(name: str, entry: str) -> MetricFacts:
 
 
 def expand(wanted: Iterable[str]) -> tuple[str, ...]:
-    """The metrics that names and presets stand for, each once, in the order given; MetricError for an unknown name."""
-    known = names()
+    """The metrics that names and presets stand for, each once, in the order given; MetricError for an unknown name.
+
+    `identity_gallery` stands for its mean and margin too.
+    """
+    known, several = names(), {**PRESETS, GALLERY[0]: GALLERY}
     found: dict[str, None] = {}
     for name in wanted:
         if name not in PRESETS and name not in known:
             raise MetricError(registry.unknown("metric", name, [*PRESETS, *known]))
-        found.update(dict.fromkeys(PRESETS.get(name, (name,))))
+        found.update(dict.fromkeys(several.get(name, (name,))))
     return tuple(found)
 
 

@@ -47,10 +47,11 @@ def follow(prepared: Prepared) -> None:
     from gfpup.running.predict import predict
 
     settings, plan = prepared.settings, prepared.plan
-    scorer = components.load_metrics(settings, plan, prepared.resolver)
+    people = components.load_people(settings, plan, prepared.resolver)
+    scorer = components.load_metrics(settings, plan, prepared.resolver, people=people)
     if scorer is not None:
         scorer.sets = None  # rank 0 takes the faces of all ranks from their results
-    restorer = components.load(settings, plan, prepared.method, prepared.resolver)
+    restorer = components.load(settings, plan, prepared.method, prepared.resolver, people=people)
     with Part(settings.output, prepared.rank.global_rank) as part:
         writer = ScoreWriter(part.folder, fresh=True, scorer=scorer, referenced=prepared.referenced)
         scores = [] if scorer is None else [writer]

@@ -46,6 +46,9 @@ def test_presets() -> None:
     assert not {"lmd", "identity_bgr", "niqe_pyiqa", "fid_fidelity", "precision", "indrmse"} & set(full)
     assert full[: len(PRESETS["fast"])] == PRESETS["fast"] and len(set(full)) == len(full)
     assert metrics.expand(["lpips", "fast", "lpips"])[:2] == ("lpips", "identity")
+    by_person = ("identity_gallery", "identity_gallery_mean", "identity_gallery_margin")
+    assert metrics.expand(["identity_gallery"]) == by_person and not set(by_person) & set(full)
+    assert metrics.expand(["identity_gallery_mean"]) == by_person[1:2]
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
@@ -118,13 +121,25 @@ def test_a_plug_in_that_does_not_declare_itself_is_refused() -> None:
 
 def test_directions_and_bounds_are_those_of_the_definitions() -> None:
     """Written down a second time, because a sign here turns every ranking round."""
-    identities = ("identity", "identity_bgr", "identity_adaface")
-    higher = {"psnr", "ssim", "ms_ssim", *identities, "musiq", "maniqa", "clipiqa", "topiq", "topiq_nr-face", "precision"}
+    identities = ("identity", "identity_bgr", "identity_adaface", "identity_gallery", "identity_gallery_mean")
+    higher = {
+        "psnr",
+        "ssim",
+        "ms_ssim",
+        *identities,
+        "identity_gallery_margin",
+        "musiq",
+        "maniqa",
+        "clipiqa",
+        "topiq",
+        "topiq_nr-face",
+        "precision",
+    }
     assert {row.name for row in TABLE.values() if row.higher_is_better} == higher
     shares = ("ms_ssim", "dists", "maniqa", "clipiqa", "topiq", "topiq_nr-face", "precision")
     cosines = ("ssim", *identities)
     bounds = dict.fromkeys(TABLE, (0, None)) | dict.fromkeys(shares, (0, 1)) | dict.fromkeys(cosines, (-1, 1))
-    bounds |= {"deg": (0, 180), "musiq": (0, 100), "kid": (None, None)}
+    bounds |= {"identity_gallery_margin": (-2, 2), "deg": (0, 180), "musiq": (0, 100), "kid": (None, None)}
     assert {row.name: row.bounds for row in TABLE.values()} == bounds
 
 
