@@ -123,10 +123,11 @@ def _request(asked: argparse.Namespace) -> Request:
     names = names or ("identity" if asked.scaling else "gfpgan",)
     repeat = asked.repeat or (3 if asked.scaling else 5)
     same = {name: getattr(asked, name) for name in ("against", "engine", "batch", "warmup", "weights_dir", "model_path")}
-    same["background_path"] = asked.background_path
-    work = _tile(asked) or _workload(asked)
-    where = {"tile" if isinstance(work, Tile) else "workload": work}
-    request = Request(names, precision=known.PRECISIONS[asked.precision], repeat=repeat, **where, **same)
+    tile = _tile(asked)
+    request = Request(
+        names, precision=known.PRECISIONS[asked.precision], repeat=repeat, tile=tile, background_path=asked.background_path,
+        workload=_workload(asked) if tile is None else None, **same,
+    )  # fmt: skip
     request = checked(request)  # before the machine is probed, which loads torch
     from gfpup.machine import hardware
 

@@ -39,4 +39,4 @@ def operations(network: nn.Module, x: torch.Tensor, **options: float) -> int:
     """The operations of `network(x, **options)`, both on the meta device: of convolutions and matrix products, as above."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(x, **options)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())

@@ -78,7 +78,7 @@ class Trunk(nn.Sequential, Rewritable):
             for block in self:
                 h = phases
                 for dense, out in zip(block.children(), (a, b, a), strict=True):
-                    h = blocks.compute(h, winograd_dense.steps(list(dense.children())), out=out)
+                    h = blocks.compute(h, winograd_dense.steps(tuple(dense.children())), out=out)  # type: ignore[arg-type]
                 phases.add_(h, alpha=RESIDUAL_SCALE)
         return winograd_dense.from_phases(phases, size_hw)
 

@@ -113,8 +113,7 @@ class Request:
         if workload is not None and name == "upstream":
             # The official pipeline detects on the whole photo and has no other mask.
             workload = replace(workload, detect_size=0, mask="parsenet")
-        same = {"checkpoints": checkpoints, "workload": workload, "tile": self.tile}
-        side = Side(name, backend, batch=self.batch, device=self.device, **same)
+        side = Side(name, backend, "eager", "float32", self.batch, self.device, checkpoints, workload, self.tile)
         return replace(side, engine=self.engine, dtype=self.precision) if name == "gfpup" else side
 
 
