@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.transfer import download, upload
 from gfpup.core.types import Pixels
 
 if TYPE_CHECKING:
@@ -98,8 +99,6 @@ def run_tiled_pixels(
     there. Returns (h * scale, w * scale, 3) in the dtype of `pixels`, clipped and rounded to the nearest, halves to even. The
     sizes and the errors are those of `plan_tiles`.
     """
-    import torch
-
     top_value = float(np.iinfo(pixels.dtype).max)
     height, width, channels = pixels.shape
     out: Pixels = np.empty((height * scale, width * scale, channels), pixels.dtype)
@@ -107,11 +106,11 @@ def run_tiled_pixels(
     planes = pixels.transpose(2, 0, 1)[None]
 
     def read(tile: Tile) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(tile.of(planes), dtype=np.float32)).to(device) / top_value
+        return upload(np.ascontiguousarray(tile.of(planes), dtype=np.float32), device) / top_value
 
     grid = {"tile_px": tile_px, "overlap_px": overlap_px, "align_px": align_px}
     for top, band in iterate_bands(fn, read, (height, width), scale=scale, **grid):
-        whole = band[0].float().mul(top_value).round_().clamp_(0, top_value).cpu().numpy()
+        whole = download(band[0].float().mul(top_value).round_().clamp_(0, top_value))
         out[top : top + whole.shape[1]] = whole.transpose(1, 2, 0)
     return out
 

@@ -62,6 +62,8 @@ class TiledUpsampler:
         """
         import torch
 
+        from gfpup.models.nets.constants import per_channel
+
         height, width = pixels.shape[:2]
         whole = [s for s in range(1, self.scale) if self.scale % s == 0 and to_hw == (height * s, width * s)]
         scale = whole[0] if whole else self.scale
@@ -71,7 +73,8 @@ class TiledUpsampler:
             out = self.run(tile).clamp_(0, 1)
             if scale != self.scale:
                 out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
-            return (out * out.new_tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(out) if grey else out
+            weights = per_channel(GREY, device=out.device, dtype=out.dtype)
+            return (out * weights).sum(1, keepdim=True).expand_as(out) if grey else out
 
         tiles = {"tile_px": self._tile_px, "overlap_px": self._tile_overlap_px, "align_px": self._align_px}
         with torch.inference_mode():

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gfpup.core.errors import CheckpointError
+from gfpup.core.transfer import download, upload
 from gfpup.core.types import Face, Float64, UInt8
 from gfpup.machine.cpu import one_thread
 from gfpup.ops import geometry
@@ -203,8 +204,10 @@ class RetinaFaceDetector:
         size_hw = pictures[0].shape[0], pictures[0].shape[1]
         # Detection stays float32 under whatever precision the faces are restored in.
         with torch.inference_mode(), torch.autocast(torch.device(self.device).type, enabled=False):
-            pixels = torch.tensor(np.stack(pictures), device=self.device).permute(0, 3, 1, 2)
-            outputs = [values.cpu() for values in self.network(retinaface.prepare(pixels))]
+            pixels = upload(np.stack(pictures), self.device).permute(0, 3, 1, 2)
+            # Joined, so that the program waits for a GPU once.
+            joined = download(torch.cat(self.network(retinaface.prepare(pixels)), dim=2))
+            outputs = torch.from_numpy(joined).split((4, 2, 10), dim=2)
             found = [
                 retinaface.decode(loc, conf, points, size_hw, threshold=threshold)
                 for loc, conf, points in zip(*outputs, strict=True)

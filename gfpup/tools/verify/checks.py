@@ -56,8 +56,8 @@ def verify(
     """Check `checkpoint` and its network, one row at a time; nothing is downloaded and nothing in a file is run.
 
     The file is `model_path`, or what the store has; the goldens are those of the folder `parity`. Goldens are compared on
-    `device` in `arithmetic`, other implementations in float32 on the CPU; of IR-SE50 both orders of colours are measured on `faces`, a folder with a subfolder for each person. CodeFormer
-    takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
+    `device` in `arithmetic`, other implementations in float32 on the CPU; of IR-SE50 both orders of colours are measured on
+    `faces`, a folder with a subfolder for each person. CodeFormer takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
 
     Raises:
         GfpupError: `parity` is not a folder, or its golden is damaged.
