@@ -1,4 +1,4 @@
-"""Forward passes at batches of 1 to 32: official order, gfpup's with channels last, and CUDA graphs; `compiled` does the rest."""
+"""Forward passes at batches of 1 to 32: official order, channels last, CUDA graphs; `compiled` does the rest."""
 
 from __future__ import annotations
 

@@ -73,7 +73,8 @@ def folder(rows: list[Row]) -> Iterable[str]:
 def official(rows: list[Row]) -> Iterable[str]:
     """How many times as fast as the official loop."""
     for row in rows:
-        yield f"- {row['what']}, {row['precision']}: {row.get('error') or '**%.2fx** the official loop' % row['speedup']}"
+        said = row["error"] if row.get("error") else f"**{row['speedup']:.2f}x** the official loop"
+        yield f"- {row['what']}, {row['precision']}: {said}"
 
 
 PARTS: tuple[tuple[tuple[str, ...], Callable[[list[Row]], Iterable[str]]], ...] = (
