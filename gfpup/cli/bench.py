@@ -141,6 +141,8 @@ def _request(asked: argparse.Namespace) -> Request:
     names = names or ("identity" if asked.scaling else "gfpgan",)
     repeat = asked.repeat or (3 if asked.scaling else 5)
     same = {name: getattr(asked, name) for name in ("against", "engine", "warmup", "weights_dir", "model_path")}
+    if asked.paste is not None and not asked.pipeline:
+        raise GfpupError("--paste is for a whole photo: add --pipeline.")
     same |= {"batch": (asked.batch or (1,))[0], "background_path": asked.background_path}
     work = _tile(asked) or _workload(asked)
     where = {"tile" if isinstance(work, Tile) else "workload": work}

@@ -99,7 +99,11 @@ def run_tiled_pixels(
     there. Returns (h * scale, w * scale, 3) in the dtype of `pixels`, clipped and rounded to the nearest, halves to even. The
     sizes and the errors are those of `plan_tiles`.
     """
+    import torch
+
     top_value = float(np.iinfo(pixels.dtype).max)
+    # On its device already, so that a quarter travels; torch can do little with uint16.
+    kind = torch.uint8 if pixels.dtype == np.uint8 else torch.int32
     height, width, channels = pixels.shape
     out: Pixels = np.empty((height * scale, width * scale, channels), pixels.dtype)
     # A view, not a copy. Torch has no arithmetic on uint16; each tile is made float32 by way of numpy instead.
@@ -110,7 +114,7 @@ def run_tiled_pixels(
 
     grid = {"tile_px": tile_px, "overlap_px": overlap_px, "align_px": align_px}
     for top, band in iterate_bands(fn, read, (height, width), scale=scale, **grid):
-        whole = download(band[0].float().mul(top_value).round_().clamp_(0, top_value))
+        whole = download(band[0].float().mul(top_value).round_().clamp_(0, top_value).to(kind))
         out[top : top + whole.shape[1]] = whole.transpose(1, 2, 0)
     return out
 

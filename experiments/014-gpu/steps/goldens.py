@@ -6,7 +6,7 @@ import time
 
 import kit
 
-SMALL = ("arcface-resnet18", "bisenet")
+SMALL = ("arcface-resnet18",)
 
 
 def main() -> None:
