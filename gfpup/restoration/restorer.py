@@ -56,6 +56,16 @@ def detect_faces(detector: Detector, photo: Photo) -> Detection:
     return Detection(faces, time.perf_counter() - began, reuse)
 
 
+def detect_in_all(detector: Detector, photos: Sequence[Photo]) -> list[Detection]:
+    """Find the faces of each photo; a detector whose forwards are shared looks at all together, and each gets its share."""
+    if len(photos) < 2 or not getattr(detector, "shares_forwards", False):
+        return [detect_faces(detector, photo) for photo in photos]
+    began = time.perf_counter()
+    found = detector.detect_many([photo.rgb8 for photo in photos])  # type: ignore[attr-defined]
+    share = (time.perf_counter() - began) / len(photos)
+    return [Detection(faces, share, Reuse()) for faces in found]
+
+
 @dataclass(frozen=True, eq=False)
 class Restorer:
     """The loaded components of a run and the few settings they are used with.
@@ -107,7 +117,7 @@ class Restorer:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
         if self.detector is None:
             return self._restore_aligned(photos)
-        return self.restore(photos, [detect_faces(self.detector, photo) for photo in photos])
+        return self.restore(photos, detect_in_all(self.detector, photos))
 
     def restore(self, photos: Sequence[Photo], detections: Sequence[Detection]) -> list[RestoredPhoto]:
         """Restore `photos`, whose faces are known: `detections` has those of each photo."""

@@ -119,7 +119,7 @@ def test_scaling_draws_its_plot(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_several_batches_are_rows_of_one_table(capsys: pytest.CaptureFixture[str]) -> None:
-    words = "bench --backend identity --batch 1,2 --repeat 1 --threads 1 --device cpu".split()
+    words = ["bench", "--backend", "identity", "--batch", "1,2", "--repeat", "1", "--threads", "1", "--device", "cpu"]
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [row["batch"] for row in found["rows"]] == [1, 2] and all(row["faces_a_second"] > 0 for row in found["rows"])
