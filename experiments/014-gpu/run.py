@@ -51,6 +51,7 @@ def main() -> int:
     if unknown := [name for name in names if name not in STEPS]:
         parser.error(f"there is no step {unknown[0]}")
     end = time.monotonic() + asked.seconds - TABLE_SECONDS
+    seconds = {name: budget * asked.seconds / TOTAL_SECONDS for name, budget in STEPS.items()}
     asked.out.mkdir(parents=True, exist_ok=True)
     results = asked.out.resolve() / "results.jsonl"
     results.unlink(missing_ok=True)
@@ -58,7 +59,8 @@ def main() -> int:
     failed = False
     for name in names:
         now = time.monotonic()
-        until = min(end, max(now + STEPS[name], _start_of(name, names, end)))
+        after = sum(seconds[other] for other in names[names.index(name) + 1 :])
+        until = min(end, max(now + seconds[name], end - after))
         error = run_step(name, {**given, "step": name, "until": until}, until)
         failed |= error is not None
         append(results, {"step": name, "seconds": round(time.monotonic() - now, 1), "error": error, "end": True})
@@ -68,11 +70,6 @@ def main() -> int:
     (results.parent / "results.md").write_text(text, encoding="utf-8")
     print(text)
     return int(failed)
-
-
-def _start_of(name: str, names: list[str], end: float) -> float:
-    """When the steps after `name` have to begin so that each has its seconds: until then nobody needs the time."""
-    return end - sum(STEPS[other] for other in names[names.index(name) + 1 :])
 
 
 def run_step(name: str, facts: dict[str, object], until: float) -> str | None:

@@ -68,7 +68,7 @@ def test_only_what_is_missing_is_unpacked(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_whole_kit(tmp_path: Path, shared: Path) -> None:
-    status, rows = run(tmp_path, shared)
+    status, rows = run(tmp_path, shared, "--seconds", "850")
     assert status == 0 and set(ends(rows).values()) == {None}
     of = {step: [row for row in rows if row["step"] == step and not row.get("end")] for step in ends(rows)}
     assert all(row["levels"] <= 1 and row["repeats"] for row in of["batch_tolerance"])

@@ -27,7 +27,8 @@ def main() -> None:
             rounds = {"repeat": 1 if kit.SMALL else 3, "warmup": 0 if kit.SMALL else 1}
             asked = replace(kit.request(backends=("gfpgan",), **facts), **rounds)
             try:
-                found = measure.bench(asked, say=lambda line: print(line, flush=True))
+                (kit.OUT / "weights").mkdir(exist_ok=True)
+                found = measure.bench(asked, say=lambda line: print(line, flush=True), weights_in=kit.OUT / "weights")
             except GfpupError as error:
                 kit.tell(what=what, precision=precision, error=str(error))
                 continue
