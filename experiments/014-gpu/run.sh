@@ -17,5 +17,5 @@ fi
 cp -r "$root/gfpup" "$site/gfpup"
 cp -r "$root/conf" "$site/gfpup/conf"
 export PYTHONPATH="$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-export GFPUP_KIT_UNPACKED="$site/unpacked.txt"
+export GFPUP_KIT_UNPACKED="$site/unpacked.txt" GFPUP_KIT_COMMIT="$(git -C "$root" rev-parse HEAD 2>/dev/null || true)"
 "$python" "$here/run.py" "$@"

@@ -15,7 +15,7 @@ def photos(folder: Path, count: int) -> None:
     import numpy as np
 
     folder.mkdir(parents=True, exist_ok=True)
-    found = sorted(path for path in (kit.SHARED / "data" / "photos").glob("*") if path.suffix in (".jpg", ".png"))
+    found = sorted((kit.SHARED / "data" / "photos").glob("one_face*" if kit.SMALL else "*.[jp][pn]g"))
     if not found:
         raise SystemExit(f"there are no photos in {kit.SHARED / 'data' / 'photos'}")
     for number in range(count):
@@ -31,7 +31,7 @@ def main() -> None:
     """Tell the wall seconds and those of the stages, the first photos apart: they also load kernels."""
     from gfpup.cli.main import main as gfpup
 
-    count = 4 if kit.SMALL else 200
+    count = 2 if kit.SMALL else 200
     photos(kit.OUT / "photos", count)
     side = kit.side("gfpgan")
     detector = kit.SHARED / "weights" / "retinaface_mobilenet0.25.pth"

@@ -29,7 +29,8 @@ def measure(modes: tuple[tuple[str, str], ...], methods: tuple[str, ...]) -> Non
                     continue
                 try:
                     side = kit.side(name, name=who, engine=engine, precision=dtype)
-                    for row in sweep(side, batches, repeat=1 if kit.SMALL else 7, warmup=1, until=kit.UNTIL - 1):
+                    rounds = {"repeat": 1, "warmup": 0} if kit.SMALL else {"repeat": 7, "warmup": 1}
+                    for row in sweep(side, batches, **rounds, until=kit.UNTIL - 1):
                         kit.tell(**row)
                 except (RuntimeError, GfpupError) as error:
                     kit.tell(**facts, error=f"{type(error).__name__}: {str(error)[:300]}")

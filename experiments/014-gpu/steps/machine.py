@@ -21,6 +21,7 @@ def main() -> None:
     kit.tell(what="python", python=sys.version.split()[0], torch=torch.__version__, cuda=torch.version.cuda, packages=packages)
     here = hardware.probe()
     facts = machine.facts(threads=here.cores, device=hardware.choose_device(kit.DEVICE, here).value)
+    facts["commit"] = os.environ.get("GFPUP_KIT_COMMIT") or facts["commit"]
     kit.tell(what="machine", **facts, gpus=[vars(gpu) for gpu in here.gpus])
     if kit.ON_GPU:
         properties = torch.cuda.get_device_properties(kit.DEVICE)
