@@ -26,21 +26,25 @@ def ranges() -> dict[str, str]:
     return found
 
 
+def installed(name: str) -> str | None:
+    """The version of a distribution that this Python has."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def main(wheels: Path, target: Path) -> None:
     """Unpack what is missing."""
     target.mkdir(parents=True, exist_ok=True)
-    files = sorted(wheels.glob("*.whl"))
+    files = {wheel: installed(wheel.name.split("-")[0].replace("_", "-")) for wheel in sorted(wheels.glob("*.whl"))}
     sys.path += [str(wheel) for wheel in files if wheel.name.startswith("packaging-")]  # a pure wheel imports as it is
     from packaging.specifiers import SpecifierSet
 
     taken = ranges()
-    for wheel in files:
+    for wheel, here in files.items():
         name, new = wheel.name.split("-")[:2]
         name = name.replace("_", "-").lower()
-        try:
-            here = version(name)
-        except PackageNotFoundError:
-            here = None
         if here is not None and SpecifierSet(taken.get(name, "")).contains(here, prereleases=True):
             print(f"{name} {here}: as it is here")
             continue
