@@ -35,6 +35,7 @@ Exit status: 0 measured, 2 not measured.
   gfpup bench --backend gfpgan --against plain
   gfpup bench --backend codeformer,restoreformerpp --precision bf16 --json
   gfpup bench --background realesrgan --against plain
+  gfpup bench --backend gfpgan --batch 1,2,4,8 --device cuda --engine cudagraphs
   gfpup bench --pipeline --size 512x512 --faces 1 --background realesrgan --backend gfpgan --against none
 """,
 )
@@ -52,6 +53,13 @@ def _detect_size(text: str) -> int:
     if not text.isdecimal() or 0 < int(text) < 32:
         raise GfpupError(f"invalid value {text!r} for --detect-size: expected 32 or more, or 0 for the whole photo")
     return int(text)
+
+
+def _batches(text: str) -> tuple[int, ...]:
+    counts = text.split(",")
+    if not all(count.isdecimal() and 1 <= int(count) <= 1000 for count in counts):
+        raise GfpupError(f"invalid value {text!r} for --batch: expected whole numbers from 1 to 1000, such as 8 or 1,2,4")
+    return tuple(map(int, counts))
 
 
 _AGAINST = (
@@ -72,7 +80,7 @@ PARSER.add(
 PARSER.one_of("--against SIDE", _AGAINST, known.AGAINST, default="auto")
 PARSER.one_of("--engine NAME", _ENGINES, tuple(ENGINES), default="eager")
 PARSER.one_of("--precision NAME", _PRECISION, tuple(known.PRECISIONS), default="auto")
-PARSER.number("--batch N", "faces in one forward pass (default: 1)", 1, 1000, default=1)
+PARSER.add("--batch N[,N]", "faces in one forward pass; of several numbers gfpup's side alone (default: 1)", type=_batches)
 PARSER.add("--model-path FILE", "measure with this checkpoint", type=Path)
 PARSER.weights_dir()
 PARSER.section("a whole photo")
@@ -85,6 +93,7 @@ PARSER.add("--background-path FILE", "measure with these weights of Real-ESRGAN"
 PARSER.one_of("--mask NAME", "bisenet, parsenet or feather (default: bisenet; upstream has parsenet)", known.MASKS)
 PARSER.one_of("--detector NAME", _DETECTORS, known.DETECTORS)
 PARSER.add("--detect-size PX", _SEEN, type=_detect_size)
+PARSER.one_of("--paste NAME", "where gfpup pastes: cpu, or device for the networks' (default: cpu)", ("cpu", "device"))
 PARSER.add("--scaling", _SCALING)
 PARSER.add("--output DIR", "with --scaling: write scaling.svg and scaling.md here", type=Path)
 PARSER.section("how")
@@ -100,7 +109,7 @@ def run(words: Sequence[str]) -> int:
     """`gfpup bench`: measure, and print tables or one JSON object; returns 0."""
     asked = PARSER.read(words)
     request = _request(asked)
-    from gfpup.tools.bench import measure, scaling, table
+    from gfpup.tools.bench import batches, measure, scaling, table
 
     say = partial(print, file=sys.stderr, flush=True)  # at once: a whole photo in float32 takes half a minute on two cores
     output = asked.output if asked.scaling else None
@@ -109,8 +118,17 @@ def run(words: Sequence[str]) -> int:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GfpupError(f"--output {output} cannot be created ({error.strerror}): choose another folder.") from None
-    found = scaling.scaling(request, say=say) if asked.scaling else measure.bench(request, say=say)
-    text = table.scaling_table(found) if asked.scaling else table.tables(found)
+    if len(asked.batch or ()) > 1:
+        if asked.against not in ("auto", "none") or asked.scaling:
+            raise GfpupError("--batch with several numbers measures gfpup's side alone: leave out --against and --scaling.")
+        found = batches.batches(request, asked.batch, say=say)
+        text = table.batches_table(found)
+    elif asked.scaling:
+        found = scaling.scaling(request, say=say)
+        text = table.scaling_table(found)
+    else:
+        found = measure.bench(request, say=say)
+        text = table.tables(found)
     if output is not None:
         (output / "scaling.svg").write_text(table.svg(found), encoding="utf-8")
         (output / "scaling.md").write_text(f"{text}\n\n![seconds a photo](scaling.svg)\n", encoding="utf-8")
@@ -122,10 +140,14 @@ def _request(asked: argparse.Namespace) -> Request:
     names = tuple(name for given in asked.backend or [] for name in given.split(",") if name)
     names = names or ("identity" if asked.scaling else "gfpgan",)
     repeat = asked.repeat or (3 if asked.scaling else 5)
-    same = {name: getattr(asked, name) for name in ("against", "engine", "batch", "warmup", "weights_dir", "model_path")}
+    same = {
+        name: getattr(asked, name) for name in ("against", "engine", "warmup", "weights_dir", "model_path", "background_path")
+    }
+    if asked.paste is not None and not asked.pipeline:
+        raise GfpupError("--paste is for a whole photo: add --pipeline.")
     tile = _tile(asked)
     request = Request(
-        names, precision=known.PRECISIONS[asked.precision], repeat=repeat, tile=tile, background_path=asked.background_path,
+        names, precision=known.PRECISIONS[asked.precision], repeat=repeat, batch=(asked.batch or (1,))[0], tile=tile,
         workload=_workload(asked) if tile is None else None, **same,
     )  # fmt: skip
     request = checked(request)  # before the machine is probed, which loads torch
@@ -135,7 +157,7 @@ def _request(asked: argparse.Namespace) -> Request:
     device = hardware.choose_device(asked.device, machine).value
     # As a run: no more than OMP_NUM_THREADS.
     threads = asked.threads or min(machine.cores, machine.omp_threads or machine.cores)
-    return checked(replace(request, device=device, threads=threads))
+    return checked(replace(request, device=device, threads=threads, paste_on=device if asked.paste == "device" else "cpu"))
 
 
 def _tile(asked: argparse.Namespace) -> Tile | None:
@@ -145,7 +167,7 @@ def _tile(asked: argparse.Namespace) -> Tile | None:
     if asked.background != "realesrgan" or asked.pipeline or asked.scaling:
         return None
     unused = [name for name in ("backend", "model_path", *PHOTO_FLAGS[1:2], *PHOTO_FLAGS[4:]) if getattr(asked, name)]
-    if unused or asked.batch != 1:
+    if unused or asked.batch:
         flag = f"--{unused[0].replace('_', '-')}" if unused else "--batch"
         raise GfpupError(f"{flag} does not apply to the background alone: leave it out, or add --pipeline.")
     size = {"size_wh": asked.size} if asked.size else {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gfpup.cli.parser import Parser
+from gfpup.core.errors import GfpupError
 
 if TYPE_CHECKING:
     from gfpup.tools.check import Check
@@ -33,6 +34,7 @@ Exit status: 0 everything that could be checked is right, 1 something is wrong, 
   gfpup verify gfpgan --parity ../shared/parity
   gfpup verify codeformer --parity ../shared/parity --json
   gfpup verify arcface --faces people/
+  gfpup verify gfpgan --parity ../shared/parity --device cuda --precision bf16
   gfpup verify restoreformer --model-path RestoreFormer.pth
 """,
 )
@@ -43,6 +45,9 @@ PARSER.add("--model-path FILE", "check this file instead of the one in the weigh
 PARSER.add(
     "--faces DIR", "measure both orders of colours of arcface on these aligned faces, a subfolder for each person", type=Path
 )
+PARSER.add("--device NAME", "compute the golden's network here: cpu, cuda, cuda:N, mps or auto (default: cpu)", default="cpu")
+PARSER.one_of("--precision NAME", "compute it in fp32 or bf16 (default: fp32, which alone has tolerances)", ("fp32", "bf16"))
+PARSER.add("--tf32", "let a GPU round the factors of float32 products to 10 bits")
 PARSER.add("--json", "print the checks as JSON")
 HELP = PARSER.help_text
 
@@ -50,14 +55,20 @@ HELP = PARSER.help_text
 def run(words: Sequence[str]) -> int:
     """`gfpup verify`: returns 0 if everything checked is right, 1 if something is wrong, 2 if nothing could be checked."""
     request = PARSER.read(words)
+    if request.precision == "bf16" and request.tf32:
+        raise GfpupError("--tf32 is a way to compute float32: leave it out, or leave out --precision bf16.")
+    from gfpup.machine import hardware
     from gfpup.models.networks import resolve
-    from gfpup.tools.verify.checks import verify
+    from gfpup.tools.verify.checks import Arithmetic, verify
     from gfpup.weights.store import Store, default_folder
 
     checkpoint = resolve(request.name)
     store = Store(request.weights_dir or default_folder(), offline=True)
+    device = "cpu" if request.device == "cpu" else hardware.choose_device(request.device, hardware.probe()).value
+    arithmetic = Arithmetic("bfloat16" if request.precision == "bf16" else "float32", request.tf32)
+    files = {"parity": request.parity, "model_path": request.model_path, "faces": request.faces}
     checks = []
-    for check in verify(checkpoint, store=store, parity=request.parity, model_path=request.model_path, faces=request.faces):
+    for check in verify(checkpoint, store=store, **files, device=device, arithmetic=arithmetic):
         checks.append(check)
         if not request.json:  # at once: a large network takes half a minute on two cores
             print(f"{check.status:<8} {check.name:<34} {check.found}", flush=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gfpup.core.errors import GfpupError
+from gfpup.core.transfer import download, upload
 from gfpup.core.types import Pixels
 
 if TYPE_CHECKING:
@@ -101,17 +102,19 @@ def run_tiled_pixels(
     import torch
 
     top_value = float(np.iinfo(pixels.dtype).max)
+    # On its device already, so that a quarter travels; torch can do little with uint16.
+    kind = torch.uint8 if pixels.dtype == np.uint8 else torch.int32
     height, width, channels = pixels.shape
     out: Pixels = np.empty((height * scale, width * scale, channels), pixels.dtype)
     # A view, not a copy. Torch has no arithmetic on uint16; each tile is made float32 by way of numpy instead.
     planes = pixels.transpose(2, 0, 1)[None]
 
     def read(tile: Tile) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(tile.of(planes), dtype=np.float32)).to(device) / top_value
+        return upload(np.ascontiguousarray(tile.of(planes), dtype=np.float32), device) / top_value
 
     grid = {"tile_px": tile_px, "overlap_px": overlap_px, "align_px": align_px}
     for top, band in iterate_bands(fn, read, (height, width), scale=scale, **grid):
-        whole = band[0].float().mul(top_value).round_().clamp_(0, top_value).cpu().numpy()
+        whole = download(band[0].float().mul(top_value).round_().clamp_(0, top_value).to(kind))
         out[top : top + whole.shape[1]] = whole.transpose(1, 2, 0)
     return out
 

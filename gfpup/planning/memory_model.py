@@ -29,7 +29,7 @@ TYPICAL_PHOTO_PX = TYPICAL_PHOTO_WIDTH_PX * 3000
 """A photo of today's phones: what is held of photos is predicted for one of these, as none was opened yet."""
 PROCESS_BYTES = 440 * MB
 """Resident set of a run that has imported torch, Lightning and OpenCV, and loaded nothing."""
-ENGINES: dict[str, int] = {"eager": 0, "compile": 700 * MB, "onnxruntime": 1840 * MB, "openvino": 1620 * MB}
+ENGINES: dict[str, int] = {"eager": 0, "cudagraphs": 0, "compile": 700 * MB, "onnxruntime": 1840 * MB, "openvino": 1620 * MB}
 """What an engine takes beside eager on a processor, a network at a time: its libraries and its own copies of the weights.
 
 Source: experiments/009-memory, whole runs with GFPGAN (2026-11-23): the highest resident set of `gfpup run` over a photo of 0.3

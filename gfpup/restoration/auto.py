@@ -17,7 +17,7 @@ from gfpup.core.types import Detector, Photo, RestoredPhoto
 from gfpup.photos.jpeg_quality import file_jpeg_quality
 from gfpup.restoration.align import aligned_crop
 from gfpup.restoration.damage import Damage, measure_damage
-from gfpup.restoration.restorer import Detection, Restorer, detect_faces
+from gfpup.restoration.restorer import Detection, Restorer, detect_in_all
 from gfpup.restoration.select import select_faces
 
 RULES: Final = "auto.yaml"
@@ -95,7 +95,7 @@ class AutoRestorer:
 
     def __call__(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
         """Restore `photos`, in their order; those of one method share its forwards. Each names its method and the reason."""
-        detections = None if self.detector is None else [detect_faces(self.detector, photo) for photo in photos]
+        detections = None if self.detector is None else detect_in_all(self.detector, photos)
         looks = [self._look(photo, None if detections is None else detections[i]) for i, photo in enumerate(photos)]
         done: dict[int, RestoredPhoto] = {}
         for method in dict.fromkeys(choice.method for choice, _ in looks):

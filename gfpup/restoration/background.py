@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -62,20 +63,28 @@ class TiledUpsampler:
         """
         import torch
 
+        from gfpup.models.nets.constants import per_channel
+
         height, width = pixels.shape[:2]
         whole = [s for s in range(1, self.scale) if self.scale % s == 0 and to_hw == (height * s, width * s)]
         scale = whole[0] if whole else self.scale
         grey = all(np.array_equal(pixels[..., 0], pixels[..., channel]) for channel in (1, 2))
 
+        finite: list[torch.Tensor] = []
+
         def enlarge(tile: torch.Tensor) -> torch.Tensor:
-            out = self.run(tile).clamp_(0, 1)
+            out = self._run(tile)
+            finite.append(out.isfinite().all())  # looked at when all tiles are done: a GPU is not waited for at each
+            out = out.clamp_(0, 1)
             if scale != self.scale:
                 out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
-            return (out * out.new_tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).expand_as(out) if grey else out
+            weights = per_channel(GREY, device=out.device, dtype=out.dtype)
+            return (out * weights).sum(1, keepdim=True).expand_as(out) if grey else out
 
         tiles = {"tile_px": self._tile_px, "overlap_px": self._tile_overlap_px, "align_px": self._align_px}
         with torch.inference_mode():
             done = run_tiled_pixels(enlarge, pixels, scale=scale, device=self._device, **tiles)
+            self._require(finite)
         return done if done.shape[:2] == to_hw else resize(done, to_hw)
 
     def run(self, tile: torch.Tensor) -> torch.Tensor:
@@ -83,18 +92,26 @@ class TiledUpsampler:
 
         Raises: PhotoError: it is not finite, or the device's memory is too small for it.
         """
+        out = self._run(tile)
+        self._require([out.isfinite().all()])
+        return out
+
+    def _run(self, tile: torch.Tensor) -> torch.Tensor:
         import torch
 
         try:
-            out = self._compute(tile)
+            return self._compute(tile)
         except torch.OutOfMemoryError as error:
             what = f"a tile of {tile.shape[3]}x{tile.shape[2]} px does not fit into the memory of {self._device}"
             raise PhotoError(f"{what}: give a smaller --tile, or --background none") from error
-        if not out.isfinite().all():
+
+    def _require(self, finite: Sequence[torch.Tensor]) -> None:
+        import torch
+
+        if not torch.stack(list(finite)).all():
             remedy = "" if self._dtype == "float32" else "compute in float32, or "
             what = f"{self._name}'s output in {self._dtype} is not finite in a tile of this photo"
             raise PhotoError(f"{what}: {remedy}give --background none")
-        return out
 
     def _compute(self, tile: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError

@@ -10,6 +10,7 @@ Source: facexlib 0.3.0, FaceRestoreHelper.paste_faces_to_input_image with `use_p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from gfpup.core.transfer import download, upload
 from gfpup.core.types import Float32, UInt8
 from gfpup.models.nets import parsing_bisenet, parsing_parsenet
 from gfpup.models.nets.loading import load_network
@@ -63,11 +65,18 @@ class ParsedMask:
         The parser sees 512 pixels, whatever the side s. None where it finds next to no face (`SMALLEST_FACE`): paste by the
         feathered mask then, and say so.
         """
-        side = crop.shape[0]
-        if side != SIDE_PX:
-            mask = self(np.asarray(cv2.resize(crop, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA), np.float32))
-            return None if mask is None else np.asarray(cv2.resize(mask, (side, side)), np.float32)
-        labels = self.parse(crop)
+        return self.many([crop])[0]
+
+    def many(self, crops: Sequence[Float32]) -> list[Float32 | None]:
+        """The mask of each crop; the parser sees them all in one forward."""
+        labels = self.parse([_of_side(crop, SIDE_PX, cv2.INTER_AREA) for crop in crops])
+        masks = (self._mask_of(each) for each in labels)
+        return [
+            None if mask is None else _of_side(mask, crop.shape[0], cv2.INTER_LINEAR)
+            for crop, mask in zip(crops, masks, strict=True)
+        ]
+
+    def _mask_of(self, labels: UInt8) -> Float32 | None:
         face, outside = ([self._labels.index(name) for name in names] for names in (FACE, OUTSIDE))
         if np.isin(labels, face).mean() < SMALLEST_FACE:
             return None
@@ -75,16 +84,21 @@ class ParsedMask:
         return soften(inside) * (official_border() if self._official else fade_inwards(inside) * feather_mask())
 
     @torch.inference_mode()
-    def parse(self, crop: Float32) -> UInt8:
-        """Label a crop: (512, 512, 3) float32 RGB in [0, 255] to (512, 512) uint8, in the parser's own numbering.
+    def parse(self, crops: Sequence[Float32]) -> UInt8:
+        """Label n crops: (512, 512, 3) float32 RGB in [0, 255] each, to (n, 512, 512) uint8, in the parser's own numbering.
 
-        The crop is rounded to whole levels first, as the official path does. Always float32: in bfloat16 labels change.
+        Crops are rounded to whole levels first, as the official path does. Always float32: in bfloat16 labels change.
         """
-        levels = torch.from_numpy(np.rint(np.clip(crop, 0, 255)).astype(np.float32)).to(self._device)
-        rgb = levels.permute(2, 0, 1)[None].div(255)
+        levels = np.stack([np.rint(np.clip(crop, 0, 255)) for crop in crops]).astype(np.uint8)
+        rgb = upload(levels, self._device).permute(0, 3, 1, 2).float().div(255)
         x = rgb.sub(self._mean).div(self._std).contiguous(memory_format=torch.channels_last)
-        labels: UInt8 = self._network(x)[0].argmax(dim=0).to("cpu", torch.uint8).numpy()
+        labels: UInt8 = download(self._network(x).argmax(dim=1).to(torch.uint8))
         return labels
+
+
+def _of_side(pixels: Float32, side: int, how: int) -> Float32:
+    """A square picture or mask, resized to `side`; itself where it has it."""
+    return pixels if pixels.shape[0] == side else np.asarray(cv2.resize(pixels, (side, side), interpolation=how), np.float32)
 
 
 def load_mask(kind: Kind, path: Path, device: str = "cpu") -> ParsedMask:

@@ -16,7 +16,7 @@ import numpy as np
 from gfpup.core.types import Float32, Float64, Pixels
 from gfpup.ops import geometry
 
-_SHARING = 10.0  # how fast a face gives way to a nearer one; at 10 the change takes about a tenth of a crop
+SHARING = 10.0  # how fast a face gives way to a nearer one; at 10 the change takes about a tenth of a crop
 
 Rectangle = tuple[int, int, int, int]
 
@@ -46,7 +46,7 @@ def paste_faces(canvas: Pixels, patches: Sequence[Patch]) -> None:
         if rectangle is None:
             continue
         x0, y0, x1, y1 = rectangle
-        others = [j for j, other in enumerate(rectangles) if j != i and other is not None and _meet(rectangle, other)]
+        others = [j for j, other in enumerate(rectangles) if j != i and other is not None and meet(rectangle, other)]
         alpha = _alpha(patches, i, others, rectangle)[..., None]
         pixels = geometry.warp(patch.pixels, _into(patch, rectangle), (y1 - y0, x1 - x0))
         under = canvas[y0:y1, x0:x1]
@@ -58,7 +58,7 @@ def _into(patch: Patch, rectangle: Rectangle) -> Float64:
     return geometry.shift(patch.affine, (-rectangle[0], -rectangle[1]))
 
 
-def _meet(a: Rectangle, b: Rectangle) -> bool:
+def meet(a: Rectangle, b: Rectangle) -> bool:
     return max(a[0], b[0]) < min(a[2], b[2]) and max(a[1], b[1]) < min(a[3], b[3])
 
 
@@ -76,7 +76,7 @@ def _claim(patch: Patch, mask: Float32, rectangle: Rectangle) -> Float32:
     x, y = np.meshgrid(np.arange(x0, x1, dtype=np.float32), np.arange(y0, y1, dtype=np.float32))
     u = (back[0, 0] * x + back[0, 1] * y + back[0, 2]) / half - 1
     v = (back[1, 0] * x + back[1, 1] * y + back[1, 2]) / half - 1
-    return np.asarray(mask * np.exp(-_SHARING * (u * u + v * v)), np.float32)
+    return np.asarray(mask * np.exp(-SHARING * (u * u + v * v)), np.float32)
 
 
 def _alpha(patches: Sequence[Patch], i: int, others: Sequence[int], rectangle: Rectangle) -> Float32:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 
 from gfpup.core.plan import FaceChoice
+from gfpup.core.transfer import download, upload
 from gfpup.core.types import AlignedCrop, Backend, Detector, Face, FaceResult, Float32, Photo, Pixels, RestoredPhoto, UInt8
 from gfpup.machine.allocator import is_out_of_memory, release_memory
 from gfpup.models import backends
@@ -27,6 +28,7 @@ from gfpup.photos.modes import rounded_to_8
 from gfpup.restoration.align import align_faces, aligned_crop
 from gfpup.restoration.identity_guard import GuardNote
 from gfpup.restoration.paste import Patch, paste_faces
+from gfpup.restoration.paste_on_device import paste_faces_on
 from gfpup.restoration.select import LARGE, Align, cut_faces, reduced, reduction, short_side
 from gfpup.restoration.stage_cache import Reuse, noting
 from gfpup.restoration.turn import turn_of, turned_face, turned_photo
@@ -54,6 +56,16 @@ def detect_faces(detector: Detector, photo: Photo) -> Detection:
     return Detection(faces, time.perf_counter() - began, reuse)
 
 
+def detect_in_all(detector: Detector, photos: Sequence[Photo]) -> list[Detection]:
+    """Find the faces of each photo; a detector whose forwards are shared looks at all together, and each gets its share."""
+    if len(photos) < 2 or not getattr(detector, "shares_forwards", False):
+        return [detect_faces(detector, photo) for photo in photos]
+    began = time.perf_counter()
+    found = detector.detect_many([photo.rgb8 for photo in photos])  # type: ignore[attr-defined]
+    share = (time.perf_counter() - began) / len(photos)
+    return [Detection(faces, share, Reuse()) for faces in found]
+
+
 @dataclass(frozen=True, eq=False)
 class Restorer:
     """The loaded components of a run and the few settings they are used with.
@@ -76,6 +88,8 @@ class Restorer:
     choice: FaceChoice = field(default_factory=FaceChoice)
     face_batch: int = 1
     device: str = "cpu"
+    paste_on: str = "cpu"
+    """The device that pastes; a GPU's paste differs by rounding from the CPU's, which every run uses until one is measured."""
     align: Align = align_faces
     upsample: Upsampler = resize
     mask: Masker | None = None
@@ -103,7 +117,7 @@ class Restorer:
         """Restore `photos`; faces of different photos share forwards, and every photo gets its share of the seconds."""
         if self.detector is None:
             return self._restore_aligned(photos)
-        return self.restore(photos, [detect_faces(self.detector, photo) for photo in photos])
+        return self.restore(photos, detect_in_all(self.detector, photos))
 
     def restore(self, photos: Sequence[Photo], detections: Sequence[Detection]) -> list[RestoredPhoto]:
         """Restore `photos`, whose faces are known: `detections` has those of each photo."""
@@ -116,6 +130,7 @@ class Restorer:
             with _clock(item, "align"):
                 item.results = cut_faces(photo, faces, self.choice, self._align, self.crop_px)
         self._restore_crops(work)
+        self._mask_faces(work)
         return [self._finish(item) for item in work]
 
     def _restore_aligned(self, photos: Sequence[Photo]) -> list[RestoredPhoto]:
@@ -187,7 +202,7 @@ class Restorer:
     def _restore_batch(self, crops: Sequence[AlignedCrop]) -> list[tuple[Float32 | None, str | None]]:
         """Each crop's restored pixels (s, s, 3) float32 in [0, 255] or None, and what is to be said about it."""
         inputs = np.stack([crop.pixels for crop in crops])
-        tensor = torch.from_numpy(inputs).to(self.device).permute(0, 3, 1, 2).float().div(255)
+        tensor = upload(inputs, self.device).permute(0, 3, 1, 2).float().div(255)
         outputs = _as_pixels(self.backend.restore(tensor))
         done: list[tuple[Float32 | None, str | None]] = []
         below_px = 0.0 if self.detector is None else backends.smooth_below_px(self.backend)
@@ -210,6 +225,20 @@ class Restorer:
             restored = original + np.float32(self.strength) * (restored - original)
         return np.clip(restored, 0, 255).astype(np.float32)
 
+    def _mask_faces(self, work: Sequence[_Work]) -> None:
+        """Make the paste masks of all restored faces of `work`, `face_batch` in a forward where the parser takes several."""
+        many = getattr(self.mask, "many", None)
+        if many is None or self.face_batch == 1:
+            return  # each is made when it is pasted, so that only one is held
+        faces = [(item, i) for item in work for i in item.restored]
+        for start in range(0, len(faces), self.face_batch):
+            batch, began = faces[start : start + self.face_batch], time.perf_counter()
+            masks = many([item.restored[i] for item, i in batch])
+            share = (time.perf_counter() - began) / len(batch)
+            for (item, i), mask in zip(batch, masks, strict=True):
+                item.masks[i] = mask
+                item.seconds["paste"] = item.seconds.get("paste", 0.0) + share
+
     def _finish(self, item: _Work) -> RestoredPhoto:
         photo = item.photo
         to_hw = output_size(photo.size_hw, self.upscale)
@@ -222,14 +251,17 @@ class Restorer:
             for i, pixels in item.restored.items():
                 crop = item.results[i].crop
                 assert crop is not None
-                mask = None if self.mask is None else self.mask(pixels)
+                mask = None if self.mask is None else item.masks[i] if i in item.masks else self.mask(pixels)
                 if mask is None and self.mask is not None:
                     item.say(i, "pasted with a feathered square: the parser sees no face in it")
                 mask = feather_mask(crop.side_px) if mask is None else mask
                 if reduction(crop) > LARGE:
                     item.say(i, f"{reduced(crop)} (--keep-large-faces leaves such faces as they are)")
                 patches.append(Patch(pixels, mask, geometry.compose(enlarge, geometry.invert(crop.affine))))
-            paste_faces(canvas, patches)
+            if self.paste_on == "cpu":
+                paste_faces(canvas, patches)
+            else:
+                paste_faces_on(self.paste_on, canvas, patches)
             canvas = item.within_tone(canvas)
         none = () if item.results else ("no face was found; the photo was only resized",)
         turned = item.turn if self.turn_upright else 0
@@ -252,6 +284,7 @@ class _Work:
     recoloured: bool = False
     results: list[FaceResult] = field(default_factory=list)
     restored: dict[int, Float32] = field(default_factory=dict)
+    masks: dict[int, Float32 | None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def within_tone(self, pixels: P) -> P:
@@ -303,4 +336,4 @@ def _clock(item: _Work, stage: str) -> Iterator[None]:
 
 def _as_pixels(outputs: torch.Tensor) -> Float32:
     """(n, 3, h, w) in [0, 1] on any device to (n, h, w, 3) float32 in [0, 255]."""
-    return outputs.detach().float().mul(255).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return download(outputs.detach().float().mul(255).permute(0, 2, 3, 1).contiguous())

@@ -9,12 +9,13 @@ badly, because it is too large for it or tilted, is looked at once more: reduced
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gfpup.core.errors import CheckpointError
+from gfpup.core.transfer import download, upload
 from gfpup.core.types import Face, Float64, UInt8
 from gfpup.machine.cpu import one_thread
 from gfpup.ops import geometry
@@ -68,6 +69,15 @@ SHARED_FORWARD_PX = 4_000_000
 """Pixels that share a forward on a GPU."""
 
 
+class _Copy(NamedTuple):
+    """The copy of a photo that the first look sees, and the affine back; `side` is 0 where that look decides alone."""
+
+    side: int
+    threshold: float
+    pixels: UInt8
+    to_photo: Float64
+
+
 class RetinaFaceDetector:
     """RetinaFace behind the `Detector` protocol: float32 on any device.
 
@@ -99,12 +109,27 @@ class RetinaFaceDetector:
 
         Raises: CheckpointError where the network gives numbers that are not finite.
         """
+        copy = self._copy(rgb)
+        return self._decide(rgb, copy, self._look([copy.pixels], copy.threshold)[0], also)
+
+    def detect_many(self, rgbs: Sequence[UInt8]) -> list[list[Face]]:
+        """`detect` for at least one photo: the first looks at copies of one size share forwards."""
+        copies = [self._copy(rgb) for rgb in rgbs]
+        looks = self._looks_of_one_size([copy.pixels for copy in copies], copies[0].threshold)
+        return [self._decide(*each, ()) for each in zip(rgbs, copies, looks, strict=True)]
+
+    def _copy(self, rgb: UInt8) -> _Copy:
+        """What the first look sees of a photo."""
+        side = first_look_px((rgb.shape[0], rgb.shape[1])) if self.detect_size is None else self.detect_size
+        return _Copy(side, self.proposal_threshold if side else self.threshold, *reduce_for_detection(rgb, side))
+
+    def _decide(self, rgb: UInt8, copy: _Copy, look: Candidates, also: Sequence[Face]) -> list[Face]:
+        """The faces of a photo, of which the first look has seen `copy`."""
         size_hw = rgb.shape[0], rgb.shape[1]
-        side = first_look_px(size_hw) if self.detect_size is None else self.detect_size
-        small, to_photo = reduce_for_detection(rgb, side)
+        small, side = copy.pixels, copy.side
+        proposals = without_overlapping(look, copy.to_photo)
         if not side:
-            return chosen(self._find(small, self.threshold, to_photo), size_hw)
-        proposals = self._find(small, self.proposal_threshold, to_photo)
+            return chosen(proposals, size_hw)
         tiny = TINY_PX * size_hw[0] / small.shape[0]
         proposals = [face for face in proposals if face.score > min(LIKELY, self.threshold) or longer_side(face) <= tiny]
         whole = (small.shape[0], small.shape[1]) == size_hw
@@ -186,12 +211,18 @@ class RetinaFaceDetector:
         if not self.shares_forwards:
             with one_thread(self._is_small):
                 return [self._look([picture], threshold)[0] for picture in pictures]
+        sizes = {i: size_hw for size_hw, members in buckets(pictures).items() for i in members}
+        return self._looks_of_one_size([filled(picture, sizes[i]) for i, picture in enumerate(pictures)], threshold)
+
+    def _looks_of_one_size(self, pictures: Sequence[UInt8], threshold: float) -> list[Candidates]:
+        """What is over `threshold` in each picture; those of one size share forwards."""
         found: dict[int, Candidates] = {}
-        for (h, w), members in buckets(pictures).items():
+        for h, w in dict.fromkeys((picture.shape[0], picture.shape[1]) for picture in pictures):
+            members = [i for i, picture in enumerate(pictures) if picture.shape[:2] == (h, w)]
             count = max(1, SHARED_FORWARD_PX // (h * w))
             for start in range(0, len(members), count):
                 together = members[start : start + count]
-                found |= zip(together, self._look([filled(pictures[i], (h, w)) for i in together], threshold), strict=True)
+                found |= zip(together, self._look([pictures[i] for i in together], threshold), strict=True)
         return [found[i] for i in range(len(pictures))]
 
     def _look(self, pictures: Sequence[UInt8], threshold: float) -> list[Candidates]:
@@ -203,8 +234,10 @@ class RetinaFaceDetector:
         size_hw = pictures[0].shape[0], pictures[0].shape[1]
         # Detection stays float32 under whatever precision the faces are restored in.
         with torch.inference_mode(), torch.autocast(torch.device(self.device).type, enabled=False):
-            pixels = torch.tensor(np.stack(pictures), device=self.device).permute(0, 3, 1, 2)
-            outputs = [values.cpu() for values in self.network(retinaface.prepare(pixels))]
+            pixels = upload(np.stack(pictures), self.device).permute(0, 3, 1, 2)
+            # Joined, so that the program waits for a GPU once.
+            joined = download(torch.cat(self.network(retinaface.prepare(pixels)), dim=2))
+            outputs = torch.from_numpy(joined).split((4, 2, 10), dim=2)
             found = [
                 retinaface.decode(loc, conf, points, size_hw, threshold=threshold)
                 for loc, conf, points in zip(*outputs, strict=True)

@@ -118,6 +118,16 @@ def test_scaling_draws_its_plot(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (tmp_path / "out" / "scaling.svg").read_text().startswith("<svg") and (tmp_path / "out" / "scaling.md").is_file()
 
 
+def test_several_batches_are_rows_of_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["bench", "--backend", "identity", "--batch", "1,2", "--repeat", "1", "--threads", "1", "--device", "cpu"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["batch"] for row in found["rows"]] == [1, 2] and all(row["faces_a_second"] > 0 for row in found["rows"])
+    assert main(words) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| identity")]
+    assert [line.split("|")[3].strip() for line in lines] == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -151,6 +161,11 @@ def test_scaling_draws_its_plot(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("--device cuda:99 --backend identity", "cuda:99"),
         ("--nonsense", "gfpup bench --help"),
         ("--batch many", "'many' for --batch"),
+        ("--batch 1,0", "'1,0' for --batch: expected whole numbers from 1 to 1000, such as 8 or 1,2,4"),
+        ("--batch 1,2 --pipeline", "leave out --pipeline"),
+        ("--batch 1,2 --against plain", "leave out --against"),
+        ("--paste device", "add --pipeline"),
+        ("--engine cudagraphs --device cpu", "cudagraphs does not compute on cpu"),
     ],
 )
 def test_bad_input_is_refused_in_one_sentence(words: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

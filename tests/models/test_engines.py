@@ -314,6 +314,8 @@ def test_devices_precisions_and_names_that_mean_nothing() -> None:
     assert engines.available("eager", device="mps", dtype="bfloat16") is None
     assert "cuda:1" in (engines.available("openvino", device="cuda:1") or "")
     assert "mps" in (engines.available("compile", device="mps") or "")
+    assert "on cpu, but on cuda" in (engines.available("cudagraphs") or "")
+    assert engines.available("cudagraphs", device="cuda:0", dtype="bfloat16") is None
     assert "bfloat16" in (engines.available("onnxruntime", dtype="bfloat16") or "")
     with pytest.raises(GfpupError, match="openvino"):
         engines.available("openvin")
@@ -358,3 +360,18 @@ def test_a_stated_difference_says_of_what_it_is_and_where_nothing_was_measured()
             assert "of a face before it is written" in said and "JPEG may differ by 2" in said
     assert "65 dB" in engines.difference("compile", dtype="bfloat16")
     assert engines.difference("eager") == "the reference"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_recorded_network_replays_what_eager_computes(dtype: torch.dtype) -> None:
+    """For batches of several sizes in any order, each result staying what it was when another is computed."""
+    networks = (rewrite(fill_randomly(gfpgan.GFPGAN(out_size=32, narrow=1 / 16, style_features=24), seed=3)) for _ in range(2))
+    eager, recorded = (
+        GFPGAN(network.cuda(), side_px=32, dtype=dtype, engine=engine)
+        for network, engine in zip(networks, ("eager", "cudagraphs"), strict=True)
+    )
+    batches = [torch.rand(count, 3, 32, 32, generator=torch.Generator().manual_seed(count)).cuda() for count in (1, 3, 2, 3)]
+    found = [recorded.restore(x) for x in batches]
+    for x, each in zip(batches, found, strict=True):
+        torch.testing.assert_close(each, eager.restore(x), atol=1e-5, rtol=0)

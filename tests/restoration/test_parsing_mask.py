@@ -72,7 +72,7 @@ def test_an_official_file_gives_the_official_labels_and_mask(shared: Path, tmp_p
     with written(golden, tmp_path) as path:
         masker = load_mask(kind, path)
     crop = golden.rgb8.astype(np.float32)
-    labels = masker.parse(crop)
+    labels = masker.parse([crop])[0]
     mask = masker(crop + np.float32(0.2))  # rounded to levels first
     assert mask is not None and mask.dtype == np.float32 and mask.shape == (512, 512)
     assert float(mask.min()) >= 0 and float(mask.max()) <= 1

@@ -57,6 +57,31 @@ def test_a_face_that_is_not_finite_is_redone_then_named_and_never_pasted() -> No
     np.testing.assert_array_equal(failed.pixels, photo().pixels)
 
 
+class Masks:
+    """Masks faces alone or together, and remembers how many it saw at once."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, crop: np.ndarray) -> np.ndarray | None:
+        return self.many([crop])[0]
+
+    def many(self, crops: list[np.ndarray]) -> list[np.ndarray | None]:
+        self.batches.append(len(crops))
+        return [np.full(crop.shape[:2], 0.5, np.float32) for crop in crops]
+
+
+def test_masks_of_a_batch_are_made_together_and_are_the_same() -> None:
+    detector = Found((10, 10), (300, 10), size=0.4)
+    alone, together = Masks(), Masks()
+    one = Restorer(Paint(1.0), detector, upscale=1, mask=alone)([photo(), photo()])
+    several = Restorer(Paint(1.0), detector, upscale=1, mask=together, face_batch=3)([photo(), photo()])
+    assert (alone.batches, together.batches) == ([1, 1, 1, 1], [3, 1])
+    for a, b in zip(one, several, strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+        assert b.seconds["paste"] > 0
+
+
 def test_strength_blends_the_face_with_its_input() -> None:
     for strength, level in ((1.0, 200), (0.9, 190), (0.75, 175), (0.5, 150), (0.25, 125), (0.0, 100)):
         result = Restorer(Paint(200 / 255), Found((10, 10)), upscale=1, strength=strength)([photo()])[0]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from gfpup.core.types import Face, UInt8
+from gfpup.core.types import Face, Metadata, Photo, UInt8
 from gfpup.models.nets.retinaface import RetinaFace
 from gfpup.ops import geometry
 from gfpup.photos import read_photo
 from gfpup.restoration.detect import load_detector
+from gfpup.restoration.restorer import detect_in_all
 from gfpup.restoration.retinaface import LARGE_PX, RetinaFaceDetector, first_look_px
 from gfpup.restoration.turn import TurningDetector, turn_of, turned_face
 from gfpup.restoration.windows import MARGIN_PX, windows_around
@@ -213,6 +214,25 @@ def test_shared_forwards_find_the_same_faces(
     assert max(forwards) > 1
     assert len(together) == len(single) == 4
     assert max(crop_error(together, face) for face in single) < 1
+
+
+def test_photos_of_one_size_share_their_first_looks_and_keep_their_faces(
+    shared: Path, detector: RetinaFaceDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: the faces of each are those that it has alone, and the detector of turns hands the photos on."""
+    two = read(shared, "two_people.jpg")
+    photos = [two, np.ascontiguousarray(two[:, ::-1]), read(shared, "one_face_small.jpg")]
+    monkeypatch.setattr(detector, "shares_forwards", True)
+    alone = [detector.detect(rgb) for rgb in photos]
+    forwards: list[int] = []
+    forward = detector.network.forward
+    monkeypatch.setattr(detector.network, "forward", lambda x: (forwards.append(len(x)), forward(x))[1])
+    together = detect_in_all(TurningDetector(detector), [Photo(Path("p.png"), rgb, Metadata("PNG")) for rgb in photos])
+    assert forwards[0] == 2
+    for faces, found in zip(alone, together, strict=True):
+        assert len(found.faces) == len(faces) > 0
+        for a, b in zip(faces, found.faces, strict=True):
+            np.testing.assert_allclose(b.landmarks_xy, a.landmarks_xy, atol=0.01)
 
 
 def test_random_weights_do_not_break_it() -> None:

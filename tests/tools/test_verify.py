@@ -159,6 +159,28 @@ def test_a_network_at_its_golden_passes(parity: Path, tmp_path: Path, capsys: py
     assert found["golden, as run: output"]["tolerance"] == 5e-4
 
 
+@pytest.mark.parametrize(
+    ("flags", "forms"), [(["--precision", "bf16"], ["as run, bfloat16"]), (["--tf32"], ["plain, TF32", "as run, TF32"])]
+)
+def test_a_lower_arithmetic_is_reported_without_a_tolerance(
+    flags: list[str], forms: list[str], parity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.run(["bisenet", "--parity", str(parity), "--weights-dir", str(tmp_path), "--json", *flags]) == 0
+    found = {name: row for name, row in rows(capsys).items() if name.startswith("golden")}
+    assert list(found) == [f"golden, {form}: output" for form in forms]
+    for row in found.values():
+        assert row["result"] == "ok" and row["difference"] < 0.2 and row["tolerance"] is None
+
+
+def test_several_arithmetics_share_one_network_and_keep_the_tolerance_of_float32(parity: Path) -> None:
+    golden = goldens.load_golden(parity, "bisenet")
+    assert golden is not None
+    kinds = (checks.Arithmetic("bfloat16"), checks.EXACT)
+    found = {check.name: check for check in checks.golden_checks("bisenet", golden, arithmetics=kinds)}
+    assert list(found) == ["keys", "golden, plain: output", "golden, as run: output", "golden, as run, bfloat16: output"]
+    assert found["golden, as run: output"].tolerance == 5e-4
+
+
 def test_the_rows_are_printed_as_text(parity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.run(["bisenet", "--parity", str(parity), "--weights-dir", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -232,6 +254,10 @@ def test_bad_words_are_one_sentence(tmp_path: Path) -> None:
         command.run(["bisenet", "--model-path", str(tmp_path / "nothing.pth")])
     with pytest.raises(GfpupError, match="gfpup verify --help"):
         command.run(["bisenet", "--fast"])
+    with pytest.raises(GfpupError, match="leave out --precision bf16"):
+        command.run(["bisenet", "--precision", "bf16", "--tf32"])
+    with pytest.raises(GfpupError, match="there is no device 'abacus'"):
+        command.run(["bisenet", "--device", "abacus"])
 
 
 # Names.

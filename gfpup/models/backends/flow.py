@@ -31,6 +31,8 @@ class FlowBackend(NetworkBackend):
 
     def __init__(self, network: Any, *, seed: int | None = None, steps: int | None = None, **options: Unpack[Options]) -> None:
         self._seed = seed
+        self._stored: torch.Tensor | None = None
+        """The noise that every face gets where no seed is given, on the network's device."""
         self.steps = self.usual_steps if steps is None else checked_steps(steps)
         super().__init__(network, **options)
 
@@ -61,7 +63,13 @@ class FlowBackend(NetworkBackend):
 
     def _noise(self, crops: torch.Tensor) -> list[torch.Tensor]:
         shape = self.noise_shape(crops)
-        return [noise.drawn(crops, shape, seed=self._seed, stored=NOISE_SEED)] if self.steps else []
+        if not self.steps:
+            return []
+        if self._seed is not None:
+            return [noise.drawn(crops, shape, seed=self._seed, stored=NOISE_SEED)]
+        if self._stored is None or self._stored.shape[1:] != shape:
+            self._stored = noise.drawn(crops[:1], shape, seed=None, stored=NOISE_SEED)
+        return [self._stored.expand(len(crops), *shape)]
 
 
 class Restoring(Part):

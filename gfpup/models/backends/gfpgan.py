@@ -6,10 +6,11 @@ from typing import Any, Unpack
 
 import torch
 
+from gfpup.core.transfer import upload
 from gfpup.core.types import BackendSpec
 from gfpup.models import engines
 from gfpup.models.backends.network import NetworkBackend, Options, Part
-from gfpup.models.backends.noise import seed_of
+from gfpup.models.backends.noise import seeds_of
 from gfpup.models.nets import gfpgan
 from gfpup.models.nets.stylegan2 import noise_sizes, seeded_noise
 
@@ -41,7 +42,7 @@ class GFPGAN(NetworkBackend):
         return engines.prepare(Flat(network), (crop.to(self._dtype), *noise), engine=engine, dtype=dtype)
 
     def _forward(self, x: torch.Tensor, crops: torch.Tensor) -> torch.Tensor:
-        noise = [] if self._seed is None else [each.to(crops.device) for each in _noise_of(crops, self._seed)]
+        noise = [] if self._seed is None else [upload(each.numpy(), crops.device) for each in _noise_of(crops, self._seed)]
         return self._run(x.to(self._dtype), *noise)[0]
 
 
@@ -55,5 +56,5 @@ class Flat(Part):
 
 def _noise_of(crops: torch.Tensor, seed: int) -> list[torch.Tensor]:
     """Noise maps (n, 1, s, s) for each size, row i from `seed` and the levels of crop i."""
-    rows = [seeded_noise(seed_of(crop, seed), out_size=crop.shape[-1]) for crop in crops]
+    rows = [seeded_noise(each, out_size=crops.shape[-1]) for each in seeds_of(crops, seed)]
     return [torch.cat(maps) for maps in zip(*rows, strict=True)]

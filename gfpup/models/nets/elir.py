@@ -82,9 +82,9 @@ class ELIR(nn.Module):
 def time_features(time: float, *, like: Tensor) -> Tensor:
     """Embed a time in [0, 1] as cosines and sines of falling frequency: (1, 160) float32 on the device of `like`."""
     half = TIME_FEATURES // 2
-    frequencies = torch.exp(torch.arange(half, dtype=torch.float32) * -(math.log(10000) / (half - 1)))
-    phases = 1000 * torch.tensor([[time]], dtype=torch.float32) * frequencies
-    return torch.cat((phases.cos(), phases.sin()), dim=-1).to(like.device)
+    frequencies = torch.exp(torch.arange(half, dtype=torch.float32, device=like.device) * -(math.log(10000) / (half - 1)))
+    phases = 1000 * torch.full((1, 1), time, dtype=torch.float32, device=like.device) * frequencies
+    return torch.cat((phases.cos(), phases.sin()), dim=-1)
 
 
 class Coder(nn.Module):

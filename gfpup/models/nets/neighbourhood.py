@@ -44,7 +44,7 @@ def _tiles(size: int, window: int, device: torch.device) -> tuple[int, range, Te
     tile = next(side for side in (TILE, 4, 2, 1) if size % side == 0)
     span = min(tile + window - 1, size)
     begins = range(0, size, tile)
-    first = torch.tensor([min(max(begin - window // 2, 0), size - span) for begin in begins], device=device)
+    first = (torch.arange(0, size, tile, device=device) - window // 2).clamp(0, size - span)
     return tile, begins, first[:, None] + torch.arange(span, device=device)
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gfpup.models.nets.constants import per_channel
 from gfpup.models.nets.resnet import Bottleneck, ResNet
 
 Backbone = Literal["resnet50", "mobilenet0.25"]
@@ -27,8 +28,7 @@ MEAN_BGR = (104.0, 117.0, 123.0)
 
 def prepare(rgb: Tensor) -> Tensor:
     """Turn (n, 3, h, w) RGB in [0, 255], any dtype, into the float32 input of `RetinaFace`: BGR minus `MEAN_BGR`."""
-    mean = torch.tensor(MEAN_BGR, device=rgb.device).view(1, 3, 1, 1)
-    return rgb.flip(1).to(torch.float32) - mean
+    return rgb.flip(1).to(torch.float32) - per_channel(MEAN_BGR, device=rgb.device)
 
 
 def prior_boxes(size_hw: tuple[int, int]) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gfpup.models.nets.constants import per_channel
 from gfpup.models.nets.convolution import NearestConv, WinogradConv
 
 WIDTH, HEADS, GROUPS, BLOCKS = 180, 6, 8, 6
@@ -43,7 +44,7 @@ class SwinIR(nn.Module):
         self.conv_last = nn.Conv2d(FEATURES, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = torch.tensor(MEAN, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+        mean = per_channel(MEAN, device=x.device, dtype=x.dtype)
         first = self.conv_first(x - mean)
         h = F.leaky_relu_(self.conv_before_upsample(self.conv_after_body(self._body(first)) + first), 0.01)
         for layer in (self.conv_up1, self.conv_up2, self.conv_up3, self.conv_hr):

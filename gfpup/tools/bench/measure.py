@@ -28,8 +28,10 @@ Sample = Mapping[str, Any]
 """The answer of `worker.once`."""
 
 
-def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
+def bench(request: Request, *, say: Say = lambda line: None, weights_in: Path | None = None) -> Facts:
     """Measure every backend of `request`, one after another; `say` gets a line whenever something is known.
+
+    Deterministic weights are made in the folder `weights_in`, where those made before are used; else in a temporary one.
 
     Returns what `gfpup bench --json` prints: "speedup" (wall) and "speedup_cpu" are the medians of the rounds' ratios, of
     several backends their geometric mean, None if nothing was compared; "sides" are in the order they were measured.
@@ -45,8 +47,9 @@ def bench(request: Request, *, say: Say = lambda line: None) -> Facts:
         "backends": [],
         "sides": [],
     }
-    with tempfile.TemporaryDirectory(prefix="gfpup-bench-") as folder:
-        weights = Weights(request, Path(folder), say=say)
+    with ExitStack() as stack:
+        temporary = None if weights_in else stack.enter_context(tempfile.TemporaryDirectory(prefix="gfpup-bench-"))
+        weights = Weights(request, weights_in or Path(str(temporary)), say=say)
         for backend in request.names:
             row, sides = _compare(backend, request, weights, found["ceiling"], say)
             found["backends"].append(row)

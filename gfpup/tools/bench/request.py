@@ -66,7 +66,7 @@ class Side:
     """One side of a comparison, in its own process: "gfpup", "plain" (the same without its rewrites) or "upstream".
 
     `checkpoints` are paths by role: "backend", "detector", "mask", "background". Without a `workload` it is a network alone:
-    the background's on a `tile`, else the method's on `batch` aligned faces.
+    the background's on a `tile`, else the method's on `batch` aligned faces. `paste_on` is the device on which gfpup pastes.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Side:
     dtype: str = "float32"
     batch: int = 1
     device: str = "cpu"
+    paste_on: str = "cpu"
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     workload: Workload | None = None
     tile: Tile | None = None
@@ -92,6 +93,7 @@ class Request:
     engine: str = "eager"
     precision: str = "float32"
     batch: int = 1
+    paste_on: str = "cpu"
     repeat: int = 5
     warmup: int = 1
     threads: int = 1
@@ -113,8 +115,12 @@ class Request:
         if workload is not None and name == "upstream":
             # The official pipeline detects on the whole photo and has no other mask.
             workload = replace(workload, detect_size=0, mask="parsenet")
-        side = Side(name, backend, "eager", "float32", self.batch, self.device, checkpoints, workload, self.tile)
-        return replace(side, engine=self.engine, dtype=self.precision) if name == "gfpup" else side
+        side = Side(
+            name, backend, batch=self.batch, device=self.device, checkpoints=checkpoints, workload=workload, tile=self.tile
+        )
+        if name != "gfpup":
+            return side
+        return replace(side, engine=self.engine, dtype=self.precision, paste_on=self.paste_on)
 
 
 def checked(request: Request) -> Request:

@@ -155,7 +155,9 @@ def _photo_run(side: Side, load: Workload) -> Run:
         "upsample": _background(side, load),
         "mask": _mask(side, load),
     }
-    restorer = Restorer(backend_of(side), **stages, upscale=load.upscale, face_batch=side.batch, device=side.device)
+    restorer = Restorer(
+        backend_of(side), **stages, upscale=load.upscale, face_batch=side.batch, device=side.device, paste_on=side.paste_on
+    )
 
     def run() -> tuple[torch.Tensor, Mapping[str, float]]:
         (restored,) = restorer([photo])

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gfpup.analysis import published
+from gfpup.tools.bench import batches
 
 Facts = Mapping[str, Any]
 
@@ -126,6 +127,14 @@ def _difference(found: Facts | None) -> str:
         return "" if found is None else "none"
     decibels = "not finite" if found["psnr_db"] is None else f"{found['psnr_db']:.0f} dB"
     return f"{found['levels']} of 255, {decibels}"
+
+
+def batches_table(found: Facts) -> str:
+    """The table of `batches.batches`' result."""
+    machine = found["machine"]
+    commit = f"commit {machine['commit'] or 'unknown'}; {found['date']}."
+    facts = f"{machine['processor']}, {machine['device']}, threads: {machine['threads']}; {commit}"
+    return "\n".join([markdown(batches.HEADS, batches.rows_of(dict(found))), "", facts])
 
 
 def scaling_table(found: Facts) -> str:

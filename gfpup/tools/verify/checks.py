@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
 from gfpup.core.errors import CheckpointError
-from gfpup.models.nets.loading import load_network, load_strictly
+from gfpup.models.nets.loading import DTYPES, load_network, load_strictly
+from gfpup.models.nets.vqgan import CodeBookNetwork
 from gfpup.models.networks import NETWORKS, Answer, Network
 from gfpup.tools.check import Check
 from gfpup.tools.verify import channels, independent
@@ -21,6 +25,24 @@ from gfpup.weights.checkpoint import read_state_dict
 from gfpup.weights.store import Store
 
 
+class Arithmetic(NamedTuple):
+    """In which numbers a network computes: "float32" or "bfloat16", and whether a GPU may round float32 products to TF32."""
+
+    dtype: str = "float32"
+    tf32: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the goldens' tolerances, which are of float32, apply."""
+        return self.dtype == "float32" and not self.tf32
+
+    def __str__(self) -> str:
+        return "TF32" if self.tf32 else self.dtype
+
+
+EXACT = Arithmetic()
+
+
 def verify(
     checkpoint: Checkpoint,
     *,
@@ -28,12 +50,14 @@ def verify(
     parity: Path | None = None,
     model_path: Path | None = None,
     faces: Path | None = None,
+    device: str = "cpu",
+    arithmetic: Arithmetic = EXACT,
 ) -> Iterator[Check]:
     """Check `checkpoint` and its network, one row at a time; nothing is downloaded and nothing in a file is run.
 
-    The file is `model_path`, or what the store has; the goldens are those of the folder `parity`. Networks run in float32 on
-    the CPU; of IR-SE50 both orders of colours are measured on `faces`, a folder with a subfolder for each person. CodeFormer
-    takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
+    The file is `model_path`, or what the store has; the goldens are those of the folder `parity`. Goldens are compared on
+    `device` in `arithmetic`, other implementations in float32 on the CPU; of IR-SE50 both orders of colours are measured on
+    `faces`, a folder with a subfolder for each person. CodeFormer takes 1.5 GB of memory, and 0.4 GB of disk for a moment.
 
     Raises:
         GfpupError: `parity` is not a folder, or its golden is damaged.
@@ -48,7 +72,7 @@ def verify(
     check, state = _strict_load(checkpoint, network, path)
     yield check
     if golden is not None:
-        yield from golden_checks(checkpoint.architecture, golden)
+        yield from golden_checks(checkpoint.architecture, golden, device=device, arithmetics=(arithmetic,))
     elif network.golden is None:
         yield Check("golden", "golden", "skipped", f"there is no golden for {checkpoint.architecture}")
     else:
@@ -59,8 +83,14 @@ def verify(
         yield from channels.channel_checks(_filled(network, state), faces)
 
 
-def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
-    """Compare a network with its golden: keys and shapes, the official order of operations, then as gfpup loads and runs it."""
+def golden_checks(
+    architecture: str, golden: Golden, *, device: str = "cpu", arithmetics: Sequence[Arithmetic] = (EXACT,)
+) -> Iterator[Check]:
+    """Compare a network with its golden: keys and shapes, the official order of operations, then as gfpup loads and runs it.
+
+    It computes on `device` in each of `arithmetics`. Lower ones than float32 have no tolerance: their difference is reported,
+    and only what is not finite fails. The official order is not computed in bfloat16, as no run does.
+    """
     network = NETWORKS[architecture]
     plain = network.built()
     shapes = {name: tuple(tensor.shape) for name, tensor in plain.state_dict().items()}
@@ -71,35 +101,60 @@ def golden_checks(architecture: str, golden: Golden) -> Iterator[Check]:
         yield Check("golden", "keys", "failed", f"{architecture}: {other}")
         return
     yield Check("golden", "keys", "ok", f"{len(shapes)} names and shapes, {parameters:,} parameters")
-    initial = network.make().state_dict() if golden.facts.get("kept_names") else {}
-    plain.load_state_dict(golden.state(initial), strict=True, assign=True)
-    x = network.feed(golden.rgb)
-    yield from _outputs(
-        architecture, golden, _ask(network, plain.eval(), x, salt=golden.facts["salt"]), "plain", network.tolerance.plain
-    )
-    del plain
+    state = golden.state(network.make().state_dict() if golden.facts.get("kept_names") else {})
     with tempfile.TemporaryDirectory(prefix="gfpup-verify-") as folder:
         # As in a real run: the official file's layout, read without unpickling, loaded strictly, channels last.
         path = Path(folder) / f"{golden.network}.pth"
-        torch.save(golden.file_content(initial), path)
-        as_run = load_network(network.make, path, name=architecture)
-    answer = _ask(network, as_run, x.contiguous(memory_format=torch.channels_last), salt=golden.facts["salt"])
-    yield from _outputs(architecture, golden, answer, "as run", network.tolerance.reordered)
+        torch.save(golden.file_content(state), path)
+        plain.load_state_dict(state, strict=True, assign=True)
+        plain, x = plain.eval().requires_grad_(False).to(device), network.feed(golden.rgb).to(device)
+        del state
+        for arithmetic in (each for each in arithmetics if each.dtype == "float32"):
+            answer = _ask(network, plain, x, salt=golden.facts["salt"], tf32=arithmetic.tf32)
+            yield from _outputs(architecture, golden, answer, "plain", arithmetic, device)
+        del plain
+        as_run = load_network(network.make, path, name=architecture, device=device)
+    x = x.contiguous(memory_format=torch.channels_last)
+    for arithmetic in sorted(arithmetics, key=lambda each: each.dtype == "bfloat16"):  # lowered weights stay so
+        low = _lowered(as_run, x, arithmetic.dtype)
+        answer = _ask(network, as_run, low, salt=golden.facts["salt"], tf32=arithmetic.tf32)
+        yield from _outputs(architecture, golden, answer, "as run", arithmetic, device)
 
 
-def _outputs(architecture: str, golden: Golden, answer: Answer, form: str, tolerance: float) -> Iterator[Check]:
+def _lowered(network: nn.Module, x: torch.Tensor, dtype: str) -> torch.Tensor:
+    """Let `network` compute in `dtype` as a run would; returns its input, `x` in the precision that it takes."""
+    if isinstance(network, CodeBookNetwork):
+        network.decoder_to(DTYPES[dtype])
+        return x
+    network.to(DTYPES[dtype])
+    return x.to(DTYPES[dtype])
+
+
+def _outputs(
+    architecture: str, golden: Golden, answer: Answer, form: str, arithmetic: Arithmetic, device: str
+) -> Iterator[Check]:
+    # A GPU's library adds up in an order of its own.
+    tolerances = NETWORKS[architecture].tolerance
+    tolerance = tolerances.plain if form == "plain" and device == "cpu" else tolerances.reordered
+    name = f"golden, {form}" if arithmetic.exact else f"golden, {form}, {arithmetic}"
     for key in golden.facts["outputs"]:
         if (output := answer.outputs.get(key)) is None:
-            yield Check("golden", f"golden, {form}: {key}", "failed", f"{architecture} does not have this output")
+            yield Check("golden", f"{name}: {key}", "failed", f"{architecture} does not have this output")
+            continue
+        found = golden.difference(key, output)
+        if arithmetic.exact:
+            yield _compared("golden", f"{name}: {key}", found, tolerance, architecture)
         else:
-            yield _compared("golden", f"golden, {form}: {key}", golden.difference(key, output), tolerance, architecture)
+            said = f"differs by {found:.1e}; {arithmetic} has no tolerance"
+            yield Check("golden", f"{name}: {key}", "ok" if math.isfinite(found) else "failed", said, difference=found)
     if "codes" in golden.arrays and answer.codes is not None:
         official = torch.from_numpy(np.asarray(golden.arrays["codes"], np.int64))
         mine, theirs = answer.codes.cpu(), golden.facts.get("codes", {}).get("smallest_margin")
         equal = int((mine == official).sum()) if mine.shape == official.shape else 0
         margin = f"smallest margin {answer.margin:.2g}" + ("" if theirs is None else f", officially {theirs:.2g}")
         detail = f"{equal} of {len(official)} equal; {margin}"
-        yield Check("golden", f"golden, {form}: codes", "ok" if equal == len(official) else "failed", detail)
+        right = equal == len(official) or arithmetic.tf32
+        yield Check("golden", f"{name}: codes", "ok" if right else "failed", detail)
 
 
 def _compared(group: str, name: str, found: float, tolerance: float, architecture: str) -> Check:
@@ -182,6 +237,21 @@ def _independent_checks(architecture: str, golden: Golden | None, state: Mapping
 
 
 @torch.inference_mode()
-def _ask(network: Network, built: nn.Module, x: torch.Tensor, *, salt: int) -> Answer:
-    noise = [torch.from_numpy(fill("noises.0", network.noise, salt=salt))] if network.noise else []
-    return network.ask(built, x, *noise)
+def _ask(network: Network, built: nn.Module, x: torch.Tensor, *, salt: int, tf32: bool = False) -> Answer:
+    noise = [torch.from_numpy(fill("noises.0", network.noise, salt=salt)).to(x.device)] if network.noise else []
+    with _products_in_tf32(tf32):
+        return network.ask(built, x, *noise)
+
+
+@contextmanager
+def _products_in_tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid a GPU to round the factors of float32 products to 10 bits; nothing changes elsewhere."""
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = allowed
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value

