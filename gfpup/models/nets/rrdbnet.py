@@ -10,15 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gfpup.models.nets import winograd_dense
 from gfpup.models.nets.convolution import NearestConv, WinogradConv
-from gfpup.models.nets.rewrites import Rewritable
 
 FEATURES, GROWTH, BLOCKS = 64, 32, 23
 RESIDUAL_SCALE = 0.2
 """ESRGAN's own factor, on the dense and on the outer residual."""
-SLOPE = 0.2
-"""Of the leaky ReLUs for numbers below zero."""
 
 
 class RRDBNet(nn.Module):
@@ -36,7 +32,7 @@ class RRDBNet(nn.Module):
         self.scale = scale
         self.unshuffle = 4 // scale
         self.conv_first = nn.Conv2d(3 * self.unshuffle**2, FEATURES, 3, padding=1)
-        self.body = Trunk(*(ResidualInResidual() for _ in range(blocks)))
+        self.body = nn.Sequential(*(ResidualInResidual() for _ in range(blocks)))
         self.conv_body = nn.Conv2d(FEATURES, FEATURES, 3, padding=1)
         self.conv_up1, self.conv_up2 = NearestConv(FEATURES, FEATURES), NearestConv(FEATURES, FEATURES)
         self.conv_hr = WinogradConv(FEATURES, FEATURES)
@@ -63,24 +59,6 @@ def pad_to_multiple(x: torch.Tensor, *, multiple: int) -> torch.Tensor:
         return x
     mirrors = below < x.shape[2] and right < x.shape[3]
     return F.pad(x, (0, right, 0, below), mode="reflect" if mirrors else "replicate")
-
-
-class Trunk(nn.Sequential, Rewritable):
-    """The blocks in a row; rewritten, with each dense block in Winograd's form (`winograd_dense`) where that pays."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not (self.rewritten and winograd_dense.pays(x)):
-            return super().forward(x)
-        size_hw = (x.shape[2], x.shape[3])
-        reads = [FEATURES + count * GROWTH for count in range(5)]
-        with winograd_dense.DenseBlocks(size_hw, reads, slope=SLOPE, scale=RESIDUAL_SCALE) as blocks:
-            phases, a, b = winograd_dense.to_phases(x), blocks.room(FEATURES), blocks.room(FEATURES)
-            for block in self:
-                h = phases
-                for dense, out in zip(block.children(), (a, b, a), strict=True):
-                    h = blocks.compute(h, winograd_dense.steps(tuple(dense.children())), out=out)  # type: ignore[arg-type]
-                phases.add_(h, alpha=RESIDUAL_SCALE)
-        return winograd_dense.from_phases(phases, size_hw)
 
 
 class ResidualInResidual(nn.Module):
@@ -112,4 +90,4 @@ class DenseBlock(nn.Module):
 
 
 def _leaky(x: torch.Tensor) -> torch.Tensor:
-    return F.leaky_relu(x, SLOPE, inplace=True)
+    return F.leaky_relu(x, 0.2, inplace=True)
