@@ -77,3 +77,12 @@ def test_long_names_are_cut_in_the_middle() -> None:
     assert np.abs(starts[0] - starts[1]).max() > 100
     right = np.nonzero(ink("x" * 300).min(axis=(0, 2)) < 128)[0].max()
     assert 380 < right <= GAP + 2 * (THUMBNAIL_PX + GAP) - GAP
+
+
+def test_a_cut_name_keeps_as_much_of_its_beginning_as_of_its_end() -> None:
+    def ink(name: str) -> np.ndarray:
+        return sheet([(name, views("a", 120, 180))], 1)[46 + 101 :]
+
+    plain = ink("x" * 100)
+    seen = [np.abs(ink("x" * place + "1" + "x" * (99 - place)) - plain).max() > 100 for place in (24, 49, 75)]
+    assert seen == [True, False, True]
