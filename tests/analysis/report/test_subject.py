@@ -42,8 +42,14 @@ def run(folder: Path, metrics: Mapping[str, Sequence[float]], *, photos: int = P
         facts = {"error": None, "warnings": [], "faces": [], "seconds": {"restore": 1.0}}
         lines.append({"name": f"{i}.png", "input": f"/nowhere/{i}.png", **facts})
     document = {
-        **{"status": status, "photos": lines, "started": "2026-01-02T03:04:05+00:00", "title": folder.name, "cwd": "/here"},
-        **{"argv": ["gfpup", "run"], "hardware": {}, "versions": {}, "commit": None, "checkpoints": {}, "licences": {}},
+        **{key: {} for key in ("hardware", "versions", "checkpoints", "licences")},
+        "status": status,
+        "photos": lines,
+        "started": "2026-01-02T03:04:05+00:00",
+        "title": folder.name,
+        "cwd": "/here",
+        "argv": ["gfpup", "run"],
+        "commit": None,
         "plan": {"pixels": {"backend": folder.name}, "reasons": [], "warnings": []},
     }
     (folder / "manifest.json").write_text(json.dumps(document))
@@ -117,9 +123,7 @@ def test_what_all_runs_have_is_compared_and_what_only_one_has_is_shown_once(tmp_
 
 
 def test_runs_without_a_metric_in_common_are_shown_and_not_compared(tmp_path: Path) -> None:
-    subject = read_subject(
-        [run(tmp_path / "one", {"ssim": rising(0.5)}), run(tmp_path / "two", {"niqe": rising(4.0)})]
-    )
+    subject = read_subject([run(tmp_path / "one", {"ssim": rising(0.5)}), run(tmp_path / "two", {"niqe": rising(4.0)})])
     assert subject.comparison is None and [line.metric for line in subject.lines] == ["ssim", "niqe"]
     assert [note for note in subject.notes if note.startswith("the runs are not compared: ")]
 
@@ -163,7 +167,9 @@ def test_the_tables_of_a_comparison_name_runs_and_sort_by_numbers(tmp_path: Path
 
 def test_settings_that_differ_are_named_and_those_alike_are_not(tmp_path: Path) -> None:
     subject = read_subject([run(tmp_path / "one", {}), run(tmp_path / "two", {})])
-    for each, more in zip(subject.runs, ({"upscale": 2, "own": {"a": 1, "b": True}}, {"upscale": 2, "own": {"a": 2}}), strict=True):
+    for each, more in zip(
+        subject.runs, ({"upscale": 2, "own": {"a": 1, "b": True}}, {"upscale": 2, "own": {"a": 2}}), strict=True
+    ):
         each.plan["pixels"].update(more)  # type: ignore[index]
     table = report_tables.differing_settings(subject)
     assert table is not None and list(table.heads) == ["run", "backend", "own.a", "own.b"]
