@@ -371,7 +371,8 @@ def test_an_experiment_decides_as_its_folders_do(sweep: list[Path], tmp_path: Pa
             store.log_artifact(run.info.run_id, str(folder / file))
     store.create_run(experiment, run_name="half", tags={KIND: "run"})
     folders = fetch("mine", str(tmp_path / "mlruns"), tmp_path / "here")
-    assert len(folders) == 3 and all(folder.parent == tmp_path / "here" for folder in folders)
+    assert all(folder.parent == tmp_path / "here" for folder in folders)
+    assert sorted(folder.name for folder in folders) == [f"{folder.name}_at_2x_é" for folder in sorted(sweep[1:])]
     advice = from_runs(folders, Question(priority="speed"), CPU)
     assert advice.command == from_runs(sweep[1:], Question(priority="speed"), CPU).command
     with pytest.raises(GfpupError, match="has no experiment 'other'; it has Default, mine"):
