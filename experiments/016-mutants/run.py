@@ -34,7 +34,7 @@ HEAVY = ("cv2", "hydra", "hypothesis", "jinja2", "jsonschema", "PIL.Image", "pyt
          "scipy.stats", "skimage.data", "skimage.feature", "skimage.metrics", "torch", "yaml")  # fmt: skip
 MOST_SECONDS = 20.0
 """Tests beyond this sum of their ordinary seconds are not tried unless told otherwise; a mutant is stopped after twice as long
-and 20 s."""
+and 120 s."""
 
 STAMPS = itertools.count(int(time.time()))
 
@@ -103,7 +103,7 @@ def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path, most_sec
     outcome, noticed = "survived", ""
     if tests:
         put(scratch / mutant.file, changed)
-        limit_s = 20 + 2 * sum(measured["seconds"][test] for test in tests) if measured else 150
+        limit_s = 120 + 2 * sum(measured["seconds"][test] for test in tests) if measured else 150
         result = in_child(lambda: run_tests(tests, scratch, "-x"), scratch, limit_s)
         put(scratch / mutant.file, code)
         if result is None:

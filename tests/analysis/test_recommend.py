@@ -240,11 +240,12 @@ def test_licence_and_memory_of_this_machine_close_runs(sweep: list[Path]) -> Non
         from_runs(sweep, Question("professional"), Hardware(0, 0, 0.5))
 
 
-def test_general_use_takes_what_is_near_to_both_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_general_use_takes_what_is_near_to_both_ends_whatever_the_unit_of_time(tmp_path: Path, unit: float) -> None:
     rng = np.random.default_rng(3)
     base = rng.uniform(25, 30, 12)
     folders = [
-        finished(tmp_path / name, backend, list(base + gain), seconds, metric="psnr", higher=True)
+        finished(tmp_path / name, backend, list(base + gain), unit * seconds, metric="psnr", higher=True)
         for name, backend, gain, seconds in (
             ("slow", "restoreformerpp", 2.0, 100.0),
             ("middle", "codeformer", 1.8, 2.0),
