@@ -210,3 +210,10 @@ def test_the_title_and_the_lead_count_photos_runs_and_faces(tmp_path: Path) -> N
     (runs[1] / "manifest.json").write_text(json.dumps(document))
     html = write_report(runs, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "2 faces, started 2026-01-01 00:00 UTC." in html
+
+
+def test_each_note_ends_with_one_full_stop(tmp_path: Path) -> None:
+    stopped, going = run(tmp_path / "stopped", {}, status="stopped"), run(tmp_path / "going", {}, status="running")
+    html = write_report([stopped, going], tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "stopped ended as stopped." in html and "give its command again, which resumes it." in html
+    assert "stopped.." not in html and "resumes it.." not in html

@@ -101,3 +101,10 @@ def test_only_photos_with_two_results_are_shown(tmp_path: Path) -> None:
         with pytest.raises(GfpupError, match="one, two have no photo in common"):
             units_of([method("one", good), method("two", bad)], None)
     assert units_of([method("one", good), method("two", lost), method("three", good)], None) == ("photos", [("a", None)])
+
+
+def test_a_damaged_profile_is_shown_as_none(tmp_path: Path) -> None:
+    plain, damaged = painted(tmp_path / "plain.png", (64, 64)), tmp_path / "damaged.png"
+    Image.open(plain).save(damaged, icc_profile=b"this is no profile")
+    cutter = Cutter([method(path.stem, Item("a.png", path)) for path in (plain, damaged)], crop_px=64, quality=90)
+    assert cutter.result(0, ("a", None)) == cutter.result(1, ("a", None))
