@@ -72,3 +72,7 @@ def test_the_longer_side_and_the_order_by_area_then_height_then_side() -> None:
 )
 def test_a_panorama_is_bounded_by_four_times_the_short_side(size_hw: tuple[int, int], expected: tuple[int, int]) -> None:
     assert bounded_size(size_hw, 500) == expected and bounded_size(size_hw[::-1], 500) == expected[::-1]
+
+
+def test_neither_side_of_a_reduced_copy_becomes_nothing() -> None:
+    assert bounded_size((3, 100_000), 640) == (1, 2560) and bounded_size((100_000, 3), 640) == (2560, 1)
