@@ -33,7 +33,8 @@ COLUMNS = ("file", "line", "operator", "occurrence", "change", "outcome", "secon
 HEAVY = ("cv2", "hydra", "hypothesis", "jinja2", "jsonschema", "PIL.Image", "pytest", "safetensors.torch", "scipy.ndimage",
          "scipy.stats", "skimage.data", "skimage.feature", "skimage.metrics", "torch", "yaml")  # fmt: skip
 MOST_SECONDS = 20.0
-"""Tests beyond this sum of their ordinary seconds are not tried; a mutant is stopped after twice as long and 20 s."""
+"""Tests beyond this sum of their ordinary seconds are not tried unless told otherwise; a mutant is stopped after twice as long
+and 120 s."""
 
 STAMPS = itertools.count(int(time.time()))
 
@@ -55,11 +56,11 @@ def baseline(folder: str, scratch: Path, *, revision: str | None) -> dict[str, A
     kept = scratch / f"baseline-{revision or 'now'}.json"
     newest = max(path.stat().st_mtime for path in (ROOT / "tests" / folder).rglob("*.py"))
     if not kept.exists() or (revision is None and kept.stat().st_mtime < newest):
-        kept.write_text(json.dumps(in_child(work, scratch, 900)))
+        kept.write_text(json.dumps(in_child(work, scratch, 1800)))
     return dict(json.loads(kept.read_text()))
 
 
-def tests_of(mutant: Mutant, measured: dict[str, Any]) -> list[str]:
+def tests_of(mutant: Mutant, measured: dict[str, Any], most_seconds: float) -> list[str]:
     """The passing tests that execute the changed lines, fastest first; for lines run at import, whole test files."""
     lines = measured["lines"].get(mutant.file, {})
     numbers = [str(n) for n in range(mutant.start[0], mutant.end[0] + 1)]
@@ -72,7 +73,7 @@ def tests_of(mutant: Mutant, measured: dict[str, Any]) -> list[str]:
     chosen, total = [], 0.0
     for seconds, test in fine:
         total += seconds
-        if total > MOST_SECONDS and chosen:
+        if total > most_seconds and chosen:
             break
         chosen.append(test)
     return chosen
@@ -94,15 +95,15 @@ def put(path: Path, code: str) -> None:
     os.utime(path, (stamp, stamp))
 
 
-def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path) -> dict[str, Any]:
+def try_mutant(mutant: Mutant, measured: dict[str, Any], scratch: Path, most_seconds: float) -> dict[str, Any]:
     code = (ROOT / mutant.file).read_text()
     changed = mutant.apply(code)
-    tests = tests_of(mutant, measured) if measured else mirrored(mutant)
+    tests = tests_of(mutant, measured, most_seconds) if measured else mirrored(mutant)
     began = time.monotonic()
     outcome, noticed = "survived", ""
     if tests:
         put(scratch / mutant.file, changed)
-        limit_s = 20 + 2 * sum(measured["seconds"][test] for test in tests) if measured else 150
+        limit_s = 120 + 2 * sum(measured["seconds"][test] for test in tests) if measured else 150
         result = in_child(lambda: run_tests(tests, scratch, "-x"), scratch, limit_s)
         put(scratch / mutant.file, code)
         if result is None:
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument(
         "--mirrored", action="store_true", help="measure nothing first: run the test files that import the module"
     )
+    parser.add_argument("--most-seconds", type=float, default=MOST_SECONDS, help="of the ordinary seconds of a mutant's tests")
     parser.add_argument("--tests-of", metavar="COMMIT", help="take the tests from this commit")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "gfpup-mutants")
     asked = parser.parse_args()
@@ -163,7 +165,7 @@ def main() -> None:
         print(f"{len(measured['seconds'])} tests in {total:.0f} s; not used: {unused}", flush=True)
     wanted = [mutant for mutant in mutants if is_due(known.get(key(mutant)), again=asked.again)]
     for mutant in wanted[: asked.limit]:
-        row = try_mutant(mutant, measured, scratch)
+        row = try_mutant(mutant, measured, scratch, asked.most_seconds)
         if asked.again:
             known[key(mutant)] |= {"outcome_after": row["outcome"], "test_after": row["test"]}
         else:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WHOLE_RUNS = ("test_a_run_with_a_broken", "test_an_interrupted_run", "test_a_sweep_is_run", "test_report_browser")
+WHOLE_RUNS = ("test_a_run_with_a_broken", "test_an_interrupted_run", "test_a_sweep_is_run", "_browser")
 """Tests that start gfpup or a browser in processes of their own: slow, and coverage does not see what they execute."""
 
 

@@ -120,8 +120,8 @@ def _read_table(path: Path, runs: Sequence[RunRecord]) -> dict[str, dict[str, Fa
     head, *body = rows
     found: dict[str, dict[str, str]] = {name: {} for name in head[1:]}
     for row in body:
-        name = row[0].strip() if row else ""
-        place = matches.get(name) or matches.get(str(PurePosixPath(name).with_suffix("")))
+        photo = PurePosixPath(row[0].strip() if row else "")
+        place = matches.get(str(photo)) or (matches.get(str(photo.with_suffix(""))) if photo.name else None)
         if place is not None:
             for column, value in zip(head[1:], row[1:], strict=False):
                 if value.strip():

@@ -67,3 +67,25 @@ def test_a_map_is_shown_from_black_to_bright() -> None:
     steps = np.linspace(0, 2 * FULL_SCALE, 9, dtype=np.float32)[None]
     luma = heat(steps).astype(float).sum(axis=2)[0]
     assert heat(steps).shape == (1, 9, 3) and luma[0] < 10 and (np.diff(luma[:5]) > 0).all() and (luma[4:] == luma[4]).all()
+
+
+def test_a_region_is_cut_at_whole_pixels_and_holds_one_at_least() -> None:
+    one = flat(100, (10, 20))
+    one[3, 7] = 200  # one pixel
+    for region, share in (
+        ((0.35, 0.3, 0.05, 0.1), 1.0), ((0.36, 0.32, 0.0, 0.0), 1.0), ((0.35, 0.3, 0.1, 0.1), 0.5),
+        ((0.35, 0.3, 0.05, 0.2), 0.5), ((0.3, 0.3, 0.05, 0.1), 0.0), ((0.4, 0.3, 0.05, 0.1), 0.0),
+        ((0.35, 0.2, 0.05, 0.1), 0.0), ((0.35, 0.4, 0.05, 0.1), 0.0),
+    ):  # fmt: skip
+        assert region_disagreements([one, flat(100, (10, 20))], [region]) == [pytest.approx(100 * share)], region
+
+
+def test_the_map_has_the_shape_of_the_smallest_picture_and_of_the_side_that_is_asked_for() -> None:
+    wide, small = flat(0, (100, 400)), flat(10, (50, 200))
+    assert disagreement_map([wide, small]).shape == (50, 200) and disagreement_map([small, wide], side_px=100).shape == (
+        25,
+        100,
+    )
+    tall = flat(0, (400, 3))
+    assert disagreement_map([tall, tall], side_px=40).shape == (40, 1)
+    assert (disagreement_map([wide, small]) == 10).all()

@@ -69,3 +69,34 @@ def test_columns_are_matched_by_name_and_numbers_are_numbers(tmp_path: Path) -> 
         read_facts([record], ["height"], file)
     with pytest.raises(GfpupError, match="cannot be read"):
         read_facts([record], ["age"], tmp_path / "none.csv")
+
+
+def test_only_faces_that_were_cut_out_count_and_the_first_run_that_has_any() -> None:
+    uncut = {**face(90), "affine": None}
+    first, second = (
+        run(line("a.png", uncut, face(30)), line("b.png", uncut)),
+        run(line("a.png", face(70)), line("b.png", face(50))),
+    )
+    assert read_facts([first, second], ["face_px"]) == ({"face_px": {"a": 30.0, "b": 50.0}}, [])
+    assert read_facts([second, first], ["face_px"])[0] == {"face_px": {"a": 70.0, "b": 50.0}}
+
+
+def test_a_face_is_as_large_as_its_shorter_side_and_photos_without_a_value_are_counted() -> None:
+    wide = {**face(20), "box_xyxy": (5.0, 7.0, 100.0, 31.0)}
+    assert read_facts([run(line("a.png", wide))], ["face_px"])[0] == {"face_px": {"a": 24.0}}
+    upright = {**face(20), "box_xyxy": (5.0, 7.0, 31.0, 100.0)}
+    assert read_facts([run(line("a.png", upright, wide))], ["face_px"])[0] == {"face_px": {"a": 26.0}}
+    lost = {**face(20), "landmarks_xy": []}
+    facts, notes = read_facts([run(line("a.png", lost), line("b.png", lost), line("c.png", face(20)))], ["pose", "face_px"])
+    assert facts == {"pose": {"c": 0.0}, "face_px": {"a": 20.0, "b": 20.0, "c": 20.0}}
+    assert notes == ["2 photos have no pose and are in none of its slices"]
+
+
+def test_a_table_without_columns_is_refused_and_words_lose_their_spaces(tmp_path: Path) -> None:
+    file, record = tmp_path / "people.csv", run(line("sub/a.png"), line("b.png"))
+    for text in ("", "photo,age\n", "photo\na\n"):
+        file.write_text(text, encoding="utf-8")
+        with pytest.raises(GfpupError, match="has no columns: expected a line of headings"):
+            read_facts([record], ["age"], file)
+    file.write_text("\ufeffphoto,age,sex\n sub/a.jpg ,31, f \n\nb.png,,m\n", encoding="utf-8")
+    assert read_facts([record], ["age", "sex"], file)[0] == {"age": {"sub/a": 31.0}, "sex": {"sub/a": "f", "b": "m"}}

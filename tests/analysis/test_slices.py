@@ -102,3 +102,38 @@ def test_a_comparison_says_for_whom_a_method_is_better() -> None:
     for form, words in (("text", "by parity"), ("markdown", "by parity"), ("latex", r"\caption{Differences to a by parity")):
         assert words in render.FORMATS[form](found), form
     assert ",parity,odd," in render.as_csv(found) and '"slice": "odd"' in render.as_json(found)
+
+
+def test_few_different_numbers_are_grades_and_many_are_cut_where_thirty_photos_are_enough_for_thirds() -> None:
+    def grades(different: int, photos: int) -> list[str]:
+        return list(cut({str(i): float(i % different) for i in range(photos)}))
+
+    assert grades(5, 40) == ["0", "1", "2", "3", "4"] and len(grades(6, 40)) == 3
+    assert len(grades(29, 29)) == 2 and len(grades(30, 30)) == 3
+
+
+def test_of_many_words_the_twelve_most_frequent_are_slices() -> None:
+    words = {f"{word}{i}": word for word, count in zip("abcdefghijklmn", range(14, 0, -1), strict=True) for i in range(count)}
+    assert list(cut(words)) == list("abcdefghijkl")
+    equal = {word: word for word in "nmlkjihgfedcba"}
+    assert list(cut(equal)) == list("abcdefghijkl"), "among equally frequent ones the alphabet decides"
+
+
+def test_a_value_on_the_edge_belongs_to_the_slice_that_begins_there() -> None:
+    halves = cut({**{f"low{i}": float(i) for i in range(4)}, **{f"edge{i}": 4.0 for i in range(2)}, "high": 9.0, "top": 10.0})
+    assert {name: len(members) for name, members in halves.items()} == {"under 3.5": 4, "from 3.5": 4}
+    many = cut({**{f"low{i}": float(i) for i in range(3)}, **{f"edge{i}": 4.0 for i in range(5)}, "a": 5.0, "b": 6.0})
+    assert {name: len(members) for name, members in many.items()} == {"under 4": 3, "from 4": 7}
+
+
+def test_slices_of_five_photos_are_tested_and_smaller_ones_are_not() -> None:
+    def slices(*sizes: int) -> list[SliceLine]:
+        names = [str(i) for i, size in enumerate(sizes) for _ in range(size)]
+        facts = {"group": {str(photo): name for photo, name in enumerate(names)}}
+        return list(compare(two_runs(len(names)), by=facts).slices)
+
+    five, four = slices(5, 4)
+    assert five.p_value is not None and five.interval is not None and (four.p_value, four.interval) == (None, None)
+    assert (five.interaction_p, four.interaction_p) == (None, None), "one slice alone does not differ from itself"
+    one, two, small = slices(5, 6, 4)
+    assert one.interaction_p == two.interaction_p is not None and small.interaction_p is None

@@ -85,3 +85,15 @@ def test_what_is_missing_is_said_and_no_score_given() -> None:
 
 def test_sets_are_known_in_any_case() -> None:
     assert named_set("Wider-Test") == "WIDER-Test" and named_set("debug") is None
+
+
+def test_ten_faces_may_have_lost_their_identity_and_eleven_may_not() -> None:
+    def passed(lost: int, unknown: int = 0) -> bool | None:
+        identities = [0.0] * lost + [None] * unknown
+        faces = results()
+        for i, identity in enumerate(identities):
+            faces[i] = dataclasses.replace(faces[i], identity=identity)
+        return judge(CHALLENGES["ntire-2025"], faces, fid=1.0, qalign=True).passed
+
+    assert (passed(0), passed(10), passed(11)) == (True, True, False)
+    assert (passed(10, unknown=1), passed(11, unknown=1)) == (None, False)

@@ -263,3 +263,59 @@ def test_a_metric_that_is_missing_is_missing_against_both_with_its_reason() -> N
         ("seconds", None): "not timed",
     }
     assert scores["seconds", None].higher_is_better is False
+
+
+class Gathered:
+    """Stands in for the metrics of a set, and notes what it is given."""
+
+    def __init__(self) -> None:
+        self.restored: list[tuple[str, int]] = []
+        self.reference: list[tuple[str, int]] = []
+        self.means: list[str] = []
+
+    def add_restored(self, crop: UInt8, *, of: tuple[str, int]) -> None:
+        self.restored.append(of)
+
+    def add_reference(self, crop: UInt8, *, of: tuple[str, int]) -> None:
+        self.reference.append(of)
+
+    def add_posterior_mean(self, restored: UInt8, mean: UInt8, *, of: str) -> None:
+        self.means.append(of)
+
+    def scores(self) -> tuple[Score, ...]:
+        return ()
+
+
+def test_the_set_knows_each_face_and_takes_a_posterior_mean_of_the_results_shape_only() -> None:
+    scorer = Scorer({}, {"kid": "too few", "identity": "no file"}, ["fid", "kid", "identity"], device="cpu")
+    scorer.sets = sets = Gathered()  # type: ignore[assignment]
+    restored, other = picture(64, 64, 1), picture(64, 48, 2)
+    scorer.remember(Pictures(restored, None, restored, {2: AFFINE, 5: AFFINE}, photo="a.png", posterior_mean=restored))
+    scorer.remember(Pictures(restored, restored, None, {0: AFFINE}, photo="b.png", posterior_mean=other))
+    assert (sets.restored, sets.reference) == ([("a.png", 2), ("a.png", 5), ("b.png", 0)], [("a.png", 2), ("a.png", 5)])
+    assert sets.means == ["a.png"]
+    assert [(score.metric, score.missing_reason) for score in scorer.finish()] == [("kid", "too few")]
+
+
+def test_metrics_of_one_network_load_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    class Network:
+        protocol, statistics = "inception", None
+
+    monkeypatch.setattr("gfpup.evaluation.scorer.catalogue.load", lambda name, *_, **__: loaded.append(name) or Network())  # type: ignore[func-returns-value]
+    scorer = load_scorer(["fid_torchmetrics", "kid", "fid_fidelity"], find=Path)
+    assert loaded == ["fid_torchmetrics", "fid_fidelity"] and scorer.sets is not None
+    extractors = scorer.sets.extractors
+    assert extractors["kid"] is extractors["fid_torchmetrics"] is not extractors["fid_fidelity"]
+
+
+def test_each_score_says_of_which_photo_and_from_which_pixels() -> None:
+    degraded = picture(64, 64, 2)
+    for referenced in (False, True):
+        pictures = Pictures(
+            picture(64, 64, 1), degraded, degraded if referenced else None, {3: AFFINE}, {"restore": 1.0}, "a.png", "JPEG 90"
+        )
+        scores = scorer_of("psnr", "seconds", "identity")(pictures)
+        assert {score.photo for score in scores} == {"a.png"} and scores[0].face is None and scores[1].face == 3
+        assert all(score.taken_from == "JPEG 90" for score in scores if score.metric != "seconds")

@@ -261,3 +261,30 @@ def test_blocks_are_looked_for_where_a_face_has_four_of_them(side: int, measured
     face = Face((0, 0, side - 1, side - 1), 0.9, TEMPLATE_512_XY * (side / 512))
     damage = measure_damage(picture, [face])
     assert (damage.blockiness is not None) == measured_there and damage.face_px == side - 1
+
+
+def test_a_condition_holds_from_its_number_on_or_under_it_and_every_one_that_holds_is_said() -> None:
+    table = {
+        "methods": {name: {"backend": name, "parameters": {}} for name in ("strong", "light")},
+        "rules": [
+            {
+                "name": "bad",
+                "any": [
+                    {"fact": "noise", "from": 2, "say": "it is noisy"},
+                    {"fact": "face_px", "under": 100, "say": "it is small"},
+                ],
+                "take": ["strong"],
+                "because": "it needs help",
+            },
+            {"name": "good", "any": [], "take": ["light"], "because": "little is to be done"},
+        ],
+    }
+
+    def reason(noise: float, face_px: float) -> str:
+        return choose(Damage(1, face_px=face_px, noise=noise), ("strong", "light"), given=table).reason
+
+    assert reason(1.999, 100) == "light was chosen: no rule for damage holds; little is to be done"
+    assert reason(2, 100) == "strong was chosen: it is noisy (noise 2, from 2); it needs help"
+    assert reason(0, 99.9) == "strong was chosen: it is small (face_px 99.9, under 100); it needs help"
+    assert reason(3, 50).startswith("strong was chosen: it is noisy (noise 3, from 2); it is small (face_px 50, under 100); ")
+    assert reason(1.9996, 100).startswith("strong"), "numbers count as they are shown, to three decimals"

@@ -326,3 +326,10 @@ def test_a_box_is_part_of_a_larger_face_from_nine_tenths_inside_it() -> None:
     face = [0.0, 0.0, 100.0, 100.0]
     for inside, kept in ((0.55, [0, 1]), (0.85, [0, 1]), (0.95, [0]), (1.0, [0])):
         assert drop_contained(np.array([face, [100 - 40 * inside, 20, 140 - 40 * inside, 60]])) == kept, inside
+
+
+def test_the_smallest_detection_size_is_32_and_0_is_the_photos_own() -> None:
+    for size in (0, 32):
+        load_detector("cascade", detect_size=size)
+    with pytest.raises(GfpupError, match="a detection size of 31 px shows no face: give 32 or more, or 0"):
+        load_detector("cascade", detect_size=31)

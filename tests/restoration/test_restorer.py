@@ -11,9 +11,11 @@ import torch
 
 from gfpup.core.plan import FaceChoice
 from gfpup.core.types import Face, Metadata, Photo
+from gfpup.ops import geometry
 from gfpup.ops.geometry import TEMPLATE_512_XY
 from gfpup.ops.resize import resize
 from gfpup.restoration.restorer import Restorer
+from gfpup.restoration.turn import turned_face
 
 
 class Found:
@@ -209,3 +211,69 @@ def test_a_face_that_failed_says_so_and_leaves_its_neighbour() -> None:
     result = Restorer(FirstFails(), Found((10, 10), (300, 10)), upscale=1, face_batch=2)([photo()])[0]
     assert [(face.restored, face.failed) for face in result.faces] == [(False, True), (True, False)]
     assert result.faces[0].output is None and result.pixels[138, 138, 0] == 100 and result.pixels[138, 428, 0] == 0
+
+
+def test_photos_that_share_a_forward_share_its_seconds_by_their_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("gfpup.restoration.restorer.time.perf_counter", lambda: clock[0])
+
+    class Slow:
+        def restore(self, crops: torch.Tensor) -> torch.Tensor:
+            clock[0] += 6.0
+            return crops.clone()
+
+    class Looks:
+        faces = (Found((10, 10), (300, 10)).faces, Found((10, 10)).faces)
+
+        def detect(self, rgb: np.ndarray) -> list[Face]:
+            clock[0] += 2.0
+            return list(self.faces[0 if rgb.max() == 100 else 1])
+
+    def slow_resize(pixels: np.ndarray, to_hw: tuple[int, int]) -> np.ndarray:
+        clock[0] += 0.5
+        return resize(pixels, to_hw)
+
+    other = Photo(Path("q.png"), np.full((300, 600, 3), 90, np.uint8), Metadata("PNG"))
+    two, one = Restorer(Slow(), Looks(), upscale=1, face_batch=3, upsample=slow_resize)([photo(), other])
+    assert two.seconds == pytest.approx({"detect": 2, "align": 0, "restore": 4, "background": 0.5, "paste": 0})
+    assert one.seconds == pytest.approx({"detect": 2, "align": 0, "restore": 2, "background": 0.5, "paste": 0})
+    alone = Restorer(Slow(), Looks(), upscale=1, face_batch=1)([photo()])[0]
+    assert alone.seconds["restore"] == pytest.approx(12)
+
+
+def test_a_lying_photo_is_restored_as_it_lies_or_turned_where_asked_and_says_which() -> None:
+    face = Found((10, 10)).faces[0]
+    for turn, how in ((90, "lies on its side"), (180, "is upside down"), (270, "lies on its side")):
+        lying = turned_face(face, -turn, (300, 600))
+        seen = type("Seen", (), {"detect": lambda self, rgb, lying=lying: [lying]})()
+        given = photo(600, 300) if turn != 180 else photo(300, 600)
+        left, turned = (Restorer(Paint(1.0), seen, upscale=1, turn_upright=apply)([given])[0] for apply in (False, True))
+        assert left.pixels.shape == given.pixels.shape and left.turned == 0
+        assert left.warnings == (f"the photo {how}: --turn apply would write it turned by {turn} degrees clockwise",)
+        assert turned.pixels.shape == (300, 600, 3) and turned.turned == turn
+        assert turned.warnings == (f"the photo {how}: it was turned by {turn} degrees clockwise",)
+        assert turned.pixels[138, 138, 0] == 255 and turned.pixels[138, 500, 0] == 100
+        np.testing.assert_array_equal(turned.pixels, geometry.turned_pixels(left.pixels, turn))
+
+
+def test_an_aligned_photo_that_is_not_square_says_that_it_was_squeezed() -> None:
+    warnings = [Restorer(Paint(0.5), None)([photo(h, w)])[0].warnings for h, w in ((512, 512), (300, 300), (400, 512))]
+    assert warnings == [(), (), ("an aligned face is square, this one of 512x400 px was squeezed",)]
+
+
+def test_remarks_about_one_face_are_all_said() -> None:
+    result = Restorer(Paint(float("nan")), Found((10, 10)), upscale=1, fallback=Paint(1.0), mask=lambda crop: None)([photo()])[
+        0
+    ]
+    assert result.faces[0].reason == (
+        "redone in float32: the first output was not finite; pasted with a feathered square: the parser sees no face in it"
+    )
+
+
+def test_a_mask_decides_what_is_pasted() -> None:
+    half = np.zeros((512, 512), np.float32)
+    half[:, :256] = 1.0
+    seen: list[np.ndarray] = []
+    result = Restorer(Paint(200 / 255), Found((10, 10)), upscale=1, mask=lambda crop: seen.append(crop) or half)([photo()])[0]  # type: ignore[func-returns-value]
+    assert seen[0].shape == (512, 512, 3) and seen[0].max() == pytest.approx(200, abs=0.01)
+    assert result.pixels[138, 70, 0] == 200 and result.pixels[138, 200, 0] == 100

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from gfpup.core.types import Face, Recognition
-from gfpup.restoration.select import FaceChoice, select_faces
+from gfpup.core.types import AlignedCrop, Face, FaceResult, Metadata, Photo, Recognition, UInt8
+from gfpup.restoration.select import FaceChoice, cut_faces, reduction, select_faces
 
 
 def face(x: float, y: float, side: float, score: float = 0.99) -> Face:
@@ -111,3 +112,40 @@ def test_persons_come_before_the_rule_and_every_other_face_says_who_it_is() -> N
     ]
     assert select_faces(FACES, SIZE, FaceChoice(persons=("ann",))) == ["nobody can be recognised in it"] * 3
     assert select_faces(faces, SIZE, FaceChoice(min_px=50, persons=("ann",)))[2] == "its box is 30 px, under the minimum of 50"
+
+
+class Cuts:
+    """Stands in for alignment: a face of any size comes out as a crop that is reduced by the times asked for."""
+
+    def __init__(self, times: float) -> None:
+        self.times = times
+        self.asked: list[Face] = []
+
+    def __call__(self, rgb: UInt8, faces: Sequence[Face], side_px: int) -> list[AlignedCrop | str]:
+        self.asked += faces
+        affine = np.array([[1 / self.times, 0.0, 0.0], [0.0, 1 / self.times, 0.0]])
+        cut = [AlignedCrop(each, np.zeros((side_px, side_px, 3), np.uint8), affine) for each in faces]
+        return [crop if i != 1 else "it cannot be cut" for i, crop in enumerate(cut)]
+
+
+def cut(times: float, *, keep_large: bool = True, min_px: float = 0.0) -> tuple[list[FaceResult], Cuts]:
+    photo, align = Photo(Path("p.png"), np.zeros((*SIZE, 3), np.uint8), Metadata("PNG")), Cuts(times)
+    return cut_faces(photo, FACES, FaceChoice(keep_large=keep_large, min_px=min_px), align, 256), align
+
+
+def test_a_face_reduced_more_than_one_and_a_half_times_is_left_as_it_was_where_that_is_asked_for() -> None:
+    results, _ = cut(1.6)
+    assert [result.crop is None for result in results] == [True, True, True] and not results[0].failed
+    assert results[0].reason == "its 410 px are reduced 1.6 times to the 256 px that the method takes, so it is left as it was"
+    assert cut(1.4)[0][0].crop is not None and cut(1.6, keep_large=False)[0][0].crop is not None
+
+
+def test_faces_that_are_not_restored_are_not_cut_and_one_that_cannot_be_has_failed() -> None:
+    results, align = cut(1.0, min_px=50)
+    assert align.asked == FACES[:2]
+    assert [(result.failed, result.reason) for result in results] == [
+        (False, None),
+        (True, "it cannot be cut"),
+        (False, "its box is 30 px, under the minimum of 50"),
+    ]
+    assert results[0].crop is not None and reduction(results[0].crop) == 1.0 and results[0].face is FACES[0]

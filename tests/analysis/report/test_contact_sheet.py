@@ -46,6 +46,9 @@ def test_versions_stand_side_by_side_and_photos_below_one_another() -> None:
     assert reds(pixels, 220) == pytest.approx((GAP, top, GAP + 199, top + 59), abs=3)
     empty = pixels[top + 2 : top + 8, 2 * GAP + 210 : 2 * GAP + 390]
     assert abs(empty.mean() - 225) < 2, "what is missing is an empty cell"
+    # JPEG blurs the edge; 225 becomes the paper's 250 between the last row of the cell and the next.
+    levels = pixels[:, 2 * GAP + 300].mean(axis=1)
+    assert levels[top + 57 : top + 60] == pytest.approx([225] * 3, abs=7) and levels[top + 61] > 238
 
 
 def test_a_lower_picture_stands_in_the_middle_of_its_row() -> None:
@@ -77,3 +80,12 @@ def test_long_names_are_cut_in_the_middle() -> None:
     assert np.abs(starts[0] - starts[1]).max() > 100
     right = np.nonzero(ink("x" * 300).min(axis=(0, 2)) < 128)[0].max()
     assert 380 < right <= GAP + 2 * (THUMBNAIL_PX + GAP) - GAP
+
+
+def test_a_cut_name_keeps_as_much_of_its_beginning_as_of_its_end() -> None:
+    def ink(name: str) -> np.ndarray:
+        return sheet([(name, views("a", 120, 180))], 1)[46 + 101 :]
+
+    plain = ink("x" * 100)
+    seen = [np.abs(ink("x" * place + "1" + "x" * (99 - place)) - plain).max() > 100 for place in (24, 49, 75)]
+    assert seen == [True, False, True]

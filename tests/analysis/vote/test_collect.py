@@ -194,3 +194,12 @@ def test_a_face_has_its_own_value_and_a_photo_the_mean() -> None:
     rows = tuple(Score("sharpness", value, True, photo="a.png", face=face) for face, value in enumerate((1.0, 3.0)))
     values = agreement.values_of(RunRecord(Path(), {}, (*rows, Score("seconds", 1.0, False, photo="a.png"))))
     assert values == {("sharpness", "faces"): (True, {("a", None): 2.0, ("a", 0): 1.0, ("a", 1): 3.0})}
+
+
+def test_a_run_beside_which_nothing_can_be_written_is_named(swept: Path) -> None:
+    trial = read_trial(swept / "trial")
+    file = write_votes(swept / "0.csv", trial, "ann", {"identity": 0.0, "classical": 1.0})
+    (swept / "out" / "backend=identity" / "people.csv" / "in the way").mkdir(parents=True)
+    result = collect([file], swept / "trial")
+    assert [Path(folder).name for folder in result.scored] == ["backend=classical"]
+    assert any(note.startswith("people's votes are not beside the scores of identity: ") for note in result.notes)

@@ -99,3 +99,44 @@ def test_one_that_never_loses_has_no_narrow_interval() -> None:
     made = ballots(rng, np.array([9.0, 0.0, -9.0]), raters=6, photos=12, votes=24, tie=-np.inf)
     first = ranking.strengths(ranking.rank(made, rng, resamples=200), "012", 0.95)[0]
     assert first.method == "0" and first.interval is not None and first.interval[1] - first.interval[0] > 2
+
+
+def spread(variance: float) -> np.ndarray:
+    """Three values with this sample variance."""
+    return np.sqrt(variance) * np.array([-1.0, 0.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("raters", "photos", "cells", "expected"),
+    [(5.0, 3.0, 1.0, 7.0), (3.0, 5.0, 1.0, 7.0), (2.0, 1.0, 2.5, 2.5), (4.0, 1.0, 3.0, 4.0), (1.0, 4.0, 3.0, 4.0)],
+)
+def test_variances_of_raters_and_photos_add_up_less_what_both_have_and_are_no_smaller_than_any(
+    raters: float, photos: float, cells: float, expected: float
+) -> None:
+    drawn = davidson.Replicates(None, None, np.zeros((3, 1)), np.zeros((3, 1)), 4)
+    assert drawn.variance(spread(raters), spread(photos), spread(cells)) == pytest.approx(expected)
+
+
+def test_where_only_raters_or_photos_vary_theirs_is_the_variance() -> None:
+    drawn = davidson.Replicates(None, None, np.zeros((3, 1)), np.zeros((3, 1)), 4)
+    assert drawn.variance(spread(5.0), None, spread(1.0)) == pytest.approx(5)
+    assert drawn.variance(None, spread(2.0), spread(3.0)) == pytest.approx(3)
+    both = drawn.variance(np.stack([spread(5.0), spread(1.0)], axis=1), None, np.zeros((3, 2)))
+    assert both == pytest.approx([5, 1])
+
+
+def test_a_vote_counts_as_often_as_its_rater_and_its_photo_are_drawn_and_cells_are_drawn_whole() -> None:
+    raters, photos = (
+        np.array(column) for column in zip(*[(r, p) for r in range(6) for p in range(7) for _ in range(2)], strict=True)
+    )
+    drawn = davidson.resample(raters, photos, fewest=5, resamples=40, rng=np.random.default_rng(0))
+    assert drawn is not None and drawn.raters is not None and drawn.photos is not None and drawn.degrees == 5
+    np.testing.assert_array_equal(drawn.both, drawn.raters * drawn.photos)
+    for weights, groups, n in ((drawn.raters, raters, 6), (drawn.photos, photos, 7), (drawn.cells, 7 * raters + photos, 42)):
+        first = np.unique(groups, return_index=True)[1]
+        np.testing.assert_array_equal(weights, weights[:, first][:, groups])
+        assert weights.shape == (40, 84) and (weights[:, first].sum(axis=1) == n).all() and len(np.unique(weights, axis=0)) > 20
+    alone = davidson.resample(raters, photos, fewest=7, resamples=40, rng=np.random.default_rng(0))
+    assert alone is not None and alone.raters is None and alone.degrees == 6
+    np.testing.assert_array_equal(alone.both, alone.photos)
+    assert davidson.resample(raters, photos, fewest=8, resamples=40, rng=np.random.default_rng(0)) is None
