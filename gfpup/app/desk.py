@@ -145,7 +145,7 @@ class Desk:
         except OSError as error:
             raise GfpupError(f"cannot write to the folder {self.folders.own}: {error.strerror}.") from None
         picked = {path.name: seen.picked for path, seen in zip(placed, photos, strict=True)}
-        consent = methods.consent_needed(choice.method) if consented else None
+        consent = methods.consent_needed(choice.method, self.store) if consented else None
         choice = replace(choice, extra=self.extra)
         said = request.words(choice, list(map(str, placed)), str(folder / "out"), picked=picked, consent=consent)
         folders.remember(folder, said)

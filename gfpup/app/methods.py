@@ -15,9 +15,8 @@ from gfpup.weights import licences
 from gfpup.weights.catalogue import Checkpoint
 from gfpup.weights.store import Store
 
-OFFERED: Final = ("auto", "gfpgan", "codeformer", "restoreformerpp", "restoreformer", "classical")
-"""Those that restore a dropped photo by themselves and whose files have published hashes. Others need another tool's results,
-a list of members, or trust in a first download, for which the page has no control."""
+OFFERED: Final = ("auto", "gfpgan", "codeformer", "restoreformerpp", "restoreformer", "elir", "gpen", "pmrf", "classical")
+"""Those that restore a dropped photo by themselves. Others need another tool's results, a file or a list of members."""
 _OVERHEAD: Final = 1.5
 """What a forward takes longer than its operations at the speed of one convolution: attention, modulation, small maps."""
 
@@ -56,12 +55,34 @@ def default(store: Store) -> str:
     return "gfpgan" if weights is not None and store.present(weights.name) is not None else "classical"
 
 
-def consent_needed(method: str) -> Checkpoint | None:
-    """The checkpoint whose licence this user has not accepted yet; None where nothing is to be accepted."""
+@dataclass(frozen=True)
+class Consent:
+    """What a user has to agree to before `weights` are used: their `licence`, and to `trust` their first download."""
+
+    weights: Checkpoint
+    licence: bool
+    trust: bool
+
+    @property
+    def flags(self) -> list[str]:
+        """The words of `gfpup run` that say so."""
+        said = ["--accept-licence", self.weights.licence_id] if self.licence else []
+        return [*said, "--trust-first-download"] if self.trust else said
+
+    def sentence(self, texts: Texts) -> str:
+        """What the user agrees to."""
+        said = [texts.consent.format(licence=self.weights.licence)] if self.licence else []
+        return " ".join([*said, texts.trust.format(file=self.weights.file)] if self.trust else said)
+
+
+def consent_needed(method: str, store: Store) -> Consent | None:
+    """What this user has not agreed to yet; None where there is nothing to agree to."""
     weights = backends.published(method)
-    if weights is None or weights.commercial_use != "no" or licences.is_accepted(weights.licence_id):
+    if weights is None:
         return None
-    return weights
+    licence = weights.commercial_use == "no" and not licences.is_accepted(weights.licence_id)
+    trust = store.needs_trust(weights.name)
+    return Consent(weights, licence, trust) if licence or trust else None
 
 
 def takes_fidelity(method: str) -> bool:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from gfpup.app import methods
 from gfpup.planning.schema import OPTIONS
-from gfpup.weights.catalogue import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,11 @@ def words(
     output: str,
     *,
     picked: Mapping[str, Collection[int] | None],
-    consent: Checkpoint | None = None,
+    consent: methods.Consent | None = None,
 ) -> list[str]:
     """The words behind `gfpup run`. `picked` are the faces to restore of each photo, by its name; None takes all.
 
-    `consent` is a checkpoint whose licence was accepted in the page.
+    `consent` is what was agreed to in the page.
     """
     said = [word for photo in photos for word in ("--input", photo)]
     said += ["--backend", choice.method]
@@ -63,7 +62,7 @@ def words(
         if faces is not None:
             said += ["--pick-faces", f"{photo}={','.join(map(str, sorted(faces))) or 'none'}"]
     if consent is not None:
-        said += ["--accept-licence", consent.licence_id]
+        said += consent.flags
     return [*said, "--save-faces", *choice.extra, "--output", output]
 
 

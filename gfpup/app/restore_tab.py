@@ -63,7 +63,9 @@ class RestoreTab:
         self.method = gr.Radio(list(methods.OFFERED), value=first, label=texts.method, elem_id="method")
         self.about = gr.HTML(self._about(first, 0), elem_classes="about", elem_id="about")
         self.consent = gr.Checkbox(
-            label=self._consent_text(first), visible=methods.consent_needed(first) is not None, elem_id="consent"
+            label=self._consent_text(first),
+            visible=methods.consent_needed(first, self.desk.store) is not None,
+            elem_id="consent",
         )
         strength = OPTIONS["restore.strength"].default
         self.strength = gr.Slider(0, 1, strength, step=0.05, label=texts.strength, info=texts.strength_help)
@@ -265,12 +267,12 @@ class RestoreTab:
         return "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in said) + "</ul>"
 
     def _consent(self, method: str) -> Any:
-        needed = methods.consent_needed(method)
+        needed = methods.consent_needed(method, self.desk.store)
         return gr.update(label=self._consent_text(method), visible=needed is not None, value=False)
 
     def _consent_text(self, method: str) -> str:
-        needed = methods.consent_needed(method)
-        return self.desk.texts.consent.format(licence="" if needed is None else needed.licence)
+        needed = methods.consent_needed(method, self.desk.store)
+        return "" if needed is None else needed.sentence(self.desk.texts)
 
     def _said(self, text: str, *, share: float | None = None, bad: bool = False) -> str:
         bar = "" if share is None else f'<progress max="1" value="{share:.3f}"></progress>'

@@ -47,6 +47,7 @@ class Texts:
     seconds_unknown: str = "Not measured on this computer yet."
     weights_missing: str = "Its weights ({size}) are not on this computer yet and are downloaded first."
     consent: str = "My use is non-commercial, and I accept the licence {licence}."
+    trust: str = "No hash of {file} is published, so its download cannot be verified: I trust the first one."
     strength: str = "Strength"
     strength_help: str = "How much of the restored face is blended in."
     fidelity: str = "Fidelity"

@@ -82,6 +82,11 @@ class Store:
         path = self.path(name)
         return path if path.is_file() else None
 
+    def needs_trust(self, name: str) -> bool:
+        """Whether nothing says what the file of a checkpoint should be, and nobody has said yet to trust the first one."""
+        checkpoint = find(name)
+        return self._expected(checkpoint) is None and not (checkpoint.sha256_starts or self.trust_first_download)
+
     def refusal(self, name: str) -> str | None:
         """Why `ensure` would refuse whatever a file or a server holds, in one sentence, or None. Fetches and hashes nothing."""
         checkpoint = find(name)
@@ -177,7 +182,7 @@ class Store:
                     f"{path} is not {checkpoint.name} as published: its SHA-256 is {found} and does not start with "
                     f"{checkpoint.sha256_starts}; get the file from {_address(checkpoint)}"
                 )
-            if not (checkpoint.sha256_starts or self.trust_first_download):
+            if self.needs_trust(checkpoint.name):
                 raise CheckpointError(
                     f"{path} (SHA-256 {found}) cannot be verified, as no hash of {checkpoint.name} is published: "
                     "if you trust it, add --trust-first-download once"
@@ -197,7 +202,7 @@ class Store:
             raise CheckpointError(self._by_hand(checkpoint, "is not there and may not be downloaded (--no-download)"))
         if checkpoint.by_hand and not self.mirrors:
             raise CheckpointError(self._by_hand(checkpoint, "is not there, and its publisher's page is for people"))
-        if self._expected(checkpoint) is None and not (checkpoint.sha256_starts or self.trust_first_download):
+        if self.needs_trust(checkpoint.name):
             raise CheckpointError(
                 f"no hash of {checkpoint.name} is published, so a download from {checkpoint.url} cannot be verified: "
                 "add --trust-first-download to trust the first one; later ones must have the same hash"

@@ -12,11 +12,12 @@ from gfpup.app import methods, pictures, request
 from gfpup.app.comparison import compare, grid
 from gfpup.app.desk import Seen
 from gfpup.app.folders import Folders
-from gfpup.app.methods import Speeds
+from gfpup.app.methods import Consent, Speeds
 from gfpup.app.request import Choice
 from gfpup.app.serve import password_check, serve
 from gfpup.app.texts import EN, duration
 from gfpup.core.errors import GfpupError
+from gfpup.models import backends
 from gfpup.weights.catalogue import find
 from gfpup.weights.store import Store
 
@@ -25,7 +26,9 @@ def test_only_what_was_changed_is_said(tmp_path: Path) -> None:
     plain = request.words(Choice(), ["a.jpg"], "out", picked={"a.jpg": None})
     assert plain == ["--input", "a.jpg", "--backend", "classical", "--save-faces", "--output", "out"]
     choice = Choice("codeformer", 0.8, 0.7, 4.0, "none", ("--device", "cpu"))
-    said = request.words(choice, ["in/a.jpg"], "x/out", picked={"a.jpg": set()}, consent=find("codeformer"))
+    said = request.words(
+        choice, ["in/a.jpg"], "x/out", picked={"a.jpg": set()}, consent=Consent(find("codeformer"), licence=True, trust=False)
+    )
     assert request.command(said) == (
         "gfpup run --input a.jpg --backend codeformer --strength 0.8 --fidelity 0.7 --upscale 4 --background none "
         "--pick-faces a.jpg=none --accept-licence s-lab-1.0 --save-faces --device cpu --output out/"
@@ -81,6 +84,27 @@ def test_a_method_says_its_licence_its_weights_and_its_seconds(tmp_path: Path) -
     assert "About 3.0 s a photo" in methods.description("classical", store, Speeds({"classical": 3.0}), faces=1, texts=EN)[-1]
     assert methods.default(store) == "classical"
     assert [duration(seconds) for seconds in (0.01, 9.94, 59.6, 150, 4000)] == ["0.1 s", "9.9 s", "60 s", "2 min", "1 h 7 min"]
+
+
+def test_a_method_asks_for_its_licence_and_for_trust_until_it_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gfpup.weights.licences.is_accepted", lambda licence: False)
+    store = Store(tmp_path)
+    asked = {method: methods.consent_needed(method, store) for method in methods.OFFERED}
+    flags = {method: consent.flags for method, consent in asked.items() if consent is not None}
+    assert flags["codeformer"] == ["--accept-licence", "s-lab-1.0"]
+    assert flags["gpen"] == ["--accept-licence", "gpen-unstated", "--trust-first-download"]
+    assert flags["elir"] == flags["pmrf"] == ["--trust-first-download"]
+    assert not {"auto", "gfpgan", "classical"} & set(flags)
+    sentence = asked["gpen"].sentence(EN) if asked["gpen"] else ""
+    assert "I accept the licence none stated" in sentence and "I trust the first one" in sentence
+    # Once a file was trusted its hash is known, and the licence, once accepted, is remembered.
+    monkeypatch.setattr("gfpup.weights.licences.is_accepted", lambda licence: True)
+    elir = backends.published("elir")
+    assert elir is not None
+    (tmp_path / elir.file).write_bytes(b"weights")
+    Store(tmp_path, trust_first_download=True).ensure(elir.name)
+    assert methods.consent_needed("elir", Store(tmp_path)) is None
+    assert methods.consent_needed("codeformer", store) is None
 
 
 def test_any_folders_of_equal_names_are_compared(finished_sweep: Path, tmp_path: Path) -> None:
