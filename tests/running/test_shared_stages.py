@@ -16,9 +16,9 @@ from official import written
 from pictures import read, save
 
 from gfpup.models import backends
+from gfpup.models.nets.rrdbnet import RRDBNet
 from gfpup.records import items as results
 from gfpup.records.run_record import read_record
-from gfpup.restoration.background import RealESRGAN
 from gfpup.restoration.detect import CascadeDetector
 
 FIVE = ("identity", "classical", "ensemble", "precomputed", "again")
@@ -178,8 +178,8 @@ def test_a_networks_background_is_computed_once(
     gfpup: Run, shared: Path, tmp_path: Path, portrait: np.ndarray, stages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[int] = []
-    run = RealESRGAN.run
-    monkeypatch.setattr(RealESRGAN, "run", lambda self, tile: (passes.append(1), run(self, tile))[1])
+    forward = RRDBNet.forward
+    monkeypatch.setattr(RRDBNet, "forward", lambda self, tile: (passes.append(1), forward(self, tile))[1])
     (tmp_path / "in").mkdir()
     save(tmp_path / "in/a.png", np.ascontiguousarray(portrait[80:120, 80:116]))
     with written(Golden.load(shared, "rrdbnet_x2"), tmp_path) as path:

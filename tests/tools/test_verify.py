@@ -337,10 +337,10 @@ def test_one_other_code_fails() -> None:
     facts = {"outputs": {}, "codes": {"smallest_margin": 0.002}}
     golden = goldens.Golden("codeformer", facts, {"codes": np.arange(256)})
     codes = torch.arange(256)
-    (right,) = checks._outputs("codeformer", golden, Answer({}, codes, 0.002), "plain", 1e-4)
+    (right,) = checks._outputs("codeformer", golden, Answer({}, codes, 0.002), "plain", checks.Arithmetic(), "cpu")
     assert right.status == "ok" and "256 of 256 equal" in right.found and "0.002" in right.found
     codes[7] = 1000
-    (wrong,) = checks._outputs("codeformer", golden, Answer({}, codes, 0.002), "plain", 1e-4)
+    (wrong,) = checks._outputs("codeformer", golden, Answer({}, codes, 0.002), "plain", checks.Arithmetic(), "cpu")
     assert wrong.status == "failed" and "255 of 256 equal" in wrong.found
 
 
