@@ -164,14 +164,21 @@ def _tile(asked: argparse.Namespace) -> Tile | None:
     """What `--background realesrgan` asks for without a photo around it."""
     if asked.background_path is not None and asked.background != "realesrgan":
         raise GfpupError("--background-path gives weights to --background realesrgan: add that flag.")
+    if asked.background_path is not None and not asked.background_path.is_file():
+        raise GfpupError(f"--background-path {asked.background_path} is not a file: check the path.")
     if asked.background != "realesrgan" or asked.pipeline or asked.scaling:
         return None
     unused = [name for name in ("backend", "model_path", *PHOTO_FLAGS[1:2], *PHOTO_FLAGS[4:]) if getattr(asked, name)]
     if unused or asked.batch:
         flag = f"--{unused[0].replace('_', '-')}" if unused else "--batch"
         raise GfpupError(f"{flag} does not apply to the background alone: leave it out, or add --pipeline.")
+    scale = 2 if (asked.upscale or 2) <= 2 else 4
+    if asked.background_path is not None:
+        from gfpup.restoration.background import RealESRGAN
+
+        scale = RealESRGAN.network(asked.background_path).scale
     size = {"size_wh": asked.size} if asked.size else {}
-    return Tile("realesrgan-x2plus" if (asked.upscale or 2) <= 2 else "realesrgan-x4plus", **size)
+    return Tile(f"realesrgan-x{scale}plus", **size)
 
 
 def _workload(asked: argparse.Namespace) -> Workload | None:

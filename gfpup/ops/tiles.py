@@ -102,7 +102,7 @@ def run_tiled_pixels(
     import torch
 
     top_value = float(np.iinfo(pixels.dtype).max)
-    # On its device already, so that a quarter travels; torch can do little with uint16.
+    # Rounded on the device, so that a quarter of the bytes travels; torch can do little with uint16.
     kind = torch.uint8 if pixels.dtype == np.uint8 else torch.int32
     height, width, channels = pixels.shape
     out: Pixels = np.empty((height * scale, width * scale, channels), pixels.dtype)

@@ -214,7 +214,7 @@ def _plan_guard(settings: Settings, resolver: Resolver) -> Decision[float | None
         return Decision("identity_min", None, "no face has to stay like its input; --identity-min sets how much")
     why = "faces less like their input are blended back towards it"
     if to_people:
-        why = "faces less like the photos of their person are blended back to their input; faces of nobody are held to that"
+        why = "faces less like the photos of their person are blended back towards their input; others are compared with it"
     return Decision("identity_min", minimum, why)
 
 

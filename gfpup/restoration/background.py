@@ -80,8 +80,10 @@ class TiledUpsampler:
             out = out.clamp_(0, 1)
             if scale != self.scale:
                 out = torch.nn.functional.avg_pool2d(out, self.scale // scale)
+            if not grey:
+                return out
             weights = per_channel(GREY, device=out.device, dtype=out.dtype)
-            return (out * weights).sum(1, keepdim=True).expand_as(out) if grey else out
+            return (out * weights).sum(1, keepdim=True).expand_as(out)
 
         tiles = {"tile_px": self._tile_px, "overlap_px": self._tile_overlap_px, "align_px": self._align_px}
         with torch.inference_mode():

@@ -1,6 +1,6 @@
 """The identity guard: a restored face that no longer looks like its input is blended back until it does, or left as it was.
 
-Where the run has photos of the persons, a face that is one of them is held to those photos instead.
+Where the run has photos of the persons, a face that is one of them is compared with those photos instead.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class GuardNote:
 class IdentityGuard:
     """Holds restored faces to a smallest similarity `minimum`, 0 to 1, with their inputs.
 
-    With a `gallery`, a face that was recognised is held to the most similar photo of its person instead.
+    With a `gallery`, a recognised face is compared with the most similar photo of its person instead.
     """
 
     def __init__(self, embed: Embedder, *, minimum: float, gallery: Gallery | None = None) -> None:

@@ -128,14 +128,12 @@ def checked(request: Request) -> Request:
 
     Raises: GfpupError: a backend that is unknown or cannot be measured, or settings that exclude each other.
     """
-    if request.background_path is not None and not request.background_path.is_file():
-        raise GfpupError(f"--background-path {request.background_path} is not a file: check the path.")
     if request.tile is not None:
         if request.against == "upstream":
             raise GfpupError(NO_UPSTREAM_BACKGROUND)
         if request.engine != "eager":
             raise GfpupError(f"the background has no engines: leave out --engine {request.engine}.")
-        return request if request.background_path is None else replace(request, tile=replace(request.tile, name=_kind(request)))
+        return request
     names = tuple(dict.fromkeys(backends.canonical(name) for name in request.backends))
     for name in names:
         _check_backend(name, request)
@@ -152,13 +150,6 @@ def checked(request: Request) -> Request:
 
         engines.require(request.engine, device=request.device, dtype=request.precision)
     return replace(request, backends=names)
-
-
-def _kind(request: Request) -> str:
-    from gfpup.restoration.background import RealESRGAN
-
-    assert request.background_path is not None
-    return f"realesrgan-x{RealESRGAN.network(request.background_path).scale}plus"
 
 
 def _check_backend(name: str, request: Request) -> None:

@@ -26,20 +26,15 @@ class Weights:
 
     def of(self, backend: str, side_name: str) -> tuple[dict[str, Path], dict[str, str]]:
         """The checkpoints by role that `side_name` of `backend` loads, and what each is: a file's name or "deterministic"."""
-        if self._request.tile is not None:
-            names = {"background": backend}
-        else:
-            names = {} if self._request.workload is None else _of_the_photo(self._request.workload, side_name)
-        paths: dict[str, Path] = {}
-        if "background" in names and self._request.background_path is not None:
-            paths["background"] = self._request.background_path
-            del names["background"]
-        if self._request.tile is not None:
-            pass
-        elif self._request.model_path is not None:
-            paths["backend"] = self._request.model_path
+        request = self._request
+        names = {} if request.workload is None else _of_the_photo(request.workload, side_name)
+        if request.tile is not None:
+            names["background"] = backend
         elif (published := backends.published(backend)) is not None:
             names["backend"] = published.name
+        given = {"backend": request.model_path, "background": request.background_path}
+        paths = {role: path for role, path in given.items() if path is not None}
+        names = {role: name for role, name in names.items() if role not in paths}
         labels = {role: path.name for role, path in paths.items()}
         for role, name in names.items():
             found = self._present(name)
